@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Credentials: password hashes, key and token formats, digests, policies. Pure but for the
+ * randomness of fresh secrets; any thread. Password hashing is slow by design (64 MiB, ~90 ms): run
+ * it in the loop's pool, never on a loop thread.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/str.h"
+
+#include <stdint.h>
+
+/* Once per process, before any other call (libsodium). */
+void auth_init(void);
+
+enum { AUTH_DIGEST_HEX = 65, AUTH_PASSWORD_MAX = 256 };
+
+/* ---- passwords ---- */
+
+/* Argon2id string ("$argon2id$…"); NULL when there is no memory for it. Slow. Returns owned. */
+char *auth_password_hash(struct str password);
+
+/* Slow. A NULL hash costs the same time and is false: user names can't be guessed by timing. */
+bool auth_password_verify(const char *hash, struct str password);
+
+/* At least 8 characters with upper, lower, digit and one of !@#$%^&*_+ (GPUStack's policy). */
+int auth_password_check(struct str password, struct err *err) must_check;
+
+/* 12 random characters that pass the policy. Returns owned. */
+char *auth_password_make(void);
+
+/* ---- API keys: gpustack_<16 hex access>_<32 hex secret> ---- */
+
+struct auth_key {
+    char access[17];
+    char secret[33];
+};
+
+void auth_key_make(struct auth_key *ret);
+char *auth_key_format(const struct auth_key *key);
+
+/* -EINVAL when the text isn't such a key. */
+int auth_key_parse(struct str text, struct auth_key *ret) must_check;
+
+/* ---- digests ---- */
+
+/* SHA-256 as lower-case hex. */
+void auth_digest(struct str text, char ret[AUTH_DIGEST_HEX]);
+
+/* HMAC-SHA-256 of `text` under `key` as lower-case hex: tokens of workers and instances. */
+void auth_hmac(struct str key, struct str text, char ret[AUTH_DIGEST_HEX]);
+
+/* ---- request credentials ---- */
+
+enum auth_kind { AUTH_NONE, AUTH_BEARER, AUTH_BASIC, AUTH_SESSION };
+
+struct auth_credentials {
+    enum auth_kind kind;
+    char *user;   /* BASIC: user name */
+    char *secret; /* BEARER: token; BASIC: password; SESSION: cookie's value; wiped on fini */
+};
+
+/*
+ * Reads, in this order: Authorization (Bearer or Basic), X-API-Key, Cookie gpustack_session. Each
+ * argument is the header's value or the empty view. ERR_UNAUTHORIZED when a header is malformed.
+ */
+int auth_credentials_read(struct str authorization, struct str x_api_key, struct str cookie,
+                          struct auth_credentials *ret, struct err *err) must_check;
+void auth_credentials_fini(struct auth_credentials *credentials);

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/buf.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+enum { BUF_MIN = 128 };
+
+void buf_fini(struct buf *buf)
+{
+    free(buf->ptr);
+    *buf = (struct buf){0};
+}
+
+char *buf_reserve(struct buf *buf, size_t n)
+{
+    if (buf->ptr && buf->cap - buf->len >= n)
+        return buf->ptr + buf->len;
+    size_t want = buf->len + n;
+    size_t cap = buf->cap * 2 > want ? buf->cap * 2 : want;
+    if (cap < BUF_MIN)
+        cap = BUF_MIN;
+    buf->ptr = mem_resize(buf->ptr, cap + 1);
+    buf->cap = cap;
+    buf->ptr[buf->len] = '\0';
+    return buf->ptr + buf->len;
+}
+
+void buf_grew(struct buf *buf, size_t n)
+{
+    assert(n <= buf->cap - buf->len);
+    buf->len += n;
+    if (buf->ptr)
+        buf->ptr[buf->len] = '\0';
+}
+
+void buf_add(struct buf *buf, const void *data, size_t n)
+{
+    if (n == 0)
+        return;
+    memcpy(buf_reserve(buf, n), data, n);
+    buf_grew(buf, n);
+}
+
+void buf_add_str(struct buf *buf, struct str s)
+{
+    buf_add(buf, s.ptr, s.len);
+}
+
+void buf_add_cstr(struct buf *buf, const char *s)
+{
+    buf_add(buf, s, strlen(s));
+}
+
+void buf_add_char(struct buf *buf, char c)
+{
+    buf_add(buf, &c, 1);
+}
+
+void buf_printf(struct buf *buf, const char *fmt, ...)
+{
+    va_list args, again;
+    va_start(args, fmt);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    assert(n >= 0);
+    vsnprintf(buf_reserve(buf, (size_t)n + 1), (size_t)n + 1, fmt, again);
+    va_end(again);
+    buf_grew(buf, (size_t)n);
+}
+
+void buf_drop(struct buf *buf, size_t n)
+{
+    assert(n <= buf->len);
+    if (n == 0)
+        return;
+    memmove(buf->ptr, buf->ptr + n, buf->len - n);
+    buf->len -= n;
+    buf->ptr[buf->len] = '\0';
+}
+
+void buf_clear(struct buf *buf)
+{
+    buf->len = 0;
+    if (buf->ptr)
+        buf->ptr[0] = '\0';
+}
+
+char *buf_take(struct buf *buf)
+{
+    char *text = buf->ptr ? buf->ptr : mem_strdup("");
+    *buf = (struct buf){0};
+    return text;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Configuration: one table of options (config/options.c), from which come the command line, the
+ * GPUSTACK_* environment, the YAML file, --help and the manual page. CLI > env > file > default.
+ *
+ * The result is an immutable struct; a reload builds a new one, checks all of it, then swaps. Pure
+ * but for reading the file. Strings are owned by the struct and never NULL unless said.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/log.h"
+#include "domain/record.h"
+
+struct config {
+    /* common */
+    char *config_file;     /* NULL: none */
+    char *data_dir;        /* /var/lib/gpustack for root, else $XDG_DATA_HOME/gpustack */
+    char *cache_dir;       /* <data_dir>/cache */
+    char *bin_dir;         /* <data_dir>/bin: engine directories */
+    char *log_dir;         /* <data_dir>/log */
+    char *token;           /* NULL: from <data_dir>/token, made by the server when absent; secret */
+    int log_level;         /* enum log_level; --debug sets debug */
+    /* server */
+    char *host;            /* 0.0.0.0 */
+    int64_t port;          /* 80 */
+    char *database_url;    /* sqlite:///<data_dir>/database.db */
+    bool database_on_network_fs; /* --force-network-database */
+    bool disable_worker;
+    char *bootstrap_password; /* NULL: generated; secret */
+    int64_t gateway_threads;  /* 0: one per core, at most 4 */
+    /* worker */
+    char *server_url;      /* NULL: this is a server */
+    char *worker_ip;       /* NULL: found */
+    char *worker_name;     /* NULL: <data_dir>/worker_name, else host name */
+    int64_t worker_port;   /* 10150 */
+    int64_t service_port_first, service_port_last; /* 40000-40063 */
+    char *fake_devices;    /* file; NULL: real devices */
+    uint64_t system_reserved_ram, system_reserved_vram; /* bytes; {"ram":2,"vram":1} GiB */
+};
+
+enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENV, CONFIG_CLI };
+
+/*
+ * Builds the configuration of a role ("start", "gateway", "worker", "control") from its arguments
+ * (argv[0] is the command's name) and `environ`. Returns 0, 1 when --help was asked for (print
+ * config_help()), or an error that names option, value and what is allowed. `ret` is zeroed before.
+ */
+int config_load(const char *command, int argc, char *const *argv, char *const *environment,
+                struct config *ret, struct err *err) must_check;
+
+void config_fini(struct config *config);
+
+/* Help text of a command, wrapped at 80 columns. Returns owned. */
+char *config_help(const char *command);
+
+/* The manual page gpustack(1), in man(7) source, from the same table. Returns owned. */
+char *config_manual(void);
+
+/* Effective configuration as JSON, for handing to a child role over a descriptor; has secrets. */
+void config_write(const struct config *config, struct buf *out);
+int config_read(struct str json, struct config *ret, struct err *err) must_check;
+
+/* The same without secrets, with the source of each value, for people. */
+void config_write_public(const struct config *config, struct json_writer *w);
+
+/* Takes over what may change at run time (log level); names the others that differ in the log. */
+void config_apply_reload(struct config *current, const struct config *fresh);
+
+/* <data_dir>/run/control.sock and <data_dir>/run/admin.sock. Returns owned. */
+char *config_control_socket(const struct config *config);
+char *config_admin_socket(const struct config *config);

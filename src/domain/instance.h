@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One replica of a model: desired by control, run and observed by a worker. Plain data. */
+#pragma once
+
+#include "domain/record.h"
+
+/* GPUStack's state words. Control owns the first three, the worker all others. */
+enum instance_state {
+    INSTANCE_PENDING,      /* wants a worker */
+    INSTANCE_ANALYZING,
+    INSTANCE_SCHEDULED,    /* has a worker that hasn't taken it up yet */
+    INSTANCE_INITIALIZING, /* the worker prepares: ports, engine, files */
+    INSTANCE_DOWNLOADING,
+    INSTANCE_STARTING,     /* the engine's process runs, its probe doesn't answer yet */
+    INSTANCE_RUNNING,      /* the probe answered */
+    INSTANCE_UNREACHABLE,  /* the worker's contact was lost; the engine may well serve on */
+    INSTANCE_ERROR,        /* see state_message; a restart may be due */
+    INSTANCE_STATE_COUNT
+};
+
+const char *instance_state_name(enum instance_state state);
+
+/* -EINVAL for an unknown word. */
+int instance_state_parse(const char *name, enum instance_state *ret) must_check;
+
+struct model_instance {
+    int64_t id;
+    char *name;            /* "<model>-<5 letters or digits>", unique */
+    int64_t model_id;
+    char *model_name;
+    int64_t model_generation; /* of the model's settings that it was made from */
+    /* desired: control */
+    int64_t worker_id;     /* 0: none yet */
+    char *worker_name, *worker_ip;
+    struct int_list gpu_indexes;
+    char *backend, *backend_version;
+    /* observed: worker */
+    int state;             /* enum instance_state */
+    char *state_message;   /* why, in words; empty when all is well */
+    int64_t pid;           /* 0: none */
+    int64_t port;          /* engine's port on the worker's loopback; 0: none */
+    struct int_list ports; /* all reserved ports */
+    double download_progress; /* percent */
+    char *resolved_path;   /* file or folder given to the engine */
+    char *computed_resource_claim; /* JSON {"ram":bytes,"vram":{...}} or NULL */
+    int64_t restart_count;
+    int64_t last_restart_time; /* wall ms */
+    int64_t created_at, updated_at;
+};
+
+extern const struct record_type model_instance_type;

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A model that is to be served. Plain data with GPUStack's names, see record.h. */
+#pragma once
+
+#include "domain/record.h"
+
+enum model_source { MODEL_HUGGINGFACE, MODEL_MODEL_SCOPE, MODEL_LOCAL_PATH, MODEL_SOURCE_COUNT };
+
+enum placement_strategy { PLACEMENT_SPREAD, PLACEMENT_BINPACK, PLACEMENT_COUNT };
+
+enum { MODEL_REPLICAS_MAX = 1000 };
+
+struct model {
+    int64_t id;
+    char *name;        /* unique; what clients write in "model": 1-128 of letters, digits, . _ - : / */
+    char *description;
+    int source;        /* enum model_source */
+    char *local_path;  /* file or folder on the workers; required for local_path */
+    char *huggingface_repo_id, *huggingface_filename;
+    char *model_scope_model_id, *model_scope_file_path;
+    int64_t replicas;       /* wanted, 0-MODEL_REPLICAS_MAX */
+    int64_t ready_replicas; /* running now; transient */
+    struct string_list categories; /* llm, embedding, image, reranker, speech_to_text, ... */
+    int placement_strategy;
+    struct string_map worker_selector; /* labels that a worker must have */
+    char *gpu_selector;     /* JSON {"gpu_ids":[...]} or NULL */
+    char *backend;          /* engine name ("llama.cpp"); NULL: chosen from the file */
+    char *backend_version;  /* NULL: default */
+    struct string_list backend_parameters; /* appended to the engine's argv */
+    struct string_map env;  /* added to the engine's environment; wins */
+    bool cpu_offloading;
+    bool distributed_inference_across_workers;
+    bool restart_on_error;
+    char *meta;             /* JSON object from the engine, or NULL; transient */
+    int64_t generation;     /* grows with every change that an instance must follow */
+    int64_t created_at, updated_at;
+};
+
+extern const struct record_type model_type;
+
+/*
+ * What the field table can't say: name's characters, the source's required path, no --port or --host
+ * among backend_parameters (ports are ours). ERR_INVALID.
+ */
+int model_validate(const struct model *model, struct err *err) must_check;
+
+/* Whether what an instance runs with differs: then running instances must be replaced. */
+bool model_needs_restart(const struct model *before, const struct model *after);

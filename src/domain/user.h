@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* People and their credentials: users, API keys, login sessions. Plain data, see record.h. */
+#pragma once
+
+#include "domain/record.h"
+
+struct user {
+    int64_t id;
+    char *username;       /* unique, never changes; letters, digits, . _ - @, at most 128 */
+    bool is_admin;
+    char *full_name;
+    char *avatar_url;
+    int source;           /* enum user_source */
+    bool is_active;       /* false: every credential of the user is refused */
+    bool require_password_change; /* only the password may be changed until it was */
+    char *password;       /* write-only: what a client sends; wiped after hashing */
+    char *password_hash;  /* argon2id string; NULL: no password login */
+    int64_t created_at, updated_at; /* wall ms */
+};
+
+enum user_source { USER_LOCAL, USER_OIDC, USER_SAML, USER_SOURCE_COUNT };
+
+extern const struct record_type user_type;
+
+enum api_key_scope { SCOPE_ALL, SCOPE_MANAGEMENT, SCOPE_INFERENCE, SCOPE_COUNT };
+
+struct api_key {
+    int64_t id;
+    char *name;        /* unique per user */
+    char *description;
+    int64_t user_id;
+    char *access_key;  /* 16 hex digits: the public half, finds the row */
+    char *secret_digest; /* SHA-256 of the secret half, hex */
+    struct string_list scope;         /* "*", "management", "inference"; empty means "*" */
+    struct string_list allowed_model_names; /* empty means all */
+    int64_t expires_in; /* write-only: seconds from now; 0 = never */
+    int64_t expires_at; /* wall ms; 0 = never */
+    int64_t created_at, updated_at;
+};
+
+extern const struct record_type api_key_type;
+
+/* One login in a browser or of the CLI. The token itself is never stored. */
+struct session {
+    int64_t id;
+    char *token_digest; /* SHA-256 of the cookie's value, hex; unique */
+    int64_t user_id;
+    int64_t expires_at; /* wall ms */
+    int64_t created_at;
+};
+
+extern const struct record_type session_type;

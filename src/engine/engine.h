@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Engine descriptions: data from YAML files that say how to start and probe an inference engine.
+ *
+ * Built-in ones come from engines/ of the source tree, embedded in the binary. An engine directory
+ * (--bin-dir) may hold more: <bin-dir>/<backend>_<version>/ with an optional engine.yaml whose
+ * `command` and `env` replace the built-in ones ("{dir}" is that folder), or just the executable.
+ * The doc/engines.md manual describes the format. Loading blocks; the result is immutable.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "domain/record.h"
+
+enum engine_api { /* what it serves; names in YAML: chat, completions, embeddings, rerank, tokenize */
+    ENGINE_CHAT = 1, ENGINE_COMPLETIONS = 2, ENGINE_EMBEDDINGS = 4, ENGINE_RERANK = 8,
+    ENGINE_TOKENIZE = 16
+};
+
+struct engine {
+    char *name;        /* "llama.cpp": the model's `backend` */
+    struct string_list aliases;   /* "llama-box" */
+    char *version;     /* of an installed copy; NULL for the one on PATH */
+    struct string_list formats;   /* file suffixes that it is chosen for: ".gguf" */
+    struct string_list command;   /* program and fixed first arguments; placeholders allowed */
+    struct string_list args;      /* argv template; see engine_build_argv() */
+    struct string_map env;
+    char *ready_path;  /* GET here gives 200 when it serves: "/health" */
+    int64_t ready_interval_ms;
+    char *metrics_path; /* NULL: none */
+    char *token_env;   /* environment variable by which it takes a bearer token to demand; NULL */
+    unsigned apis;     /* enum engine_api bits */
+    char *dir;         /* folder that it was found in; NULL */
+};
+
+struct engine_set;
+
+/* Built-in descriptions plus those under `bin_dir` (NULL: none). A bad file is named in `err`. */
+int engine_set_load(const char *bin_dir, struct engine_set **ret, struct err *err) must_check;
+void engine_set_free(struct engine_set *set);
+
+/*
+ * The engine for a backend name (or alias) and version, or, when `backend` is NULL, the one whose
+ * formats match `model_path`. Installed copies win over PATH, the newest version first.
+ * ERR_NOT_FOUND names what was asked for and what there is. Borrows from `set`.
+ */
+int engine_find(const struct engine_set *set, const char *backend, const char *version,
+                const char *model_path, const struct engine **ret, struct err *err) must_check;
+
+struct engine_values { /* for the placeholders {model_path} {model_name} {host} {port} {dir} */
+    const char *model_path;
+    const char *model_name;
+    const char *host;
+    unsigned port;
+};
+
+/*
+ * Full argv: command, args with placeholders filled, then the model's own parameters. A parameter
+ * that repeats a flag of the template replaces it there ("--ctx-size 4096"). "--key=value" and
+ * "--key value" in one list item are both understood. ERR_INVALID for an unknown placeholder.
+ */
+int engine_build_argv(const struct engine *engine, const struct engine_values *values,
+                      const struct string_list *parameters, struct string_list *ret,
+                      struct err *err) must_check;
+
+/*
+ * Full environment "K=V": a small base (PATH, HOME, LANG, TMPDIR, vendor variables that pass), the
+ * engine's env with placeholders filled, `token` under token_env, then `extra`, later ones winning.
+ */
+void engine_build_env(const struct engine *engine, const struct engine_values *values,
+                      const char *token, const struct string_map *extra, struct string_list *ret);
+
+/* Whether the program of `engine` exists and is executable (searched on PATH when without '/'). */
+bool engine_is_present(const struct engine *engine);

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP/1.1 client side: a pool of kept connections per target and calls on them. One loop's thread.
+ *
+ * A call ends with exactly one of on_end() and on_error(), or with http_call_cancel(); after that
+ * the pointer is dead. No callback comes from inside http_call_start(). A kept connection that the
+ * peer closed before a byte of the response arrived is replaced by a fresh one once, silently, when
+ * the body was given whole (`body`). There is no other retry here.
+ */
+#pragma once
+
+#include "http/message.h"
+#include "io/loop.h"
+
+enum {
+    HTTP_CONNECT_TIMEOUT_MS = 5000,
+    HTTP_POOL_IDLE_MS = 4000,      /* kept connections are closed after; below servers' usual 5 s */
+    HTTP_POOL_IDLE_MAX = 512,      /* kept connections per target */
+};
+
+struct http_target {
+    char host[256];      /* name, IPv4, or IPv6 without brackets; empty for a unix socket */
+    unsigned port;
+    bool tls;            /* https: certificate checked against the system's trust store */
+    char unix_path[108]; /* set: connect there, `host` only fills the Host header */
+};
+
+/*
+ * Parses "http://host[:port][/]", "https://…" or "unix:/path". ERR_INVALID names what is wrong.
+ */
+int http_target_parse(const char *url, struct http_target *ret, struct err *err) must_check;
+
+struct http_pool;
+struct http_call;
+
+struct http_pool *http_pool_new(struct loop *loop);
+
+/* Cancels what runs (no callbacks) and closes all. NULL is fine. */
+void http_pool_free(struct http_pool *pool);
+
+/* Closes kept connections to `target` and forgets it; for an endpoint that is gone. */
+void http_pool_forget(struct http_pool *pool, const struct http_target *target);
+
+struct http_call_ops {
+    /* The response's head; borrowed until the call ends. 1xx are swallowed. Optional. */
+    void (*on_head)(struct http_call *call, const struct http_response_head *head, void *ctx);
+    /* Next bytes of the body, dechunked; borrowed for the call. Optional. */
+    void (*on_body)(struct http_call *call, struct str data, void *ctx);
+    /* The request queue fell below the low-water mark. Only with `stream_body`. Optional. */
+    void (*on_drain)(struct http_call *call, void *ctx);
+    /* The response is complete. */
+    void (*on_end)(struct http_call *call, void *ctx);
+    /*
+     * The call failed. `code` is -ECONNREFUSED and the like, ERR_TIMEOUT, ERR_CLOSED (peer closed
+     * too early), ERR_PROTOCOL. Whether on_head() came first is for the owner to remember.
+     */
+    void (*on_error)(struct http_call *call, int code, const char *text, void *ctx);
+};
+
+struct http_call_params {
+    const struct http_target *target;
+    enum http_method method;
+    struct str path;                   /* path and query */
+    const struct http_header *headers; /* besides Host, Content-Length, Transfer-Encoding, Connection */
+    unsigned header_count;
+    struct str body;                   /* whole body; borrowed until the call ends */
+    bool stream_body;                  /* the body comes by http_call_write() instead */
+    int64_t stream_length;             /* its length, or -1 for chunked */
+    int64_t connect_timeout_ms;        /* 0: HTTP_CONNECT_TIMEOUT_MS */
+    int64_t head_timeout_ms;           /* from the request out to the response's head; 0: none */
+    int64_t idle_timeout_ms;           /* between two reads of the body; 0: none */
+};
+
+/* Starts a call. `ops` and what `params` borrows live until it ends. Never NULL. */
+struct http_call *http_call_start(struct http_pool *pool, const struct http_call_params *params,
+                                  const struct http_call_ops *ops, void *ctx);
+
+/* Sends more of a streamed body; returns the bytes that wait for the socket. */
+size_t http_call_write(struct http_call *call, struct str data);
+void http_call_finish(struct http_call *call);
+
+/* Stops and restarts on_body(); while paused nothing is read, so the peer is slowed down. */
+void http_call_pause(struct http_call *call);
+void http_call_resume(struct http_call *call);
+
+/* Ends the call now, without a callback; its connection is closed. NULL is fine. */
+void http_call_cancel(struct http_call *call);

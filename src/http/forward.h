@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Forwards one exchange to a target and streams the response back: the body of the gateway, of the
+ * worker's relay and of the log proxy. One loop's thread.
+ *
+ * Rewrites heads (hop-by-hop headers never pass, RFC 9110 section 7.6.1), dechunks and rechunks,
+ * holds both sides to the slower one, and closes the upstream connection at once when the client
+ * leaves. Every piece of the response is passed on in the turn in which it came.
+ */
+#pragma once
+
+#include "http/client.h"
+#include "http/server.h"
+
+struct forward;
+
+enum forward_outcome {
+    FORWARD_DONE,        /* the response went out whole */
+    FORWARD_CLIENT_GONE, /* the client left first; upstream was closed */
+    FORWARD_FAILED,      /* upstream failed before a byte of the response: no reply was sent yet */
+    FORWARD_CUT,         /* upstream failed after the response had begun */
+};
+
+struct forward_params {
+    struct http_pool *pool;
+    const struct http_target *target;  /* copied */
+    struct str path;                   /* path and query to ask for; copied */
+    const struct http_header *add;     /* set on the request; same-named client headers are dropped; copied */
+    unsigned add_count;
+    const char *const *drop;           /* request headers not to pass on; NULL-ended; borrowed, static */
+    const struct http_header *reply_add; /* added to the response; copied */
+    unsigned reply_add_count;
+    struct str body;                   /* when the owner has read the whole request body; borrowed
+                                          until on_done(). Otherwise .ptr NULL: streamed through */
+    int64_t head_timeout_ms;           /* as in http_call_params */
+    int64_t idle_timeout_ms;
+    /* Sees the response's head before it is passed on. Optional. */
+    void (*on_head)(struct forward *fwd, const struct http_response_head *head, void *ctx);
+    /* Sees each piece of the response before it is passed on. Optional. */
+    void (*on_body)(struct forward *fwd, struct str data, void *ctx);
+    /*
+     * Last call. On FORWARD_FAILED the exchange is alive and the owner replies in its own dialect
+     * (set ops first) or forwards it elsewhere; `code` and `text` as in http_call_ops.on_error. On
+     * FORWARD_CUT the exchange is alive and the owner may append a last event, then must call
+     * http_reply_end() or http_exchange_abort(). On DONE and CLIENT_GONE the exchange is dead.
+     */
+    void (*on_done)(struct forward *fwd, enum forward_outcome outcome, int code, const char *text,
+                    void *ctx);
+    void *ctx;
+};
+
+/*
+ * Takes over the exchange's callbacks. Call it from on_request() when the body is to be streamed
+ * through, or after the whole body was read. Returns a handle that lives until on_done() returns.
+ */
+struct forward *forward_start(struct http_exchange *ex, const struct forward_params *params);
+
+/* Cuts a forward short: upstream is closed, on_done(FORWARD_CUT or FORWARD_FAILED) comes at once. */
+void forward_cancel(struct forward *fwd, int code, const char *text);
+
+/* The exchange that is being forwarded. */
+struct http_exchange *forward_exchange(const struct forward *fwd);

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP/1.1 server side: listeners, connections, exchanges. All on one loop's thread.
+ *
+ * An exchange is one request and its response. The handler gets it when the request's head is
+ * complete, sets its callbacks and answers now or later. The exchange ends with exactly one
+ * on_close(); after that the pointer is dead. Until then all calls are allowed in any order that
+ * HTTP allows; calls after the client has gone do nothing.
+ *
+ *     static void on_request(struct http_exchange *ex, void *ctx)
+ *     {
+ *         http_exchange_set_ops(ex, &ops, state);   // on_body, on_end, on_drain, on_close
+ *     }
+ *     ... in on_end: http_reply(ex, 200, headers, n, body);
+ *
+ * Back-pressure: http_reply_write() returns the bytes that wait for the socket; above
+ * HTTP_HIGH_WATER stop writing until on_drain(). Request bodies: http_exchange_pause() stops
+ * reading. The client's FIN or reset is seen in every phase and gives on_close(gone = true).
+ */
+#pragma once
+
+#include "http/message.h"
+#include "io/loop.h"
+
+enum {
+    HTTP_HIGH_WATER = 256 << 10,
+    HTTP_HEAD_TIMEOUT_MS = 30000,   /* from first byte to complete head */
+    HTTP_IDLE_TIMEOUT_MS = 75000,   /* between requests on a kept connection */
+    HTTP_BODY_STALL_MS = 60000,     /* no byte of a request body, or none taken of a response */
+    HTTP_CONNECTIONS_MAX = 20000,   /* per server; more are closed at once */
+};
+
+struct http_server;
+struct http_exchange;
+
+struct http_exchange_ops {
+    /* Next bytes of the request body, dechunked; borrowed for the call. Optional. */
+    void (*on_body)(struct http_exchange *ex, struct str data, void *ctx);
+    /* The request is complete (also when it had no body). */
+    void (*on_end)(struct http_exchange *ex, void *ctx);
+    /* The response queue fell below the low-water mark after it was above the high one. Optional. */
+    void (*on_drain)(struct http_exchange *ex, void *ctx);
+    /* Last call. `gone`: the client left, or the exchange was aborted, before the response was out. */
+    void (*on_close)(struct http_exchange *ex, bool gone, void *ctx);
+};
+
+typedef void http_request_cb(struct http_exchange *ex, void *ctx);
+
+/* `on_request` is called for each head. Returns owned. */
+struct http_server *http_server_new(struct loop *loop, http_request_cb *on_request, void *ctx);
+
+/*
+ * Listens on `host`:`port` (host numeric or "0.0.0.0", "::"; port 0 picks one). `reuse_port` lets
+ * several loops share it. On -EADDRINUSE the text names the port and, where /proc tells, the pid
+ * that holds it. Returns the port.
+ */
+int http_server_listen_tcp(struct http_server *server, const char *host, unsigned port,
+                           bool reuse_port, struct err *err) must_check;
+
+/* Listens on a unix socket of mode 0600; a stale socket file is replaced, a live one is -EADDRINUSE. */
+int http_server_listen_unix(struct http_server *server, const char *path,
+                            struct err *err) must_check;
+
+/* Closes the listeners and idle connections; exchanges in progress go on, then their connections close. */
+void http_server_drain(struct http_server *server);
+
+/* Exchanges in progress. */
+unsigned http_server_active(const struct http_server *server);
+
+/* Aborts everything that is left (each exchange gets its on_close) and frees. NULL is fine. */
+void http_server_free(struct http_server *server);
+
+/* ---- the exchange ---- */
+
+void http_exchange_set_ops(struct http_exchange *ex, const struct http_exchange_ops *ops,
+                           void *ctx);
+
+/* The request's head; valid until on_close(). */
+const struct http_request_head *http_exchange_head(const struct http_exchange *ex);
+
+/* Numeric address of the peer ("unix" on a unix socket). */
+const char *http_exchange_peer(const struct http_exchange *ex);
+
+/* User id of the peer on a unix socket (SO_PEERCRED), or -1. */
+int64_t http_exchange_peer_uid(const struct http_exchange *ex);
+
+/* Stops and restarts the delivery of the request's body. */
+void http_exchange_pause(struct http_exchange *ex);
+void http_exchange_resume(struct http_exchange *ex);
+
+/* Whole response. Adds Content-Length, Date and Connection; `headers` are borrowed for the call. */
+void http_reply(struct http_exchange *ex, unsigned status, const struct http_header *headers,
+                unsigned count, struct str body);
+
+/*
+ * Response in pieces. `content_length` < 0 means unknown: chunked for HTTP/1.1, until close for 1.0.
+ */
+void http_reply_start(struct http_exchange *ex, unsigned status, const struct http_header *headers,
+                      unsigned count, int64_t content_length);
+
+/* Copies `data` into the queue, sends what the socket takes, returns the bytes left in the queue. */
+size_t http_reply_write(struct http_exchange *ex, struct str data);
+
+/* The response is complete; it is sent out and the exchange then closes (gone = false). */
+void http_reply_end(struct http_exchange *ex);
+
+/* Whether a status line was already written. */
+bool http_reply_started(const struct http_exchange *ex);
+
+/* Cuts the connection so that the client sees an incomplete response; on_close(gone = true) follows. */
+void http_exchange_abort(struct http_exchange *ex);

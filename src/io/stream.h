@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A connected, non-blocking byte stream: TCP or unix socket, client side optionally under TLS.
+ *
+ * The owner says which events it wants and reads or writes when told; there is no buffer here, so
+ * back-pressure is simply not asking. One loop's thread. After stream_free() no callback comes;
+ * freeing inside the stream's own callback is allowed.
+ */
+#pragma once
+
+#include "io/loop.h"
+
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct stream;
+
+/* `events` are WATCH_READ, WATCH_WRITE, WATCH_HANGUP as asked for by stream_want(). */
+typedef void stream_event_cb(struct stream *stream, unsigned events, void *ctx);
+
+/* An accepted socket; takes `fd`. TCP_NODELAY is set. No event is wanted at first. */
+struct stream *stream_from_fd(struct loop *loop, int fd, stream_event_cb *on_event, void *ctx);
+
+struct stream_address {
+    const char *host;      /* name or numeric; NULL with unix_path */
+    unsigned port;
+    const char *unix_path; /* set: connect there */
+    bool tls;              /* handshake with certificate and name check against the system's store */
+    int64_t timeout_ms;    /* for name, connect and handshake together */
+};
+
+/*
+ * Connects; `on_connect` comes once, never from inside this call: 0, or -ECONNREFUSED, ERR_TIMEOUT
+ * and the like with a sentence that names the address. Names are resolved in the pool, all
+ * addresses are tried in order. On failure the owner still frees the stream. `address` is borrowed
+ * for the call.
+ */
+struct stream *stream_connect(struct loop *loop, const struct stream_address *address,
+                              void (*on_connect)(struct stream *, int rc, const char *text, void *),
+                              stream_event_cb *on_event, void *ctx);
+
+/* Which events are wanted from now on; 0 pauses. Level-triggered. */
+void stream_want(struct stream *stream, unsigned events);
+
+/* Bytes read, 0 at the end, -EAGAIN, -ECONNRESET, ... */
+ssize_t stream_read(struct stream *stream, void *data, size_t n);
+
+/* Bytes written (may be fewer), -EAGAIN, -EPIPE, ... Never raises SIGPIPE. */
+ssize_t stream_write(struct stream *stream, const struct iovec *parts, int count);
+
+/* Whether the peer has closed or sent something while the stream was idle: then it can't be reused. */
+bool stream_is_stale(struct stream *stream);
+
+int stream_fd(const struct stream *stream);
+
+/* Closes. NULL is fine. */
+void stream_free(struct stream *stream);
+
+/* Closes with a reset, so that the peer sees an error and not an end. */
+void stream_reset(struct stream *stream);

@@ -52,7 +52,7 @@ enum http_body_kind {
 struct http_request_head {
     enum http_method method;
     struct str target;   /* as sent: "/v1/models?page=2" */
-    struct str path;     /* before the '?', still percent-encoded */
+    struct str path;     /* before the '?', still percent-encoded; of a URL without host, never empty */
     struct str query;    /* after the '?', or empty */
     unsigned minor;      /* HTTP/1.minor: 0 or 1 */
     bool keep_alive;     /* the client wants the connection to stay */
@@ -74,8 +74,9 @@ struct http_response_head {
 
 /*
  * Parses a head at the front of `data`. Returns its length in bytes (> 0), 0 when more bytes are
- * needed, or ERR_SYNTAX / ERR_TOO_LARGE (431) / -ENOSYS (method unknown, 501) with a text.
- * Leading empty lines before a request are skipped and counted.
+ * needed, or ERR_SYNTAX / ERR_TOO_LARGE (431) / -ENOSYS (method unknown, 501) / -EPROTONOSUPPORT
+ * (not HTTP/1.0 or 1.1, 505) with a text. Up to four empty lines before a request are skipped and
+ * counted.
  */
 int http_parse_request(struct str data, struct http_request_head *ret, struct err *err) must_check;
 
@@ -85,6 +86,7 @@ int http_parse_response(struct str data, bool to_head, struct http_response_head
 
 /* ---- chunked coding ---- */
 
+/* Zeroed for a new body. */
 struct http_chunked {
     uint64_t left; /* bytes of the current chunk still to come */
     unsigned char state;
@@ -102,7 +104,10 @@ int http_chunked_decode(struct http_chunked *state, struct str *data, struct str
 
 /* ---- queries and percent-encoding ---- */
 
-/* Value of `name` in a query, percent-decoded ('+' is a space). Returns owned, or NULL when absent. */
+/*
+ * Value of `name` in a query, percent-decoded ('+' is a space, a bad escape stays as it is). Returns
+ * owned, or NULL when absent.
+ */
 char *http_query_get(struct str query, const char *name);
 
 /* Percent-decodes a path segment. ERR_SYNTAX for a bad escape or a decoded NUL. Returns owned. */

@@ -35,8 +35,9 @@ enum field_flags {
     FIELD_SECRET = 2,      /* never in JSON, only in the store */
     FIELD_REQUIRED = 4,    /* must be there and not empty on create */
     FIELD_TRANSIENT = 8,   /* not in the store: computed or observed */
-    FIELD_NULLABLE = 16,   /* FIELD_INT: 0 is written as null */
+    FIELD_NULLABLE = 16,   /* FIELD_INT: 0 is written as null; FIELD_DOUBLE: a negative number is */
     FIELD_WRITE_ONLY = 32, /* read from clients, never written to JSON or store (a password) */
+    FIELD_CREATE_ONLY = 64, /* taken from clients on create, afterwards as FIELD_READ_ONLY */
 };
 
 struct string_list {
@@ -60,12 +61,16 @@ struct field {
     enum field_kind kind;
     unsigned flags;
     size_t offset;
-    int64_t min, max;         /* FIELD_INT: range; FIELD_STRING: bytes (max 0: RECORD_STRING_MAX);
-                                 lists: items */
+    int64_t min, max;         /* FIELD_INT: range; FIELD_DOUBLE: range unless both are 0;
+                                 FIELD_STRING: bytes of one that is not null or empty (max 0:
+                                 RECORD_STRING_MAX); lists: items (max 0: RECORD_LIST_MAX) */
     const char *const *names; /* FIELD_ENUM: names by number */
     unsigned name_count;
     const char *fallback;     /* default as JSON text ("true", "1", "\"spread\""); NULL: zero value */
 };
+
+/* The name and place of a row: {FIELD_OF(struct user, is_admin), .kind = FIELD_BOOL}. */
+#define FIELD_OF(type, member) .name = #member, .offset = offsetof(type, member)
 
 struct record_type {
     const char *noun;  /* "model-instance": for messages and URLs */
@@ -84,13 +89,16 @@ enum {
 /* Sets every field to its default. The memory must be zeroed or a valid record. */
 void record_init(const struct record_type *type, void *record);
 
-/* Frees what the record owns and zeroes it. */
+/* Frees what the record owns (secrets are wiped) and zeroes it. */
 void record_fini(const struct record_type *type, void *record);
 
 /* Deep copy into `to`, which is zeroed or valid before. */
 void record_copy(const struct record_type *type, void *to, const void *from);
 
-/* Whether all fields are the same, FIELD_TRANSIENT ones left out unless `with_transient`. */
+/*
+ * Whether all fields are the same. FIELD_TRANSIENT and FIELD_WRITE_ONLY ones, which are not in the
+ * store, are left out unless `with_transient`.
+ */
 bool record_is_equal(const struct record_type *type, const void *a, const void *b,
                      bool with_transient);
 
@@ -110,13 +118,23 @@ enum record_read_mode {
 /*
  * Reads fields from a JSON object. Checks every field before it changes any. ERR_INVALID with
  * all faults in one text: "2 errors: name: must not be empty; replicas: must be 0-1000, not -1".
- * Unknown keys are ignored (GPUStack's clients send more than we know).
+ * Unknown keys are ignored (GPUStack's clients send more than we know), secret fields are too. null
+ * means the field's default. RECORD_CREATE starts from record_init(): nothing of what stood in
+ * `record` stays.
  */
 int record_read(const struct record_type *type, void *record, const json_t *object,
                 enum record_read_mode mode, struct err *err) must_check;
 
 /* The row of a field by name, or NULL. */
 const struct field *record_field(const struct record_type *type, const char *name);
+
+/* One field's value as JSON, and back: for the store's columns. Flags are not looked at. */
+void record_write_field(const struct field *field, const void *record, struct json_writer *w);
+int record_read_field(const struct field *field, void *record, const json_t *value,
+                      struct err *err) must_check;
+
+/* Whether the field is the same in both records. */
+bool record_field_is_equal(const struct field *field, const void *a, const void *b);
 
 /* ---- lists ---- */
 

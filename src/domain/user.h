@@ -22,6 +22,9 @@ enum user_source { USER_LOCAL, USER_OIDC, USER_SAML, USER_SOURCE_COUNT };
 
 extern const struct record_type user_type;
 
+/* What the field table can't say: the name's characters. ERR_INVALID. */
+int user_validate(const struct user *user, struct err *err) must_check;
+
 enum api_key_scope { SCOPE_ALL, SCOPE_MANAGEMENT, SCOPE_INFERENCE, SCOPE_COUNT };
 
 struct api_key {
@@ -39,6 +42,9 @@ struct api_key {
 };
 
 extern const struct record_type api_key_type;
+
+/* What the field table can't say: the words of `scope`. ERR_INVALID. */
+int api_key_validate(const struct api_key *key, struct err *err) must_check;
 
 /* One login in a browser or of the CLI. The token itself is never stored. */
 struct session {

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "domain/user.h"
+
+#include "domain/record_priv.h"
+
+#define FIELD(member) FIELD_OF(struct api_key, member)
+
+static const struct field fields[] = {
+    {FIELD(id), .kind = FIELD_ID, .flags = FIELD_READ_ONLY},
+    {FIELD(name), .kind = FIELD_STRING, .flags = FIELD_REQUIRED, .max = 128},
+    {FIELD(description), .kind = FIELD_STRING},
+    {FIELD(user_id), .kind = FIELD_INT, .flags = FIELD_READ_ONLY, .max = INT64_MAX},
+    {FIELD(access_key), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY, .max = 64},
+    {FIELD(secret_digest), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY | FIELD_SECRET,
+     .max = 64},
+    {FIELD(scope), .kind = FIELD_STRINGS, .max = SCOPE_COUNT},
+    {FIELD(allowed_model_names), .kind = FIELD_STRINGS},
+    {FIELD(expires_in), .kind = FIELD_INT, .flags = FIELD_WRITE_ONLY, .max = INT32_MAX},
+    {FIELD(expires_at), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY},
+    {FIELD(created_at), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY},
+    {FIELD(updated_at), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY},
+};
+
+const struct record_type api_key_type = {
+    .noun = "api-key",
+    .table = "api_keys",
+    .size = sizeof(struct api_key),
+    .fields = fields,
+    .field_count = ARRAY_LEN(fields),
+};
+
+int api_key_validate(const struct api_key *key, struct err *err)
+{
+    static const char *const words[SCOPE_COUNT] = {
+        [SCOPE_ALL] = "*", [SCOPE_MANAGEMENT] = "management", [SCOPE_INFERENCE] = "inference"};
+    struct faults faults = {0};
+    for (size_t i = 0; i < key->scope.count; i++) {
+        bool known = false;
+        for (size_t k = 0; k < ARRAY_LEN(words); k++)
+            known = known || strcmp(key->scope.items[i], words[k]) == 0;
+        if (!known)
+            faults_add(&faults, "scope", "must be of *, management, inference, not \"%.48s\"",
+                       key->scope.items[i]);
+    }
+    return faults_finish(&faults, err);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "domain/instance.h"
+
+#include <assert.h>
+#include <errno.h>
+
+static const char *const state_names[] = {
+    [INSTANCE_PENDING] = "pending",
+    [INSTANCE_ANALYZING] = "analyzing",
+    [INSTANCE_SCHEDULED] = "scheduled",
+    [INSTANCE_INITIALIZING] = "initializing",
+    [INSTANCE_DOWNLOADING] = "downloading",
+    [INSTANCE_STARTING] = "starting",
+    [INSTANCE_RUNNING] = "running",
+    [INSTANCE_UNREACHABLE] = "unreachable",
+    [INSTANCE_ERROR] = "error",
+};
+
+#define FIELD(member) FIELD_OF(struct model_instance, member)
+
+static const struct field fields[] = {
+    {FIELD(id), .kind = FIELD_ID, .flags = FIELD_READ_ONLY},
+    {FIELD(name), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY, .max = 256},
+    {FIELD(model_id), .kind = FIELD_INT, .flags = FIELD_READ_ONLY, .max = INT64_MAX},
+    {FIELD(model_name), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY, .max = 128},
+    {FIELD(model_generation), .kind = FIELD_INT, .flags = FIELD_READ_ONLY, .max = INT64_MAX},
+    {FIELD(worker_id), .kind = FIELD_INT, .flags = FIELD_READ_ONLY | FIELD_NULLABLE,
+     .max = INT64_MAX},
+    {FIELD(worker_name), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY, .max = 256},
+    {FIELD(worker_ip), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY, .max = 64},
+    {FIELD(gpu_indexes), .kind = FIELD_INTS, .flags = FIELD_READ_ONLY},
+    {FIELD(backend), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY, .max = 128},
+    {FIELD(backend_version), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY, .max = 128},
+    {FIELD(state), .kind = FIELD_ENUM, .flags = FIELD_READ_ONLY, .names = state_names,
+     .name_count = INSTANCE_STATE_COUNT},
+    {FIELD(state_message), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY, .max = 16 << 10},
+    {FIELD(pid), .kind = FIELD_INT, .flags = FIELD_READ_ONLY | FIELD_NULLABLE, .max = INT32_MAX},
+    {FIELD(port), .kind = FIELD_INT, .flags = FIELD_READ_ONLY | FIELD_NULLABLE, .max = 65535},
+    {FIELD(ports), .kind = FIELD_INTS, .flags = FIELD_READ_ONLY},
+    {FIELD(download_progress), .kind = FIELD_DOUBLE, .flags = FIELD_READ_ONLY, .max = 100},
+    {FIELD(resolved_path), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY},
+    {FIELD(computed_resource_claim), .kind = FIELD_JSON, .flags = FIELD_READ_ONLY},
+    {FIELD(restart_count), .kind = FIELD_INT, .flags = FIELD_READ_ONLY, .max = INT64_MAX},
+    {FIELD(last_restart_time), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY},
+    {FIELD(created_at), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY},
+    {FIELD(updated_at), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY},
+};
+
+const struct record_type model_instance_type = {
+    .noun = "model-instance",
+    .table = "model_instances",
+    .size = sizeof(struct model_instance),
+    .fields = fields,
+    .field_count = ARRAY_LEN(fields),
+};
+
+const char *instance_state_name(enum instance_state state)
+{
+    assert(state < INSTANCE_STATE_COUNT);
+    return state_names[state];
+}
+
+int instance_state_parse(const char *name, enum instance_state *ret)
+{
+    for (unsigned i = 0; i < INSTANCE_STATE_COUNT; i++)
+        if (strcmp(state_names[i], name) == 0) {
+            *ret = (enum instance_state)i;
+            return 0;
+        }
+    return -EINVAL;
+}

@@ -12,7 +12,13 @@
 #include "base/log.h"
 #include "domain/record.h"
 
+#define CONFIG_SQLITE_PREFIX "sqlite:///" /* what database_url begins with; an absolute path follows */
+
+enum { CONFIG_OPTION_MAX = 32 }; /* rows of the table at most */
+
 struct config {
+    unsigned char sources[CONFIG_OPTION_MAX]; /* enum config_source of each row's value */
+    char *unknown_env;     /* GPUSTACK_* variables that mean nothing here, "A, B", to warn of; NULL */
     /* common */
     char *config_file;     /* NULL: none */
     char *data_dir;        /* /var/lib/gpustack for root, else $XDG_DATA_HOME/gpustack */
@@ -20,7 +26,8 @@ struct config {
     char *bin_dir;         /* <data_dir>/bin: engine directories */
     char *log_dir;         /* <data_dir>/log */
     char *token;           /* NULL: from <data_dir>/token, made by the server when absent; secret */
-    int log_level;         /* enum log_level; --debug sets debug */
+    int log_level;         /* enum log_level; --debug is already taken into account */
+    bool debug;            /* --debug as given; use log_level */
     /* server */
     char *host;            /* 0.0.0.0 */
     int64_t port;          /* 80 */
@@ -43,8 +50,9 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENV, CONFIG_CLI };
 
 /*
  * Builds the configuration of a role ("start", "gateway", "worker", "control") from its arguments
- * (argv[0] is the command's name) and `environ`. Returns 0, 1 when --help was asked for (print
- * config_help()), or an error that names option, value and what is allowed. `ret` is zeroed before.
+ * (argv[0] is the command's name) and `environ`. Any other command takes the few options that find
+ * the data folder. Returns 0, 1 when --help was asked for (print config_help()), or an error that
+ * names source, option, value and what is allowed. `ret` is zeroed before and stays so on failure.
  */
 int config_load(const char *command, int argc, char *const *argv, char *const *environment,
                 struct config *ret, struct err *err) must_check;
@@ -54,8 +62,14 @@ void config_fini(struct config *config);
 /* Help text of a command, wrapped at 80 columns. Returns owned. */
 char *config_help(const char *command);
 
-/* The manual page gpustack(1), in man(7) source, from the same table. Returns owned. */
-char *config_manual(void);
+/*
+ * The manual page gpustack(1), in man(7) source, from the same table. `commands` is the man(7)
+ * source of the section COMMANDS. Returns owned.
+ */
+char *config_manual(const char *commands);
+
+/* Whether "NAME=value" sets a secret option: such entries are kept from child processes. */
+bool config_env_is_secret(const char *entry);
 
 /* Effective configuration as JSON, for handing to a child role over a descriptor; has secrets. */
 void config_write(const struct config *config, struct buf *out);
@@ -70,3 +84,13 @@ void config_apply_reload(struct config *current, const struct config *fresh);
 /* <data_dir>/run/control.sock and <data_dir>/run/admin.sock. Returns owned. */
 char *config_control_socket(const struct config *config);
 char *config_admin_socket(const struct config *config);
+
+/* The SQLite file that database_url means, an absolute path. Borrows. */
+const char *config_database_path(const struct config *config);
+
+/* Numeric address by which this machine reaches its own server: `host`, or loopback when that is
+ * any address. Borrows. */
+const char *config_local_host(const struct config *config);
+
+/* Base URL of the server: server_url, or that of the server on this machine. Returns owned. */
+char *config_server_url(const struct config *config);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/load_priv.h"
+
+#include <errno.h>
+
+static int unknown_option(struct str word, unsigned roles, struct err *err)
+{
+    const struct option *nearest = option_nearest(word, roles);
+    if (nearest)
+        return err_set(err, -EINVAL, "unknown option --%.*s; did you mean --%s?", STR_ARGS(word),
+                       nearest->name);
+    return err_set(err, -EINVAL, "unknown option --%.*s; --help lists all", STR_ARGS(word));
+}
+
+/* The option that an argument names; its "=value", if any, goes to `ret_value`. NULL on error. */
+static const struct option *match_argument(struct str argument, unsigned roles,
+                                           struct str *ret_value, struct err *err)
+{
+    *ret_value = (struct str){0};
+    const struct option *option = NULL;
+    if (!str_has_prefix(argument, STR("--"))) {
+        option = argument.len == 2 ? option_by_letter(argument.ptr[1]) : NULL;
+        if (!option || !(option->roles & roles)) {
+            err_set(err, -EINVAL, "unknown option %.*s; --help lists all", STR_ARGS(argument));
+            return NULL;
+        }
+        return option;
+    }
+    struct str word = str_skip(argument, 2);
+    size_t equals = str_find(word, '=');
+    if (equals < word.len)
+        *ret_value = str_skip(word, equals + 1);
+    word.len = equals;
+    option = option_by_name(word);
+    if (!option || !(option->roles & roles)) {
+        unknown_option(word, roles, err);
+        return NULL;
+    }
+    return option;
+}
+
+/* One option with its value; returns how many arguments it used up. */
+static int read_argument(struct settings *settings, unsigned roles, char *const *argv,
+                         struct err *err)
+{
+    struct str argument = str_of(argv[0]);
+    if (argument.len < 2 || argument.ptr[0] != '-')
+        return err_set(err, -EINVAL, "unexpected argument \"%.100s\"; options begin with --",
+                       argv[0]);
+    struct str value;
+    const struct option *option = match_argument(argument, roles, &value, err);
+    if (!option)
+        return -EINVAL;
+    int used = 1;
+    if (!value.ptr && option->kind == OPTION_BOOL) {
+        value = STR("true");
+    } else if (!value.ptr) {
+        if (!argv[1])
+            return err_set(err, -EINVAL, "option --%s needs a value: --%s %s", option->name,
+                           option->name, option->metavar);
+        value = str_of(argv[1]);
+        used = 2;
+    }
+    settings_put(settings, CONFIG_CLI, option, value);
+    return used;
+}
+
+int settings_read_cli(struct settings *settings, unsigned roles, int argc, char *const *argv,
+                      struct err *err)
+{
+    for (int i = 1; i < argc;) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return 1;
+        int used = read_argument(settings, roles, argv + i, err);
+        if (used < 0)
+            return used;
+        i += used;
+    }
+    return 0;
+}

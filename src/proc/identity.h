@@ -26,7 +26,8 @@ bool proc_is_alive(const struct proc_identity *id);
 
 /*
  * Calls `cb` for every process of this user whose environment has the entry `entry` ("K=V"). For
- * finding engines whose record was lost. Blocks for a scan of /proc.
+ * finding engines whose record was lost. The children of an engine inherit the entry and are given
+ * too: the engine itself is the one with getpgid(pid) == pid. Blocks for a scan of /proc.
  */
 void proc_find_by_env(const char *entry, void (*cb)(const struct proc_identity *id, void *ctx),
                       void *ctx);
@@ -34,9 +35,12 @@ void proc_find_by_env(const char *entry, void (*cb)(const struct proc_identity *
 /* Value of one environment variable of a process, as it was at its exec. Returns owned, or NULL. */
 char *proc_read_env(const struct proc_identity *id, const char *name);
 
-/* Sum of what the process group has done so far: changes when it works. For progress deadlines. */
+/*
+ * Sum of what the process group has done so far: changes when it works. For progress deadlines.
+ * Blocks for a scan of /proc.
+ */
 struct proc_progress {
-    uint64_t cpu_ticks;
+    uint64_t cpu_ticks;  /* with those of children that ended */
     uint64_t read_bytes; /* rchar of /proc/PID/io; 0 where it can't be read */
     uint64_t rss_bytes;
 };

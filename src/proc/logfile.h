@@ -8,9 +8,13 @@
  * The engine holds the file open in append mode, so it never depends on a reader and never blocks.
  * When the file passes `max_bytes`, its content is copied to ".1" and the copied range is punched
  * out (fallocate(2) PUNCH_HOLE): no line is lost and the disk space is given back; where the file
- * system can't, it is truncated after the copy. Readers skip the hole. Of all runs the first and the
- * last `LOG_RUNS_KEPT` are kept: the first failure is never lost to a crash loop. Blocking calls on
- * local files; rare.
+ * system can't, it is truncated after the copy. Readers skip the hole. Parts end with whole lines.
+ * Of an engine that writes faster than it is rotated only the last four `max_bytes` are kept. Of
+ * all runs the first and the last `LOG_RUNS_KEPT` are kept: the first failure is never lost to a
+ * crash loop.
+ *
+ * Blocking calls on local files; rare. A flock(2) on the live part lets several processes and
+ * threads read and rotate. `name` must be a file name without '/' (-EINVAL where a run is opened).
  */
 #pragma once
 
@@ -24,7 +28,8 @@ enum {
     LOG_PART_MAX = 16 << 20, /* bytes of one part, unless the caller says otherwise */
 };
 
-/* Opens the file of a new run for appending (mode 0640), removing surplus old runs. Returns the fd. */
+/* Opens the file of a new run for appending (mode 0640), removing surplus old runs. Returns the fd.
+ */
 int logfile_open_run(const char *dir, const char *name, unsigned run, struct err *err) must_check;
 
 /* Rotates when the live part is larger than `max_bytes`. 1 when it did, 0 when not, -errno. */
@@ -34,7 +39,8 @@ int logfile_rotate(const char *dir, const char *name, unsigned run, uint64_t max
 /* Path of a run's live part. Returns owned. */
 char *logfile_path(const char *dir, const char *name, unsigned run);
 
-/* Run numbers that exist, ascending, into `ret` (at most `max`); returns how many. */
+/* Run numbers that exist, ascending, into `ret` (the last `max` of them); returns how many, -errno.
+ */
 int logfile_runs(const char *dir, const char *name, unsigned *ret, size_t max) must_check;
 
 /* Bytes written to the run so far, holes and rotated parts included; 0 when there is no file. */

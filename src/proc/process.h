@@ -25,6 +25,9 @@ typedef void process_exit_cb(struct process *process, struct process_exit exit, 
 /*
  * Watches a live process; reaps it when it is our child. `on_exit` comes once, also when it is dead
  * already, never from inside this call. -ESRCH when it is not our child and gone. Returns owned.
+ *
+ * When the leader ends without process_stop(), what is left of its group gets SIGKILL, and on_exit()
+ * comes when the group is empty: nothing holds its port or its devices then.
  */
 int process_watch(struct loop *loop, const struct proc_identity *id, process_exit_cb *on_exit,
                   void *ctx, struct process **ret) must_check;

@@ -18,13 +18,19 @@ enum { AUTH_DIGEST_HEX = 65, AUTH_PASSWORD_MAX = 256 };
 
 /* ---- passwords ---- */
 
-/* Argon2id string ("$argon2id$…"); NULL when there is no memory for it. Slow. Returns owned. */
+/*
+ * Argon2id string ("$argon2id$…"); NULL when there is no memory for it or the password is longer than
+ * AUTH_PASSWORD_MAX. Slow. Returns owned.
+ */
 char *auth_password_hash(struct str password);
 
-/* Slow. A NULL hash costs the same time and is false: user names can't be guessed by timing. */
+/*
+ * Slow. A NULL hash costs the same time and is false: user names can't be guessed by timing. A
+ * password longer than AUTH_PASSWORD_MAX is false at once.
+ */
 bool auth_password_verify(const char *hash, struct str password);
 
-/* At least 8 characters with upper, lower, digit and one of !@#$%^&*_+ (GPUStack's policy). */
+/* 8-256 bytes with upper, lower, digit and one of !@#$%^&*_+ (GPUStack's policy). ERR_INVALID. */
 int auth_password_check(struct str password, struct err *err) must_check;
 
 /* 12 random characters that pass the policy. Returns owned. */
@@ -63,7 +69,8 @@ struct auth_credentials {
 
 /*
  * Reads, in this order: Authorization (Bearer or Basic), X-API-Key, Cookie gpustack_session. Each
- * argument is the header's value or the empty view. ERR_UNAUTHORIZED when a header is malformed.
+ * argument is the header's value or the empty view. ERR_UNAUTHORIZED when the header that counts is
+ * malformed; other cookies than ours are not looked at.
  */
 int auth_credentials_read(struct str authorization, struct str x_api_key, struct str cookie,
                           struct auth_credentials *ret, struct err *err) must_check;

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "auth/auth.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+/* FIPS 180-4 and RFC 4231. */
+static void test_digest_vectors(void **state)
+{
+    (void)state;
+    char hex[AUTH_DIGEST_HEX];
+    auth_digest(STR("abc"), hex);
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    auth_digest((struct str){0}, hex);
+    assert_string_equal(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}
+
+static void test_hmac_vectors(void **state)
+{
+    (void)state;
+    char hex[AUTH_DIGEST_HEX], long_key[131];
+    auth_hmac(STR("Jefe"), STR("what do ya want for nothing?"), hex);
+    assert_string_equal(hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    memset(long_key, 0xaa, sizeof long_key);
+    auth_hmac(str_sub(long_key, sizeof long_key),
+              STR("Test Using Larger Than Block-Size Key - Hash Key First"), hex);
+    assert_string_equal(hex, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+}
+
+static void test_keys_round_trip(void **state)
+{
+    (void)state;
+    struct auth_key made, read, other;
+    auth_key_make(&made);
+    auth_key_make(&other);
+    auto_free char *text = auth_key_format(&made);
+    assert_int_equal(auth_key_parse(str_of(text), &read), 0);
+    assert_string_equal(read.access, made.access);
+    assert_string_equal(read.secret, made.secret);
+    assert_string_not_equal(other.secret, made.secret);
+}
+
+static void test_bad_keys(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "",
+        "gpustack_",
+        "sk-0123456789abcdef_0123456789abcdef0123456789abcdef",
+        "gpustack_0123456789abcdef_0123456789abcdef0123456789abcde",
+        "gpustack_0123456789abcdef_0123456789abcdef0123456789abcdef0",
+        "gpustack_0123456789abcdef-0123456789abcdef0123456789abcdef",
+        "gpustack_0123456789ABCDEF_0123456789abcdef0123456789abcdef",
+        "gpustack_0123456789abcdef_0123456789abcdef0123456789abcdeg",
+        "Gpustack_0123456789abcdef_0123456789abcdef0123456789abcdef",
+    };
+    struct auth_key key;
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        assert_int_equal(auth_key_parse(str_of(bad[i]), &key), -EINVAL);
+}
+
+int main(void)
+{
+    auth_init();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_digest_vectors),
+        cmocka_unit_test(test_hmac_vectors),
+        cmocka_unit_test(test_keys_round_trip),
+        cmocka_unit_test(test_bad_keys),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -24,5 +24,5 @@ int listener_tcp(struct loop *loop, const char *host, unsigned port, bool reuse_
 int listener_unix(struct loop *loop, const char *path, listener_accept_cb *on_accept, void *ctx,
                   struct listener **ret, struct err *err) must_check;
 
-/* Closes; a unix socket's file is removed. NULL is fine. */
+/* Closes; a unix socket's file is removed. Allowed inside its own callback. NULL is fine. */
 void listener_free(struct listener *listener);

@@ -18,10 +18,18 @@
 
 struct loop;
 
-/* `clock` is borrowed for the loop's life. Returns owned; aborts when the kernel has no descriptors. */
+/*
+ * `clock` is borrowed for the loop's life. With clock_system the loop wakes for its timers; with any
+ * other clock timers are looked at in every turn, and whoever moves that clock wakes the loop with
+ * loop_post(). Ignores SIGPIPE for the process. Returns owned; aborts when the kernel has no
+ * descriptors.
+ */
 struct loop *loop_new(const struct clock *clock);
 
-/* Frees a loop that isn't running. All watches, timers and signals must have been stopped. */
+/*
+ * Frees a loop that isn't running. All watches, timers and signals must have been stopped. Mail,
+ * deferred calls and blocking work that are left are run to their end first. NULL is fine.
+ */
 void loop_free(struct loop *loop);
 
 /* Runs until loop_stop(). */
@@ -42,6 +50,7 @@ struct timer {
     void (*cb)(struct timer *timer, void *ctx);
     void *ctx;
     int64_t due_ms; /* loop time; meaningful while armed */
+    uint64_t seq;   /* order of arming; decides among timers due at the same time */
     size_t slot;    /* place in the loop's heap plus one; 0 while not armed */
 };
 
@@ -72,7 +81,10 @@ struct watch;
 /* `events` in the callback are those that are ready; an error is given as READ | WRITE. */
 typedef void watch_cb(struct watch *watch, unsigned events, void *ctx);
 
-/* Watches `fd` (borrowed; not yet watched by this loop). Returns owned. */
+/*
+ * Watches `fd` (borrowed; not yet watched by this loop). Makes it non-blocking. A descriptor that the
+ * kernel can't watch (a regular file) is ready in every turn: READ | WRITE. Returns owned.
+ */
 struct watch *watch_new(struct loop *loop, int fd, watch_cb *cb, void *ctx);
 
 /* Sets the events of interest; 0 pauses. Cheap when nothing changes. */
@@ -96,7 +108,10 @@ void loop_post(struct loop *loop, void (*fn)(void *arg), void *arg);
 /* Any thread: loop_stop() by mail. */
 void loop_wake_stop(struct loop *loop);
 
-/* Loop thread: runs fn(arg) at the end of this turn, in the order of the calls. For freeing objects. */
+/*
+ * Loop thread: runs fn(arg) at the end of this turn, in the order of the calls; what those defer runs
+ * in the same turn too. For freeing objects.
+ */
 void loop_defer(struct loop *loop, void (*fn)(void *arg), void *arg);
 
 /* ---- blocking work ---- */

@@ -42,6 +42,9 @@ struct stream *stream_connect(struct loop *loop, const struct stream_address *ad
 /* Which events are wanted from now on; 0 pauses. Level-triggered. */
 void stream_want(struct stream *stream, unsigned events);
 
+/* Hands the stream to another owner: its events go to these from now on. */
+void stream_set_owner(struct stream *stream, stream_event_cb *on_event, void *ctx);
+
 /* Bytes read, 0 at the end, -EAGAIN, -ECONNRESET, ... */
 ssize_t stream_read(struct stream *stream, void *data, size_t n);
 
@@ -56,5 +59,5 @@ int stream_fd(const struct stream *stream);
 /* Closes. NULL is fine. */
 void stream_free(struct stream *stream);
 
-/* Closes with a reset, so that the peer sees an error and not an end. */
+/* The same with a reset, so that the peer sees an error and not an end. NULL is fine. */
 void stream_reset(struct stream *stream);

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/stream.h"
+
+#include "io/stream_priv.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+
+struct stream *stream_from_fd(struct loop *loop, int fd, stream_event_cb *on_event, void *ctx)
+{
+    struct stream *stream = mem_alloc(sizeof *stream);
+    *stream = (struct stream){.loop = loop, .fd = fd, .on_event = on_event, .ctx = ctx};
+    int on = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* unix sockets have none */
+    stream->watch = watch_new(loop, fd, stream_on_ready, stream);
+    return stream;
+}
+
+/* What to watch the socket for: TLS may have to write in order to read, and the other way round. */
+static unsigned socket_events(const struct stream *stream)
+{
+    unsigned events = stream->wanted;
+    if (!stream->tls)
+        return events;
+    if ((events & WATCH_READ) && stream->tls->read_wants_write)
+        events |= WATCH_WRITE;
+    if ((events & WATCH_WRITE) && stream->tls->write_wants_read)
+        events |= WATCH_READ;
+    return events;
+}
+
+void stream_update(struct stream *stream)
+{
+    if (stream->connect || !stream->watch)
+        return;
+    watch_set(stream->watch, socket_events(stream));
+    if (!stream->tls)
+        return;
+    if ((stream->wanted & WATCH_READ) && tls_has_bytes(stream->tls))
+        timer_start(&stream->tls->more, 0);
+    else
+        timer_stop(&stream->tls->more);
+}
+
+void stream_on_more(struct timer *timer, void *ctx)
+{
+    struct stream *stream = ctx;
+    timer_start(timer, 0);
+    stream->on_event(stream, WATCH_READ, stream->ctx);
+}
+
+/* The owner's view of what the socket is ready for. */
+static unsigned owner_events(const struct stream *stream, unsigned ready)
+{
+    if (stream->tls && stream->tls->read_wants_write && (ready & WATCH_WRITE))
+        ready |= WATCH_READ;
+    if (stream->tls && stream->tls->write_wants_read && (ready & WATCH_READ))
+        ready |= WATCH_WRITE;
+    /* Nothing that was asked for means an error, and with that everything is ready. */
+    return ready & stream->wanted ? ready & stream->wanted : stream->wanted;
+}
+
+void stream_on_ready(struct watch *watch, unsigned events, void *ctx)
+{
+    (void)watch;
+    struct stream *stream = ctx;
+    if (stream->connect) {
+        connect_on_ready(stream);
+        return;
+    }
+    unsigned ready = owner_events(stream, events);
+    if (ready)
+        stream->on_event(stream, ready, stream->ctx);
+}
+
+void stream_want(struct stream *stream, unsigned events)
+{
+    stream->wanted = events;
+    stream_update(stream);
+}
+
+void stream_set_owner(struct stream *stream, stream_event_cb *on_event, void *ctx)
+{
+    stream->on_event = on_event;
+    stream->ctx = ctx;
+}
+
+ssize_t stream_read(struct stream *stream, void *data, size_t n)
+{
+    assert(!stream->connect);
+    if (stream->tls) {
+        ssize_t got = tls_read(stream->tls, data, n);
+        stream_update(stream);
+        return got;
+    }
+    for (;;) {
+        ssize_t got = recv(stream->fd, data, n, 0);
+        if (got >= 0 || errno != EINTR)
+            return got >= 0 ? got : -errno;
+    }
+}
+
+static ssize_t send_parts(int fd, const struct iovec *parts, int count)
+{
+    struct iovec copy[16]; /* the kernel's interface wants them writable */
+    if ((size_t)count > ARRAY_LEN(copy))
+        count = (int)ARRAY_LEN(copy);
+    memcpy(copy, parts, (size_t)count * sizeof *parts);
+    struct msghdr message = {.msg_iov = copy, .msg_iovlen = (size_t)count};
+    for (;;) {
+        ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
+        if (sent >= 0 || errno != EINTR)
+            return sent >= 0 ? sent : -errno;
+    }
+}
+
+ssize_t stream_write(struct stream *stream, const struct iovec *parts, int count)
+{
+    assert(!stream->connect);
+    if (!stream->tls)
+        return send_parts(stream->fd, parts, count);
+    ssize_t sent = tls_write(stream->tls, parts, count);
+    stream_update(stream);
+    return sent;
+}
+
+bool stream_is_stale(struct stream *stream)
+{
+    if (stream->tls)
+        return tls_is_stale(stream->tls);
+    char byte;
+    ssize_t n = recv(stream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n >= 0 || errno != EAGAIN;
+}
+
+int stream_fd(const struct stream *stream)
+{
+    return stream->fd;
+}
+
+void stream_close_socket(struct stream *stream)
+{
+    tls_free(TAKE(stream->tls));
+    watch_free(TAKE(stream->watch));
+    if (stream->fd >= 0)
+        close(stream->fd);
+    stream->fd = -1;
+}
+
+void stream_free(struct stream *stream)
+{
+    if (!stream)
+        return;
+    connect_free(stream->connect);
+    stream_close_socket(stream);
+    free(stream);
+}
+
+void stream_reset(struct stream *stream)
+{
+    if (!stream)
+        return;
+    struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    if (stream->fd >= 0)
+        (void)setsockopt(stream->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    stream_free(stream);
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/tls_priv.h"
+
+#include "io/loop_priv.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <limits.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+static const char *last_reason(void)
+{
+    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+    return reason ? reason : "unknown reason";
+}
+
+static SSL_CTX *settings_new(struct err *err)
+{
+    ERR_clear_error();
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    if (!ctx || SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
+        SSL_CTX_set_default_verify_paths(ctx) != 1) {
+        err_set(err, ERR_UNAVAILABLE, "can't set up TLS: %s", last_reason());
+        SSL_CTX_free(ctx);
+        return NULL;
+    }
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    /* Kept connections are many: their buffers are given back while they idle. */
+    SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                              SSL_MODE_RELEASE_BUFFERS);
+    return ctx;
+}
+
+void tls_forget_settings(struct loop *loop)
+{
+    SSL_CTX_free(loop->tls);
+    loop->tls = NULL;
+}
+
+static bool is_address(const char *host)
+{
+    unsigned char binary[sizeof(struct in6_addr)];
+    return inet_pton(AF_INET, host, binary) == 1 || inet_pton(AF_INET6, host, binary) == 1;
+}
+
+/* The name that is checked against the certificate; names are also sent (SNI), addresses are not. */
+static bool set_peer(SSL *ssl, const char *host)
+{
+    if (is_address(host))
+        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1;
+    return SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
+}
+
+struct tls *tls_new(struct loop *loop, int fd, const char *host, struct err *err)
+{
+    if (!loop->tls)
+        loop->tls = settings_new(err);
+    if (!loop->tls)
+        return NULL;
+    ERR_clear_error();
+    SSL *ssl = SSL_new(loop->tls);
+    if (!ssl || SSL_set_fd(ssl, fd) != 1 || !set_peer(ssl, host)) {
+        err_set(err, ERR_UNAVAILABLE, "can't set up TLS: %s", last_reason());
+        SSL_free(ssl);
+        return NULL;
+    }
+    struct tls *tls = mem_alloc(sizeof *tls);
+    tls->ssl = ssl;
+    return tls;
+}
+
+int tls_handshake(struct tls *tls, unsigned *ret_events, struct err *err)
+{
+    ERR_clear_error();
+    errno = 0;
+    int rc = SSL_connect(tls->ssl);
+    if (rc == 1)
+        return 0;
+    int kind = SSL_get_error(tls->ssl, rc);
+    if (kind == SSL_ERROR_WANT_READ || kind == SSL_ERROR_WANT_WRITE) {
+        *ret_events = kind == SSL_ERROR_WANT_READ ? WATCH_READ : WATCH_WRITE;
+        return -EAGAIN;
+    }
+    long verdict = SSL_get_verify_result(tls->ssl);
+    if (verdict != X509_V_OK)
+        return err_set(err, ERR_PROTOCOL, "certificate refused: %s",
+                       X509_verify_cert_error_string(verdict));
+    if (kind == SSL_ERROR_SYSCALL)
+        return err_errno(err, errno ? errno : ECONNRESET, "connection lost");
+    return err_set(err, ERR_PROTOCOL, "%s", last_reason());
+}
+
+/* -errno of an operation that failed, or 0 for the peer's goodbye. */
+static int failure(struct tls *tls, int rc)
+{
+    int kind = SSL_get_error(tls->ssl, rc);
+    if (kind == SSL_ERROR_WANT_READ || kind == SSL_ERROR_WANT_WRITE)
+        return -EAGAIN;
+    if (kind == SSL_ERROR_ZERO_RETURN)
+        return 0;
+    if (kind == SSL_ERROR_SYSCALL && errno != 0)
+        return -errno;
+    return -ECONNRESET;
+}
+
+ssize_t tls_read(struct tls *tls, void *data, size_t n)
+{
+    ERR_clear_error();
+    errno = 0;
+    int rc = SSL_read(tls->ssl, data, n > INT_MAX ? INT_MAX : (int)n);
+    tls->read_wants_write = rc <= 0 && SSL_want_write(tls->ssl);
+    return rc > 0 ? rc : failure(tls, rc);
+}
+
+/* One part; a goodbye of the peer's makes writing an error. */
+static ssize_t write_part(struct tls *tls, const struct iovec *part)
+{
+    ERR_clear_error();
+    errno = 0;
+    int n = part->iov_len > INT_MAX ? INT_MAX : (int)part->iov_len;
+    int rc = SSL_write(tls->ssl, part->iov_base, n);
+    tls->write_wants_read = rc <= 0 && SSL_want_read(tls->ssl);
+    if (rc > 0)
+        return rc;
+    int code = failure(tls, rc);
+    return code ? code : -EPIPE;
+}
+
+ssize_t tls_write(struct tls *tls, const struct iovec *parts, int count)
+{
+    ssize_t total = 0;
+    for (int i = 0; i < count; i++) {
+        struct iovec part = parts[i];
+        while (part.iov_len) {
+            ssize_t n = write_part(tls, &part);
+            if (n < 0)
+                return total ? total : n;
+            total += n;
+            part.iov_base = (char *)part.iov_base + n;
+            part.iov_len -= (size_t)n;
+        }
+    }
+    return total;
+}
+
+bool tls_has_bytes(const struct tls *tls)
+{
+    return SSL_pending(tls->ssl) > 0;
+}
+
+bool tls_is_stale(struct tls *tls)
+{
+    /* A look also takes in session tickets, which are no reason to give the connection up. */
+    char byte;
+    ERR_clear_error();
+    errno = 0;
+    int rc = SSL_peek(tls->ssl, &byte, 1);
+    return rc > 0 || failure(tls, rc) != -EAGAIN;
+}
+
+void tls_free(struct tls *tls)
+{
+    if (!tls)
+        return;
+    timer_stop(&tls->more);
+    ERR_clear_error();
+    if (SSL_is_init_finished(tls->ssl))
+        (void)SSL_shutdown(tls->ssl);
+    SSL_free(tls->ssl);
+    free(tls);
+}

@@ -152,6 +152,15 @@ void config_apply_reload(struct config *current, const struct config *fresh)
     current->debug = fresh->debug;
 }
 
+int config_set_token(struct config *config, const char *token, struct err *err)
+{
+    const struct option *option = option_by_name(STR("token"));
+    if (option_parse(option, str_of(token), config) == 0)
+        return 0;
+    auto_free char *allowed = option_allowed(option);
+    return err_set(err, ERR_INVALID, "the token must be %s", allowed);
+}
+
 char *config_control_socket(const struct config *config)
 {
     return mem_printf("%s/run/control.sock", config->data_dir);

@@ -68,6 +68,9 @@ char *config_help(const char *command);
  */
 char *config_manual(const char *commands);
 
+/* Sets the token, as read from a file, when it is a good one; wiped and freed with the struct. */
+int config_set_token(struct config *config, const char *token, struct err *err) must_check;
+
 /* Whether "NAME=value" sets a secret option: such entries are kept from child processes. */
 bool config_env_is_secret(const char *entry);
 

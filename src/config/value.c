@@ -8,7 +8,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
-#include <math.h>
 
 enum { VALUE_MAX_BYTES = 4096, QUOTE_MAX_BYTES = 80 };
 
@@ -179,7 +178,7 @@ static int read_gib(const json_t *value, int64_t max_gib, uint64_t *ret_bytes)
     double gib = json_is_number(value) ? json_number_value(value) : -1;
     if (!(gib >= 0 && gib <= (double)max_gib))
         return -EINVAL;
-    *ret_bytes = (uint64_t)llround(gib * 1024) << 20;
+    *ret_bytes = (uint64_t)(gib * 1024 + 0.5) << 20;
     return 0;
 }
 

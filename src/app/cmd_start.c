@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gpustack start: configuration, data folder, then the supervisor. */
+#include "app/app.h"
+#include "app/command.h"
+#include "app/supervisor.h"
+
+#include <sys/resource.h>
+
+enum { OPEN_FILES_MAX = 65535 }; /* as much as an engine may rely on; more only costs kernel memory */
+
+/* More descriptors for us and for the engines, which inherit the limit. */
+static void raise_open_files(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    rlim_t wanted = limit.rlim_max < OPEN_FILES_MAX ? limit.rlim_max : OPEN_FILES_MAX;
+    if (limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        log_warning("supervisor", "can't raise the limit of open files to %llu",
+                    (unsigned long long)wanted);
+}
+
+static int run(struct config *config, int argc, char **argv)
+{
+    log_set_role("supervisor");
+    log_set_level((enum log_level)config->log_level);
+    if (config->unknown_env)
+        log_warning("config", "unknown environment variables are ignored: %s",
+                    config->unknown_env);
+    struct err err = {0};
+    int rc = app_prepare_data_dir(config, &err);
+    if (rc < 0) {
+        app_usage_error("start", &err);
+        return rc == ERR_INVALID ? APP_USAGE : APP_FAILURE;
+    }
+    auto_close int lock = app_lock_data_dir(config, &err);
+    if (lock < 0) {
+        app_usage_error("start", &err);
+        return APP_FAILURE;
+    }
+    raise_open_files();
+    return supervisor_run(&(struct supervisor_params){config, argc, argv});
+}
+
+int cmd_start(int argc, char **argv)
+{
+    struct config config;
+    struct err err = {0};
+    int rc = app_load_config(argc, argv, "start", &config, &err);
+    if (rc != 0)
+        return rc < 0 ? app_usage_error("start", &err) : APP_OK;
+    int status = run(&config, argc, argv);
+    config_fini(&config);
+    return status;
+}

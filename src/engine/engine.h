@@ -24,6 +24,8 @@ struct engine {
     struct string_list formats;   /* file suffixes that it is chosen for: ".gguf" */
     struct string_list command;   /* program and fixed first arguments; placeholders allowed */
     struct string_list args;      /* argv template; see engine_build_argv() */
+    struct string_list reserved;  /* flags that a model may not set, besides those of the template
+                                     that carry {host}, {port} or {model_path} */
     struct string_map env;
     char *ready_path;  /* GET here gives 200 when it serves: "/health" */
     int64_t ready_interval_ms;
@@ -57,7 +59,8 @@ struct engine_values { /* for the placeholders {model_path} {model_name} {host} 
 /*
  * Full argv: command, args with placeholders filled, then the model's own parameters. A parameter
  * that repeats a flag of the template replaces it there ("--ctx-size 4096"). "--key=value" and
- * "--key value" in one list item are both understood. ERR_INVALID for an unknown placeholder.
+ * "--key value" in one list item are both understood: each becomes two arguments; nothing is split
+ * further and nothing unquoted. ERR_INVALID for an unknown placeholder or a reserved flag.
  */
 int engine_build_argv(const struct engine *engine, const struct engine_values *values,
                       const struct string_list *parameters, struct string_list *ret,
@@ -65,7 +68,8 @@ int engine_build_argv(const struct engine *engine, const struct engine_values *v
 
 /*
  * Full environment "K=V": a small base (PATH, HOME, LANG, TMPDIR, vendor variables that pass), the
- * engine's env with placeholders filled, `token` under token_env, then `extra`, later ones winning.
+ * engine's env with placeholders filled, `token` under token_env, then `extra`, later ones winning
+ * (but not over the token). `token` may be NULL. Placeholders were checked when the set was loaded.
  */
 void engine_build_env(const struct engine *engine, const struct engine_values *values,
                       const char *token, const struct string_map *extra, struct string_list *ret);

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "accel/fake.h"
+
+#include "accel/accel_impl.h"
+#include "base/file.h"
+#include "domain/record.h"
+
+/* One entry of the file: `count` devices that differ in their numbers only. */
+struct fake_entry {
+    int type; /* place in type_names */
+    char *name, *vendor;
+    char *driver_version, *runtime_version;
+    int64_t count;
+    int64_t memory_total, memory_used;
+    bool is_unified_memory;
+    double core_utilization, temperature, power;
+};
+
+static const char *const type_names[] = {"cuda", "rocm", "npu",   "mps",
+                                         "dcu",  "musa", "corex", "mlu"};
+static const char *const type_vendors[ARRAY_LEN(type_names)] = {
+    "NVIDIA", "AMD", "Huawei", "Apple", "Hygon", "Moore Threads", "Iluvatar", "Cambricon"};
+
+#define FIELD(member) FIELD_OF(struct fake_entry, member)
+#define MEASURED .kind = FIELD_DOUBLE, .fallback = "-1"
+
+static const struct field entry_fields[] = {
+    {FIELD(type), .kind = FIELD_ENUM, .flags = FIELD_REQUIRED, .names = type_names,
+     .name_count = ARRAY_LEN(type_names)},
+    {FIELD(name), .kind = FIELD_STRING, .flags = FIELD_REQUIRED, .max = 256},
+    {FIELD(vendor), .kind = FIELD_STRING, .max = 64},
+    {FIELD(driver_version), .kind = FIELD_STRING, .max = 128},
+    {FIELD(runtime_version), .kind = FIELD_STRING, .max = 128},
+    {FIELD(count), .kind = FIELD_INT, .min = 1, .max = DEVICES_MAX, .fallback = "1"},
+    {FIELD(memory_total), .kind = FIELD_INT, .flags = FIELD_REQUIRED, .min = 1, .max = INT64_MAX},
+    {FIELD(memory_used), .kind = FIELD_INT, .max = INT64_MAX},
+    {FIELD(is_unified_memory), .kind = FIELD_BOOL},
+    {FIELD(core_utilization), MEASURED},
+    {FIELD(temperature), MEASURED},
+    {FIELD(power), MEASURED},
+};
+
+static const struct record_type entry_type = {
+    .noun = "fake device",
+    .size = sizeof(struct fake_entry),
+    .fields = entry_fields,
+    .field_count = ARRAY_LEN(entry_fields),
+};
+
+static int refuse_key(const char *key, struct err *err)
+{
+    struct buf allowed = {0};
+    for (size_t i = 0; i < ARRAY_LEN(entry_fields); i++)
+        buf_printf(&allowed, "%s%s", i ? ", " : "", entry_fields[i].name);
+    int rc = err_set(err, ERR_INVALID, "unknown key '%s', allowed are %s", key, allowed.ptr);
+    buf_fini(&allowed);
+    return rc;
+}
+
+static int read_entry(const json_t *object, struct fake_entry *entry, struct err *err)
+{
+    if (!json_is_object(object))
+        return err_set(err, ERR_INVALID, "must be an object");
+    for (void *at = json_object_iter((json_t *)(uintptr_t)object); at;
+         at = json_object_iter_next((json_t *)(uintptr_t)object, at))
+        if (!record_field(&entry_type, json_object_iter_key(at)))
+            return refuse_key(json_object_iter_key(at), err);
+    int rc = record_read(&entry_type, entry, object, RECORD_CREATE, err);
+    if (rc == 0 && entry->memory_used > entry->memory_total)
+        rc = err_set(err, ERR_INVALID, "memory_used %lld is more than memory_total %lld",
+                     (long long)entry->memory_used, (long long)entry->memory_total);
+    return rc;
+}
+
+static struct device make_device(const struct fake_entry *entry, size_t number)
+{
+    return (struct device){
+        .index = (int64_t)number,
+        .device_index = (int64_t)number,
+        .name = mem_strdup(entry->name),
+        .vendor = mem_strdup(entry->vendor ? entry->vendor : type_vendors[entry->type]),
+        .type = mem_strdup(type_names[entry->type]),
+        .uuid = mem_printf("FAKE-%s-%zu", type_names[entry->type], number),
+        .driver_version = mem_strdup(entry->driver_version),
+        .runtime_version = mem_strdup(entry->runtime_version),
+        .memory = {.total_bytes = (uint64_t)entry->memory_total,
+                   .used_bytes = (uint64_t)entry->memory_used,
+                   .is_unified = entry->is_unified_memory},
+        .core_utilization = entry->core_utilization,
+        .temperature_c = entry->temperature,
+        .power_w = entry->power,
+    };
+}
+
+/* The devices of one entry to the end of `list`, numbered on. */
+static int add_entry(const json_t *object, struct device_list *list, struct err *err)
+{
+    struct fake_entry entry = {0};
+    struct device_list more = {0};
+    int rc = read_entry(object, &entry, err);
+    if (rc == 0) {
+        more.items = mem_alloc_array((size_t)entry.count, sizeof *more.items);
+        more.count = (size_t)entry.count;
+        for (size_t i = 0; i < more.count; i++)
+            more.items[i] = make_device(&entry, list->count + i);
+        rc = accel_append(list, &more, err);
+    }
+    device_list_fini(&more);
+    record_fini(&entry_type, &entry);
+    return rc;
+}
+
+/* The array of entries: the root itself, or its only member "devices". */
+static const json_t *find_entries(const json_t *root)
+{
+    if (json_is_object(root) && json_object_size(root) == 1)
+        root = json_object_get(root, "devices");
+    return json_is_array(root) ? root : NULL;
+}
+
+int accel_fake_parse(struct str text, struct device_list *ret, struct err *err)
+{
+    auto_fini(json_release) json_t *root = NULL;
+    struct device_list list = {0};
+    int rc = json_read(text, &root, err);
+    if (rc < 0)
+        return rc;
+    const json_t *entries = find_entries(root);
+    if (!entries)
+        return err_set(err, ERR_INVALID,
+                       "must be an array of devices or an object with just that under \"devices\"");
+    for (size_t i = 0; i < json_array_size(entries); i++) {
+        rc = add_entry(json_array_get(entries, i), &list, err);
+        if (rc < 0) {
+            device_list_fini(&list);
+            return err_wrap(err, rc, "entry %zu", i);
+        }
+    }
+    *ret = list;
+    return 0;
+}
+
+static bool fake_is_present(const struct accel_options *options)
+{
+    return options->fake_file != NULL;
+}
+
+static int fake_detect(const struct accel_options *options, struct device_list *ret,
+                       struct err *err)
+{
+    struct buf text = {0};
+    int rc = file_read(options->fake_file, FAKE_FILE_MAX, &text, err);
+    if (rc == 0 && (rc = accel_fake_parse(buf_str(&text), ret, err)) < 0)
+        rc = err_wrap(err, ERR_INVALID, "%s", options->fake_file);
+    buf_fini(&text);
+    return rc;
+}
+
+const struct accel_ops accel_fake = {
+    .name = "fake devices",
+    .is_present = fake_is_present,
+    .detect = fake_detect,
+};

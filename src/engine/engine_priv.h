@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of engine/ share. */
+#pragma once
+
+#include "base/embed.h"
+#include "base/str.h"
+#include "engine/engine.h"
+
+extern const struct embedded_file engine_files[]; /* engines/ of the source tree */
+
+/* What <bin-dir>/<backend>_<version>/engine.yaml may say; all of it is optional. */
+struct engine_override {
+    char *backend, *version; /* when given, those of the folder's name */
+    struct string_list command;
+    struct string_map env;
+};
+
+/* Reads a description. `ret` is zeroed before and after a failure. `file` is for error texts. */
+int engine_read(const char *file, struct str text, struct engine *ret, struct err *err) must_check;
+int engine_read_override(const char *file, struct str text, struct engine_override *ret,
+                         struct err *err) must_check;
+
+void engine_override_fini(struct engine_override *override);
+void engine_fini(struct engine *engine);
+
+/*
+ * `text` with {model_path} {model_name} {host} {port} {dir} filled in; other braces stay unless
+ * they look like a placeholder: '{', lower-case letters and '_', '}'. ERR_INVALID. `*ret` is owned.
+ */
+int engine_fill(const struct engine *engine, const struct engine_values *values, const char *text,
+                char **ret, struct err *err) must_check;
+
+/* Whether every placeholder of `engine` can be filled. ERR_INVALID naming the key. */
+int engine_check_placeholders(const struct engine *engine, struct err *err) must_check;
+
+/* The PATH that the engine runs with. Borrows from `engine` or the process. */
+const char *engine_path(const struct engine *engine);

@@ -59,7 +59,8 @@ int app_usage_error(const char *command, const struct err *err);
 int app_prepare_data_dir(struct config *config, struct err *err) must_check;
 
 /*
- * Makes this process the only supervisor of the data folder: takes the lock on run/supervisor.pid
- * and writes the pid. Returns a descriptor to keep open, or ERR_CONFLICT with the holder's pid.
+ * Makes this process the only supervisor of the data folder, before anything else is written there:
+ * creates the folders, takes the lock on run/supervisor.pid, writes the pid. Returns a descriptor to
+ * keep open; ERR_CONFLICT with the holder's pid.
  */
 int app_lock_data_dir(const struct config *config, struct err *err) must_check;

@@ -31,15 +31,11 @@ static int run(struct config *config, int argc, char **argv)
         log_warning("config", "unknown environment variables are ignored: %s",
                     config->unknown_env);
     struct err err = {0};
-    int rc = app_prepare_data_dir(config, &err);
+    auto_close int lock = app_lock_data_dir(config, &err);
+    int rc = lock < 0 ? lock : app_prepare_data_dir(config, &err);
     if (rc < 0) {
         app_usage_error("start", &err);
         return rc == ERR_INVALID ? APP_USAGE : APP_FAILURE;
-    }
-    auto_close int lock = app_lock_data_dir(config, &err);
-    if (lock < 0) {
-        app_usage_error("start", &err);
-        return APP_FAILURE;
     }
     raise_open_files();
     return supervisor_run(&(struct supervisor_params){config, argc, argv});

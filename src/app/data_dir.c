@@ -101,6 +101,9 @@ static char *lock_holder(const char *path)
 
 int app_lock_data_dir(const struct config *config, struct err *err)
 {
+    int rc = make_folders(config, err);
+    if (rc < 0)
+        return rc;
     auto_free char *path = mem_printf("%s/run/supervisor.pid", config->data_dir);
     auto_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (fd < 0)

@@ -153,8 +153,10 @@ static int derive(struct config *config, char *const *environment, struct err *e
             mem_printf("%s%s/database.db", CONFIG_SQLITE_PREFIX, config->data_dir);
     size_t debug = option_index(option_by_name(STR("debug")));
     size_t level = option_index(option_by_name(STR("log-level")));
-    if (config->debug && config->sources[debug] >= config->sources[level])
+    if (config->debug && config->sources[debug] >= config->sources[level]) {
         config->log_level = LOG_DEBUG;
+        config->sources[level] = config->sources[debug];
+    }
     return 0;
 }
 

@@ -22,9 +22,11 @@ struct store_options {
 
 /*
  * Opens or creates, checks, and migrates. In order: refuses a network file system (statfs magic)
- * unless allowed; refuses a database of a newer version (ERR_NEWER, naming both versions); copies
- * the file to "<path>.backup-v<N>" before it applies migrations to an existing database; applies
- * each migration of schema/ in one transaction with its version row. Blocks.
+ * unless allowed; refuses a database that another process has open (ERR_CONFLICT naming its pid, by
+ * a lock on "<path>.lock"), a damaged one, one of another program, and one of a newer version
+ * (ERR_NEWER, naming both versions); copies the file to "<path>.backup-v<N>" before it applies
+ * migrations to an existing database; applies each migration of schema/ in one transaction with its
+ * version row. Blocks.
  */
 int store_open(const struct store_options *options, struct store **ret, struct err *err) must_check;
 
@@ -34,9 +36,20 @@ void store_close(struct store *store);
 /* Starts the writing thread; its replies come through `loop`. Call once, after loading. */
 void store_start(struct store *store, struct loop *loop);
 
-/* Calls `each` for every row of the type's table by id; `record` is valid during the call. Blocks. */
+/*
+ * Calls `each` for every row of the type's table by id; `record` is valid during the call, in which
+ * the store may not be used. Transient fields have their defaults. Blocks.
+ */
 int store_load(struct store *store, const struct record_type *type,
                void (*each)(void *record, void *ctx), void *ctx, struct err *err) must_check;
+
+/*
+ * Highest id that a row of the type ever had, deleted ones included; 0 when there was none. Kept by
+ * the store in the transaction that puts the row: an id is never given twice, whatever was deleted
+ * or restarted in between. Blocks.
+ */
+int store_last_id(struct store *store, const struct record_type *type, int64_t *ret,
+                  struct err *err) must_check;
 
 /* Settings: small named texts (cluster id, secrets). `*ret` is owned, NULL when absent. Blocks. */
 int store_get_setting(struct store *store, const char *name, char **ret,

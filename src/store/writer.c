@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The store's thread: takes what waits in the queue and writes it as one SQLite transaction, so
+ * that commits that come while the disk is busy share the next fsync. */
+#include "store/store_priv.h"
+
+#include <assert.h>
+#include <signal.h>
+
+enum {
+    BATCH_MAX = 64,          /* commits that share an fsync */
+    STACK_BYTES = 256 << 10, /* SQLite needs some tens of KiB */
+};
+
+struct batch {
+    struct store_txn *txns[BATCH_MAX]; /* owned */
+    size_t count;
+};
+
+/* Gives every commit of the batch the same outcome. */
+static void fail_batch(struct batch *batch, int rc, const struct err *err)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        batch->txns[i]->rc = rc;
+        batch->txns[i]->err = *err;
+    }
+}
+
+/* A commit that fails alone leaves the others be; a fault that ended the transaction fails all. */
+static int apply_batch(struct batch *batch, struct rows *rows, sqlite3 *db, struct err *err)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        struct store_txn *txn = batch->txns[i];
+        txn->rc = txn_apply(txn, rows, db, &txn->err);
+        if (sqlite3_get_autocommit(db)) {
+            *err = txn->err;
+            return txn->rc;
+        }
+    }
+    return 0;
+}
+
+static void write_batch(struct store *store, struct batch *batch)
+{
+    struct err err = {0};
+    pthread_mutex_lock(&store->db_lock);
+    int rc = db_exec(store->db, "BEGIN IMMEDIATE", &err);
+    if (rc == 0)
+        rc = apply_batch(batch, &store->rows, store->db, &err);
+    if (rc == 0)
+        rc = db_exec(store->db, "COMMIT", &err);
+    if (rc < 0) {
+        if (!sqlite3_get_autocommit(store->db))
+            sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+        fail_batch(batch, rc, &err);
+    }
+    pthread_mutex_unlock(&store->db_lock);
+}
+
+/* On the loop's thread; the store may be closed by now. */
+static void deliver(void *arg)
+{
+    struct store_txn *txn = arg;
+    txn->done(txn->rc, txn->err.text, txn->ctx);
+    store_txn_free(txn);
+}
+
+/* Waits for commits; an empty batch means that the store closes and all is written. */
+static void take_batch(struct store *store, struct batch *ret)
+{
+    ret->count = 0;
+    pthread_mutex_lock(&store->queue_lock);
+    while (list_is_empty(&store->queue) && !store->is_closing)
+        pthread_cond_wait(&store->queue_changed, &store->queue_lock);
+    while (ret->count < BATCH_MAX && !list_is_empty(&store->queue)) {
+        struct store_txn *txn = LIST_FIRST(&store->queue, struct store_txn, node);
+        list_remove(&txn->node);
+        ret->txns[ret->count++] = txn;
+    }
+    pthread_mutex_unlock(&store->queue_lock);
+}
+
+static void *run(void *arg)
+{
+    struct store *store = arg;
+    struct batch batch;
+    for (;;) {
+        take_batch(store, &batch);
+        if (batch.count == 0)
+            return NULL;
+        write_batch(store, &batch);
+        for (size_t i = 0; i < batch.count; i++)
+            loop_post(store->loop, deliver, batch.txns[i]);
+    }
+}
+
+void store_start(struct store *store, struct loop *loop)
+{
+    assert(!store->loop);
+    store->loop = loop;
+    pthread_attr_t attr;
+    sigset_t all, before;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK_BYTES);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the loop's thread */
+    if (pthread_create(&store->writer, &attr, run, store) != 0)
+        abort();
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+}
+
+void store_txn_commit(struct store_txn *txn, void (*done)(int rc, const char *text, void *ctx),
+                      void *ctx)
+{
+    struct store *store = txn->store;
+    assert(store->loop);
+    txn->done = done;
+    txn->ctx = ctx;
+    pthread_mutex_lock(&store->queue_lock);
+    list_add_tail(&store->queue, &txn->node);
+    pthread_cond_signal(&store->queue_changed);
+    pthread_mutex_unlock(&store->queue_lock);
+}
+
+void writer_stop(struct store *store)
+{
+    if (!store->loop)
+        return;
+    pthread_mutex_lock(&store->queue_lock);
+    store->is_closing = true;
+    pthread_cond_signal(&store->queue_changed);
+    pthread_mutex_unlock(&store->queue_lock);
+    pthread_join(store->writer, NULL);
+    store->loop = NULL;
+}

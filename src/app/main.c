@@ -6,6 +6,7 @@
 
 const struct command commands[] = {
     {"start", "run a server, or with --server-url a worker", cmd_start, false},
+    {"control", "the brain: cluster state, API, placement, store", cmd_control, true},
     {"version", "print the version", cmd_version, false},
     {"config", "print the effective configuration of start, without secrets", cmd_config, false},
     {"help", "print what a command does", cmd_help, false},

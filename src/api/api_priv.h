@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Only src/api/ may include this. */
+#pragma once
+
+#include "api/api.h"
+#include "api/request.h"
+
+enum {
+    API_HASHES_MAX = 64,              /* password checks waiting at once; more get 503 */
+    API_SESSION_MS = 7200 * 1000,     /* life of a login */
+    API_SESSIONS_PER_USER = 50,       /* the oldest go */
+};
+
+#define API_COOKIE "gpustack_session"
+
+struct api {
+    struct control *control;
+    struct http_server *server, *admin_server;
+    unsigned hashes_running;
+};
+
+/* The table of routes; ended by a row without a path. */
+extern const struct route api_routes[];
+
+/* The route for a method and path, with the number at {id}. ERR_NOT_FOUND, or -EPERM with the
+ * methods that the path has in `ret_allow` (owned). */
+int route_find(enum http_method method, const char *path, const struct route **ret, int64_t *ret_id,
+               char **ret_allow, struct err *err) must_check;
+
+/*
+ * Finds out who calls and whether the route is allowed: 0, REQUEST_PENDING (a password is being
+ * checked, request_continue() follows), ERR_UNAUTHORIZED, ERR_FORBIDDEN.
+ */
+int caller_authorize(struct request *rq, struct err *err) must_check;
+
+/* Runs the route's handler for an authorized request. */
+void request_continue(struct request *rq);
+
+/* HTTP status of an error code. */
+unsigned problem_status(int code);
+
+/* Body {"code","reason","message"} of an error. */
+void problem_write(int code, const char *text, struct buf *out);
+
+/*
+ * Replies with a page of a kind's records: page, perPage (1-100, -1 = all), search (part of the
+ * name). `accept` filters, `write` writes one item (NULL: the record as it is).
+ */
+int list_reply(struct request *rq, enum kind kind, bool (*accept)(struct request *, const void *),
+               void (*write)(struct request *, const void *, struct json_writer *),
+               struct err *err) must_check;
+
+/* ERR_NOT_FOUND that names the kind and id. */
+int no_such(const struct request *rq, enum kind kind, struct err *err);
+
+/* Logs a session in: makes the record and the reply's cookie. */
+void session_start(struct request *rq, const struct user *user);
+
+/* Ends all logins of a user, as after a change of the password. */
+void session_end_all(struct request *rq, int64_t user_id);
+
+/* ---- handlers, one file per resource ---- */
+int auth_login(struct request *rq, struct err *err);
+int auth_logout(struct request *rq, struct err *err);
+int auth_update_password(struct request *rq, struct err *err);
+int users_list(struct request *rq, struct err *err);
+int users_create(struct request *rq, struct err *err);
+int users_get(struct request *rq, struct err *err);
+int users_update(struct request *rq, struct err *err);
+int users_delete(struct request *rq, struct err *err);
+int users_me(struct request *rq, struct err *err);
+int users_update_me(struct request *rq, struct err *err);
+int api_keys_list(struct request *rq, struct err *err);
+int api_keys_create(struct request *rq, struct err *err);
+int api_keys_delete(struct request *rq, struct err *err);
+int workers_list(struct request *rq, struct err *err);
+int workers_register(struct request *rq, struct err *err);
+int workers_get(struct request *rq, struct err *err);
+int workers_update(struct request *rq, struct err *err);
+int workers_delete(struct request *rq, struct err *err);
+int workers_desired(struct request *rq, struct err *err);
+int workers_status(struct request *rq, struct err *err);
+int gpu_devices_list(struct request *rq, struct err *err);
+int models_list(struct request *rq, struct err *err);
+int models_create(struct request *rq, struct err *err);
+int models_get(struct request *rq, struct err *err);
+int models_update(struct request *rq, struct err *err);
+int models_delete(struct request *rq, struct err *err);
+int models_instances(struct request *rq, struct err *err);
+int instances_list(struct request *rq, struct err *err);
+int instances_get(struct request *rq, struct err *err);
+int instances_delete(struct request *rq, struct err *err);
+int instances_logs(struct request *rq, struct err *err);
+int instances_log_options(struct request *rq, struct err *err);
+int gateway_feed(struct request *rq, struct err *err);
+int version_get(struct request *rq, struct err *err);

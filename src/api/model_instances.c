@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Instances: list, delete (the reconciler makes a fresh one), logs from the worker that runs it. */
+#include "api/api_priv.h"
+
+#include "base/log.h"
+#include "http/forward.h"
+
+#include <stdio.h>
+
+enum { LOG_HEAD_TIMEOUT_MS = 10000, LOG_TAIL_MAX = 100000, LOG_RUN_MAX = 1000000 };
+
+/* Filters of a list; 0 and NULL: not asked for. */
+struct instance_filter {
+    int64_t model_id, worker_id;
+    const char *state;
+};
+
+static bool is_asked_for(struct request *rq, const void *record)
+{
+    const struct model_instance *instance = record;
+    const struct instance_filter *filter = rq->filter;
+    const char *state = instance_state_name((enum instance_state)instance->state);
+    return (!filter->model_id || filter->model_id == instance->model_id) &&
+           (!filter->worker_id || filter->worker_id == instance->worker_id) &&
+           (!filter->state || strcmp(filter->state, state) == 0);
+}
+
+int instances_list(struct request *rq, struct err *err)
+{
+    auto_free char *state = request_query(rq, "state");
+    struct instance_filter filter = {.state = state};
+    enum instance_state known;
+    if (state && instance_state_parse(state, &known) < 0)
+        return err_set(err, ERR_INVALID, "state must be a state of instances, not %.64s", state);
+    int rc = request_query_int(rq, "model_id", 1, INT64_MAX, 0, &filter.model_id, err);
+    if (rc == 0)
+        rc = request_query_int(rq, "worker_id", 1, INT64_MAX, 0, &filter.worker_id, err);
+    if (rc < 0)
+        return rc;
+    rq->filter = &filter;
+    return list_reply(rq, KIND_INSTANCE, is_asked_for, NULL, err);
+}
+
+int instances_get(struct request *rq, struct err *err)
+{
+    const struct model_instance *instance = cluster_find(rq->cluster, KIND_INSTANCE, rq->id);
+    if (!instance)
+        return no_such(rq, KIND_INSTANCE, err);
+    record_write(&model_instance_type, instance, &rq->json);
+    return 0;
+}
+
+int instances_delete(struct request *rq, struct err *err)
+{
+    const struct model_instance *instance = cluster_find(rq->cluster, KIND_INSTANCE, rq->id);
+    if (!instance)
+        return no_such(rq, KIND_INSTANCE, err);
+    log_info("instance", "%s: deleted", instance->name);
+    cluster_delete(rq->cluster, KIND_INSTANCE, rq->id);
+    json_add_null(&rq->json);
+    return 0;
+}
+
+/* ---- logs ---- */
+
+struct log_call {
+    char *worker_name;
+};
+
+static void log_call_free(struct log_call *call)
+{
+    free(call->worker_name);
+    free(call);
+}
+
+static void on_reply_end(struct http_exchange *ex, void *ctx)
+{
+}
+
+static void on_reply_close(struct http_exchange *ex, bool gone, void *ctx)
+{
+}
+
+static const struct http_exchange_ops reply_ops = {.on_end = on_reply_end,
+                                                   .on_close = on_reply_close};
+
+static void log_done(struct forward *fwd, enum forward_outcome outcome, int code, const char *text,
+                     void *ctx)
+{
+    struct log_call *call = ctx;
+    struct http_exchange *ex = forward_exchange(fwd);
+    if (outcome == FORWARD_FAILED) {
+        http_exchange_set_ops(ex, &reply_ops, NULL);
+        auto_free char *why =
+            mem_printf("worker %s can't be asked for the log: %s", call->worker_name, text);
+        struct buf body = {0};
+        problem_write(ERR_UNAVAILABLE, why, &body);
+        const struct http_header type = {STR("Content-Type"), STR("application/json")};
+        http_reply(ex, 503, &type, 1, buf_str(&body));
+        buf_fini(&body);
+    } else if (outcome == FORWARD_CUT) {
+        http_exchange_abort(ex);
+    }
+    log_call_free(call);
+}
+
+static int start_log_call(struct request *rq, const char *path, struct err *err)
+{
+    const struct model_instance *instance = cluster_find(rq->cluster, KIND_INSTANCE, rq->id);
+    if (!instance)
+        return no_such(rq, KIND_INSTANCE, err);
+    const struct worker *worker = cluster_find(rq->cluster, KIND_WORKER, instance->worker_id);
+    if (!worker)
+        return err_set(err, ERR_CONFLICT, "%s has no log yet: it is %s%s%s", instance->name,
+                       instance_state_name((enum instance_state)instance->state),
+                       instance->state_message ? ", " : "",
+                       instance->state_message ? instance->state_message : "");
+    auto_free char *token = cluster_instance_token(rq->cluster, instance->id);
+    auto_free char *bearer = mem_printf("Bearer %s", token);
+    struct http_target target = {.port = (unsigned)worker->port};
+    snprintf(target.host, sizeof target.host, "%s", worker->ip);
+    const struct http_header add[] = {{STR("Authorization"), str_of(bearer)}};
+    static const char *const drop[] = {"Cookie", "X-API-Key", NULL};
+    struct log_call *call = mem_alloc(sizeof *call);
+    call->worker_name = mem_strdup(worker->name);
+    struct forward_params params = {
+        .pool = control_pool(rq->control),
+        .target = &target,
+        .path = str_of(path),
+        .add = add,
+        .add_count = ARRAY_LEN(add),
+        .drop = drop,
+        .head_timeout_ms = LOG_HEAD_TIMEOUT_MS,
+        .on_done = log_done,
+        .ctx = call,
+    };
+    forward_start(rq->ex, &params);
+    return request_take(rq);
+}
+
+int instances_logs(struct request *rq, struct err *err)
+{
+    int64_t tail, run;
+    int rc = request_query_int(rq, "tail", 0, LOG_TAIL_MAX, -1, &tail, err);
+    if (rc == 0)
+        rc = request_query_int(rq, "run", 0, LOG_RUN_MAX, -1, &run, err);
+    if (rc < 0)
+        return rc;
+    auto_free char *follow = request_query(rq, "follow");
+    struct buf path = {0};
+    buf_printf(&path, "/serveLogs/%lld?follow=%s", (long long)rq->id,
+               follow && strcmp(follow, "true") == 0 ? "true" : "false");
+    if (tail >= 0)
+        buf_printf(&path, "&tail=%lld", (long long)tail);
+    if (run >= 0)
+        buf_printf(&path, "&run=%lld", (long long)run);
+    rc = start_log_call(rq, path.ptr, err);
+    buf_fini(&path);
+    return rc;
+}
+
+int instances_log_options(struct request *rq, struct err *err)
+{
+    auto_free char *path = mem_printf("/serveLogs/%lld/runs", (long long)rq->id);
+    return start_log_call(rq, path, err);
+}

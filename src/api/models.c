@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/api_priv.h"
+
+#include "base/log.h"
+
+int models_list(struct request *rq, struct err *err)
+{
+    return list_reply(rq, KIND_MODEL, NULL, NULL, err);
+}
+
+static int reply_model(struct request *rq, const struct model *model)
+{
+    record_write(&model_type, model, &rq->json);
+    return 0;
+}
+
+int models_get(struct request *rq, struct err *err)
+{
+    const struct model *model = cluster_find(rq->cluster, KIND_MODEL, rq->id);
+    return model ? reply_model(rq, model) : no_such(rq, KIND_MODEL, err);
+}
+
+static int check_name(const struct request *rq, const struct model *model, struct err *err)
+{
+    const struct model *holder = cluster_model_by_name(rq->cluster, model->name);
+    if (holder && holder->id != model->id)
+        return err_set(err, ERR_EXISTS, "there is a model %s already", model->name);
+    return 0;
+}
+
+int models_create(struct request *rq, struct err *err)
+{
+    int rc = request_need_body(rq, err);
+    if (rc < 0)
+        return rc;
+    struct model fresh = {0};
+    record_init(&model_type, &fresh);
+    rc = record_read(&model_type, &fresh, rq->body, RECORD_CREATE, err);
+    if (rc == 0)
+        rc = model_validate(&fresh, err);
+    if (rc == 0)
+        rc = check_name(rq, &fresh, err);
+    if (rc < 0) {
+        record_fini(&model_type, &fresh);
+        return rc;
+    }
+    fresh.generation = 1;
+    const struct model *model =
+        cluster_put(rq->cluster, KIND_MODEL, &fresh, control_now_ms(rq->control));
+    log_info("model", "%s: created with %lld replicas", model->name, (long long)model->replicas);
+    return reply_model(rq, model);
+}
+
+int models_update(struct request *rq, struct err *err)
+{
+    int rc = request_need_body(rq, err);
+    if (rc < 0)
+        return rc;
+    const struct model *model = cluster_find(rq->cluster, KIND_MODEL, rq->id);
+    if (!model)
+        return no_such(rq, KIND_MODEL, err);
+    struct model copy = {0};
+    record_copy(&model_type, &copy, model);
+    rc = record_read(&model_type, &copy, rq->body, RECORD_MERGE, err);
+    if (rc == 0)
+        rc = model_validate(&copy, err);
+    if (rc == 0)
+        rc = check_name(rq, &copy, err);
+    if (rc < 0) {
+        record_fini(&model_type, &copy);
+        return rc;
+    }
+    if (model_needs_restart(model, &copy))
+        copy.generation++;
+    model = cluster_put(rq->cluster, KIND_MODEL, &copy, control_now_ms(rq->control));
+    return reply_model(rq, model);
+}
+
+int models_delete(struct request *rq, struct err *err)
+{
+    const struct model *model = cluster_find(rq->cluster, KIND_MODEL, rq->id);
+    if (!model)
+        return no_such(rq, KIND_MODEL, err);
+    log_info("model", "%s: deleted", model->name);
+    cluster_delete(rq->cluster, KIND_MODEL, rq->id);
+    json_add_null(&rq->json);
+    return 0;
+}
+
+static bool is_of_model(struct request *rq, const void *record)
+{
+    return ((const struct model_instance *)record)->model_id == rq->id;
+}
+
+int models_instances(struct request *rq, struct err *err)
+{
+    if (!cluster_find(rq->cluster, KIND_MODEL, rq->id))
+        return no_such(rq, KIND_MODEL, err);
+    return list_reply(rq, KIND_INSTANCE, is_of_model, NULL, err);
+}

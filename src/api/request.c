@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/request.h"
+
+#include "api/api_priv.h"
+#include "auth/auth.h"
+#include "base/log.h"
+#include "base/num.h"
+
+#include <errno.h>
+
+/* ---- life ---- */
+
+static void request_release(struct request *rq)
+{
+    if (rq->ex || rq->holds)
+        return;
+    json_decref(rq->body);
+    if (rq->raw.ptr)
+        explicit_bzero(rq->raw.ptr, rq->raw.len); /* it may hold a password */
+    buf_fini(&rq->raw);
+    buf_fini(&rq->reply);
+    free(rq->path);
+    free(rq->set_cookie);
+    free(rq);
+}
+
+/* Sends the reply if somebody is there to take it, and lets go of the request. */
+static void send_reply(struct request *rq)
+{
+    if (!rq->ex) {
+        request_release(rq);
+        return;
+    }
+    struct http_header headers[2] = {{STR("Content-Type"), STR("application/json")}};
+    unsigned count = 1;
+    if (rq->set_cookie)
+        headers[count++] = (struct http_header){STR("Set-Cookie"), str_of(rq->set_cookie)};
+    rq->holds++; /* on_close() may come from inside http_reply() */
+    http_reply(rq->ex, rq->status, headers, count, buf_str(&rq->reply));
+    rq->holds--;
+    request_release(rq);
+}
+
+static void send_when_durable(void *ctx)
+{
+    struct request *rq = ctx;
+    rq->holds--;
+    send_reply(rq);
+}
+
+static void write_problem(struct request *rq, int code, const char *text)
+{
+    buf_clear(&rq->reply);
+    rq->status = problem_status(code);
+    problem_write(code, text, &rq->reply);
+    if (rq->status >= 500)
+        log_error("api", "%s: %s", rq->path ? rq->path : "request", text);
+}
+
+void request_finish(struct request *rq, int rc, const struct err *err)
+{
+    rq->is_finished = true;
+    if (rc < 0)
+        write_problem(rq, rc, err && err->code ? err->text : err_name(rc));
+    if (control_change_count(rq->control) != rq->changes_before) {
+        rq->holds++;
+        control_when_durable(rq->control, send_when_durable, rq);
+        return;
+    }
+    send_reply(rq);
+}
+
+int request_take(struct request *rq)
+{
+    rq->ex = NULL; /* the exchange's callbacks are somebody else's now */
+    return REQUEST_TAKEN;
+}
+
+void request_continue(struct request *rq)
+{
+    struct err err = {0};
+    rq->changes_before = control_change_count(rq->control);
+    rq->holds++; /* a handler that takes the exchange leaves us without any */
+    int rc = rq->route->handle(rq, &err);
+    rq->holds--;
+    if (rc == REQUEST_PENDING)
+        return;
+    if (rc == REQUEST_TAKEN)
+        request_release(rq);
+    else
+        request_finish(rq, rc, &err);
+}
+
+/* ---- the exchange's side ---- */
+
+static int parse_body(struct request *rq, struct err *err)
+{
+    struct str type = http_headers_get(&http_exchange_head(rq->ex)->headers, "content-type");
+    bool is_form = str_has_prefix(type, STR("application/x-www-form-urlencoded"));
+    if (rq->raw.len == 0 || is_form)
+        return 0;
+    int rc = json_read(buf_str(&rq->raw), &rq->body, err);
+    if (rc < 0)
+        return err_wrap(err, rc, "the body is not JSON");
+    if (!json_is_object(rq->body))
+        return err_set(err, ERR_SYNTAX, "the body must be a JSON object");
+    return 0;
+}
+
+static void on_body(struct http_exchange *ex, struct str data, void *ctx)
+{
+    struct request *rq = ctx;
+    if (rq->is_finished)
+        return;
+    if (rq->raw.len + data.len > REQUEST_BODY_MAX) {
+        struct err err;
+        request_finish(rq,
+                       err_set(&err, ERR_TOO_LARGE, "the body is larger than %d bytes",
+                               REQUEST_BODY_MAX),
+                       &err);
+        return;
+    }
+    buf_add_str(&rq->raw, data);
+}
+
+static void on_end(struct http_exchange *ex, void *ctx)
+{
+    struct request *rq = ctx;
+    if (rq->is_finished)
+        return;
+    struct err err = {0};
+    int rc = parse_body(rq, &err);
+    if (rc == 0)
+        rc = caller_authorize(rq, &err);
+    if (rc < 0)
+        request_finish(rq, rc, &err);
+    else if (rc == 0)
+        request_continue(rq);
+}
+
+static void on_close(struct http_exchange *ex, bool gone, void *ctx)
+{
+    struct request *rq = ctx;
+    rq->ex = NULL;
+    request_release(rq);
+}
+
+static const struct http_exchange_ops request_ops = {
+    .on_body = on_body, .on_end = on_end, .on_close = on_close};
+
+/* 405 with the Allow header that RFC 9110 asks for. */
+static void reply_not_allowed(struct http_exchange *ex, const char *allow, const char *text)
+{
+    struct buf body = {0};
+    problem_write(-EPERM, text, &body);
+    struct http_header headers[] = {{STR("Content-Type"), STR("application/json")},
+                                    {STR("Allow"), str_of(allow)}};
+    http_reply(ex, 405, headers, ARRAY_LEN(headers), buf_str(&body));
+    buf_fini(&body);
+}
+
+static void start(struct api *api, struct http_exchange *ex, bool is_local)
+{
+    const struct http_request_head *head = http_exchange_head(ex);
+    struct request *rq = mem_alloc(sizeof *rq);
+    rq->api = api;
+    rq->control = api->control;
+    rq->cluster = control_cluster(api->control);
+    rq->ex = ex;
+    rq->is_local = is_local;
+    rq->status = 200;
+    rq->json = json_writer_into(&rq->reply);
+    rq->changes_before = control_change_count(rq->control);
+    http_exchange_set_ops(ex, &request_ops, rq);
+    struct err err = {0};
+    auto_free char *allow = NULL;
+    int rc = http_percent_decode(head->path, &rq->path, &err);
+    if (rc == 0)
+        rc = route_find(head->method, rq->path, &rq->route, &rq->id, &allow, &err);
+    if (rc == -EPERM) {
+        rq->is_finished = true;
+        reply_not_allowed(ex, allow, err.text);
+    } else if (rc < 0) {
+        request_finish(rq, rc, &err);
+    }
+}
+
+static void on_request(struct http_exchange *ex, void *ctx)
+{
+    start(ctx, ex, false);
+}
+
+static void on_admin_request(struct http_exchange *ex, void *ctx)
+{
+    int64_t uid = http_exchange_peer_uid(ex);
+    start(ctx, ex, uid == 0 || uid == (int64_t)geteuid());
+}
+
+/* ---- what handlers use ---- */
+
+struct user *request_user(const struct request *rq)
+{
+    return cluster_find(rq->cluster, KIND_USER, rq->caller.user_id);
+}
+
+char *request_query(const struct request *rq, const char *name)
+{
+    return rq->ex ? http_query_get(http_exchange_head(rq->ex)->query, name) : NULL;
+}
+
+int request_query_int(const struct request *rq, const char *name, int64_t min, int64_t max,
+                      int64_t fallback, int64_t *ret, struct err *err)
+{
+    auto_free char *text = request_query(rq, name);
+    if (!text) {
+        *ret = fallback;
+        return 0;
+    }
+    if (num_parse_i64(str_of(text), min, max, ret) < 0)
+        return err_set(err, ERR_INVALID, "%s must be %lld-%lld, not %.64s", name, (long long)min,
+                       (long long)max, text);
+    return 0;
+}
+
+int request_need_body(const struct request *rq, struct err *err)
+{
+    return rq->body ? 0 : err_set(err, ERR_SYNTAX, "the body must be a JSON object");
+}
+
+/* ---- passwords ---- */
+
+struct password_job {
+    struct request *rq;
+    char *password; /* owned, wiped */
+    char *hash;     /* to check against, or the result */
+    bool is_check, right;
+    void (*checked)(struct request *rq, bool right);
+    void (*hashed)(struct request *rq, const char *hash);
+};
+
+static void job_work(void *arg)
+{
+    struct password_job *job = arg;
+    if (job->is_check)
+        job->right = auth_password_verify(job->hash, str_of(job->password));
+    else
+        job->hash = auth_password_hash(str_of(job->password));
+}
+
+static void job_done(void *arg)
+{
+    struct password_job *job = arg;
+    struct request *rq = job->rq;
+    rq->api->hashes_running--;
+    rq->holds--;
+    rq->changes_before = control_change_count(rq->control);
+    if (!rq->ex)
+        request_release(rq);
+    else if (job->is_check)
+        job->checked(rq, job->right);
+    else
+        job->hashed(rq, job->hash);
+    mem_free_secret(job->password);
+    mem_free_secret(job->hash);
+    free(job);
+}
+
+static int start_job(struct request *rq, struct password_job job, struct err *err)
+{
+    if (rq->api->hashes_running >= API_HASHES_MAX) {
+        mem_free_secret(job.password);
+        mem_free_secret(job.hash);
+        return err_set(err, ERR_UNAVAILABLE, "too many logins at once; try again in a moment");
+    }
+    rq->api->hashes_running++;
+    rq->holds++;
+    struct password_job *copy = mem_alloc(sizeof *copy);
+    *copy = job;
+    loop_work(control_loop(rq->control), job_work, job_done, copy);
+    return REQUEST_PENDING;
+}
+
+int request_verify_password(struct request *rq, const char *hash, const char *password,
+                            void (*then)(struct request *rq, bool right), struct err *err)
+{
+    struct password_job job = {.rq = rq,
+                               .password = mem_strdup(password),
+                               .hash = mem_strdup(hash),
+                               .is_check = true,
+                               .checked = then};
+    return start_job(rq, job, err);
+}
+
+int request_hash_password(struct request *rq, const char *password,
+                          void (*then)(struct request *rq, const char *hash), struct err *err)
+{
+    struct password_job job = {.rq = rq, .password = mem_strdup(password), .hashed = then};
+    return start_job(rq, job, err);
+}
+
+/* ---- the servers ---- */
+
+static int check_routes(struct err *err)
+{
+    for (const struct route *route = api_routes; route->path; route++)
+        if (route->access == ACCESS_NOBODY)
+            return err_set(err, -EINVAL, "route %s %s has no access rule",
+                           http_method_name(route->method), route->path);
+    return 0;
+}
+
+int api_new(struct control *control, const char *control_socket, const char *admin_socket,
+            struct api **ret, struct err *err)
+{
+    int rc = check_routes(err);
+    if (rc < 0)
+        return rc;
+    struct api *api = mem_alloc(sizeof *api);
+    api->control = control;
+    api->server = http_server_new(control_loop(control), on_request, api);
+    api->admin_server = http_server_new(control_loop(control), on_admin_request, api);
+    rc = http_server_listen_unix(api->server, control_socket, err);
+    if (rc == 0)
+        rc = http_server_listen_unix(api->admin_server, admin_socket, err);
+    if (rc < 0) {
+        api_free(api);
+        return rc;
+    }
+    *ret = api;
+    return 0;
+}
+
+void api_drain(struct api *api)
+{
+    http_server_drain(api->server);
+    http_server_drain(api->admin_server);
+}
+
+void api_free(struct api *api)
+{
+    if (!api)
+        return;
+    http_server_free(api->server);
+    http_server_free(api->admin_server);
+    free(api);
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One management request on its way through decode, authorize, handle, encode.
+ *
+ * A handler gets the request complete: route matched, caller known and allowed, JSON body parsed.
+ * It returns 0 when its reply stands in rq->json, a negative code with a sentence in `err`, or
+ * REQUEST_PENDING after it has started something slow that will call request_finish(), or
+ * REQUEST_TAKEN when it took over the exchange for a stream. Replies to requests that changed
+ * something leave when the change is durable. Control's thread.
+ */
+#pragma once
+
+#include "base/json.h"
+#include "control/control.h"
+#include "http/server.h"
+
+enum {
+    REQUEST_BODY_MAX = 1 << 20,  /* bytes of a request's body; a worker's report included */
+    REQUEST_PENDING = 1,
+    REQUEST_TAKEN = 2,
+};
+
+struct api;
+struct request;
+
+/* Who may call a route. The zero value is nobody: a route without a rule doesn't start. */
+enum access {
+    ACCESS_NOBODY,
+    ACCESS_PUBLIC,
+    ACCESS_SELF,    /* any known user, also one who must change the password first */
+    ACCESS_USER,    /* any user */
+    ACCESS_ADMIN,
+    ACCESS_WORKER,  /* a worker's token */
+    ACCESS_CLUSTER, /* the cluster token */
+    ACCESS_COUNT
+};
+
+struct route {
+    enum http_method method;
+    const char *path; /* "{id}" stands for one number */
+    enum access access;
+    int (*handle)(struct request *rq, struct err *err);
+};
+
+enum caller_kind { CALLER_NOBODY, CALLER_USER, CALLER_WORKER, CALLER_CLUSTER };
+
+struct caller {
+    enum caller_kind kind;
+    int64_t user_id;    /* CALLER_USER */
+    int64_t session_id; /* CALLER_USER by cookie; else 0 */
+    int64_t key_id;     /* CALLER_USER by API key; else 0 */
+    int64_t worker_id;  /* CALLER_WORKER */
+};
+
+struct request {
+    struct api *api;
+    struct control *control;
+    struct cluster *cluster;   /* control_cluster(control) */
+    struct http_exchange *ex;  /* NULL once the client has gone */
+    const struct route *route;
+    struct caller caller;
+    char *path;                /* decoded */
+    int64_t id;                /* the number at {id}, or 0 */
+    bool is_local;             /* came over the admin socket from root or our own user */
+    struct buf raw;            /* body as it came */
+    json_t *body;              /* parsed body, an object; NULL when there was none */
+    unsigned status;           /* 200 unless the handler sets another */
+    struct buf reply;
+    struct json_writer json;   /* writes into reply */
+    char *set_cookie;          /* Set-Cookie header of the reply, or NULL */
+    const void *filter;        /* what a list's accept() compares with; borrowed */
+    uint64_t changes_before;   /* control_change_count() before the handler ran */
+    unsigned holds;            /* reasons to stay though the exchange is closed */
+    bool is_finished;
+};
+
+/* The user that calls; only behind ACCESS_SELF, ACCESS_USER or ACCESS_ADMIN. */
+struct user *request_user(const struct request *rq);
+
+/* Value of a query parameter, decoded; owned, NULL when absent. */
+char *request_query(const struct request *rq, const char *name);
+
+/* An integer query parameter, or `fallback` when absent. ERR_INVALID names what is allowed. */
+int request_query_int(const struct request *rq, const char *name, int64_t min, int64_t max,
+                      int64_t fallback, int64_t *ret, struct err *err) must_check;
+
+/* ERR_INVALID when there is no JSON object. */
+int request_need_body(const struct request *rq, struct err *err) must_check;
+
+/* Ends a request: `rc` 0 or an error with its sentence. For handlers that returned REQUEST_PENDING. */
+void request_finish(struct request *rq, int rc, const struct err *err);
+
+/* The handler takes the exchange over: sets its own ops first. Ends the request. */
+int request_take(struct request *rq);
+
+/* ---- passwords: hashed and checked in the pool ---- */
+
+/* Checks `password` against `hash` (NULL: never right), then calls then(rq, right, ctx). */
+int request_verify_password(struct request *rq, const char *hash, const char *password,
+                            void (*then)(struct request *rq, bool right), struct err *err);
+
+/* Hashes `password`, then calls then(rq, hash); `hash` is borrowed for the call. */
+int request_hash_password(struct request *rq, const char *password,
+                          void (*then)(struct request *rq, const char *hash), struct err *err);

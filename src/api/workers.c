@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Workers: what administrators see, and the workers' own side (see ARCHITECTURE.md, protocols). */
+#include "api/api_priv.h"
+
+#include "base/log.h"
+#include "control/fleet.h"
+
+int workers_list(struct request *rq, struct err *err)
+{
+    return list_reply(rq, KIND_WORKER, NULL, NULL, err);
+}
+
+int workers_get(struct request *rq, struct err *err)
+{
+    const struct worker *worker = cluster_find(rq->cluster, KIND_WORKER, rq->id);
+    if (!worker)
+        return no_such(rq, KIND_WORKER, err);
+    record_write(&worker_type, worker, &rq->json);
+    return 0;
+}
+
+int workers_update(struct request *rq, struct err *err)
+{
+    int rc = request_need_body(rq, err);
+    if (rc < 0)
+        return rc;
+    const struct worker *worker = cluster_find(rq->cluster, KIND_WORKER, rq->id);
+    if (!worker)
+        return no_such(rq, KIND_WORKER, err);
+    struct worker copy = {0};
+    record_copy(&worker_type, &copy, worker);
+    rc = record_read(&worker_type, &copy, rq->body, RECORD_MERGE, err);
+    if (rc < 0) {
+        record_fini(&worker_type, &copy);
+        return rc;
+    }
+    worker = cluster_put(rq->cluster, KIND_WORKER, &copy, control_now_ms(rq->control));
+    record_write(&worker_type, worker, &rq->json);
+    return 0;
+}
+
+int workers_delete(struct request *rq, struct err *err)
+{
+    const struct worker *worker = cluster_find(rq->cluster, KIND_WORKER, rq->id);
+    if (!worker)
+        return no_such(rq, KIND_WORKER, err);
+    log_info("worker", "%s: deleted", worker->name);
+    cluster_delete(rq->cluster, KIND_WORKER, rq->id);
+    json_add_null(&rq->json);
+    return 0;
+}
+
+/* ---- the workers' own side ---- */
+
+int workers_register(struct request *rq, struct err *err)
+{
+    struct worker *worker;
+    int rc = request_need_body(rq, err);
+    if (rc == 0)
+        rc = fleet_register(control_fleet(rq->control), rq->body, &worker, err);
+    if (rc < 0)
+        return rc;
+    char *token = cluster_worker_token(rq->cluster, worker);
+    json_begin_object(&rq->json);
+    json_put_int(&rq->json, "id", worker->id);
+    json_put_string(&rq->json, "name", worker->name);
+    json_put_string(&rq->json, "token", token);
+    json_put_string(&rq->json, "cluster_id", rq->cluster->id);
+    json_end_object(&rq->json);
+    mem_free_secret(token);
+    return 0;
+}
+
+int workers_desired(struct request *rq, struct err *err)
+{
+    if (rq->id != rq->caller.worker_id)
+        return err_set(err, ERR_FORBIDDEN, "this token belongs to worker %lld, not %lld",
+                       (long long)rq->caller.worker_id, (long long)rq->id);
+    const struct worker *worker = cluster_find(rq->cluster, KIND_WORKER, rq->id);
+    fleet_subscribe(control_fleet(rq->control), worker, rq->ex);
+    return request_take(rq);
+}
+
+int workers_status(struct request *rq, struct err *err)
+{
+    int rc = request_need_body(rq, err);
+    if (rc == 0)
+        rc = fleet_report(control_fleet(rq->control), rq->caller.worker_id, rq->body, err);
+    if (rc < 0)
+        return rc;
+    rq->status = 204;
+    /* The worker repeats its whole state anyway, so its report need not wait for the disk. */
+    rq->changes_before = control_change_count(rq->control);
+    return 0;
+}

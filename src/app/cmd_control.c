@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `gpustack control`: the brain, on unix sockets in the data folder only. */
+#include "api/api.h"
+#include "app/app.h"
+#include "app/command.h"
+#include "auth/auth.h"
+#include "base/log.h"
+#include "control/bootstrap.h"
+
+#include <signal.h>
+
+struct control_role {
+    int argc;
+    char **argv;
+    struct config config;
+    struct loop *loop;
+    struct store *store;
+    struct control *control;
+    struct api *api;
+    struct signal_watch *signals[3];
+};
+
+static int open_store(struct control_role *role, struct err *err)
+{
+    const struct store_options options = {
+        .path = config_database_path(&role->config),
+        .allow_network_fs = role->config.database_on_network_fs,
+    };
+    return store_open(&options, &role->store, err);
+}
+
+static int start_role(struct control_role *role, struct err *err)
+{
+    auth_init();
+    role->loop = loop_new(&clock_system);
+    int rc = open_store(role, err);
+    if (rc < 0)
+        return rc;
+    const struct control_params params = {
+        .loop = role->loop,
+        .store = role->store,
+        .cluster_token = role->config.token,
+        .reserved_ram_bytes = role->config.system_reserved_ram,
+    };
+    rc = control_new(&params, &role->control, err);
+    if (rc == 0)
+        rc = bootstrap_admin(role->control, role->config.data_dir,
+                             role->config.bootstrap_password, err);
+    if (rc < 0)
+        return rc;
+    auto_free char *control_socket = config_control_socket(&role->config);
+    auto_free char *admin_socket = config_admin_socket(&role->config);
+    return api_new(role->control, control_socket, admin_socket, &role->api, err);
+}
+
+/* Everything that was answered is durable; what is durable may be left. */
+static void stop_loop(void *ctx)
+{
+    struct control_role *role = ctx;
+    loop_stop(role->loop);
+}
+
+static void on_signal(int signum, void *ctx)
+{
+    struct control_role *role = ctx;
+    if (signum == SIGHUP) {
+        struct err err = {0};
+        if (app_role_reload(role->argc, role->argv, "control", &role->config, &err) < 0)
+            log_error("config", "nothing was reloaded: %s", err.text);
+        return;
+    }
+    log_info("control", "stopping");
+    api_drain(role->api);
+    control_when_durable(role->control, stop_loop, role);
+}
+
+static void watch_signals(struct control_role *role)
+{
+    static const int signums[] = {SIGTERM, SIGINT, SIGHUP};
+    for (size_t i = 0; i < ARRAY_LEN(signums); i++)
+        role->signals[i] = signal_watch_new(role->loop, signums[i], on_signal, role);
+}
+
+static void stop_role(struct control_role *role)
+{
+    for (size_t i = 0; i < ARRAY_LEN(role->signals); i++)
+        signal_watch_free(role->signals[i]);
+    api_free(role->api);
+    store_close(role->store);
+    control_free(role->control);
+    if (role->loop)
+        loop_free(role->loop);
+}
+
+int cmd_control(int argc, char **argv)
+{
+    struct control_role role = {.argc = argc, .argv = argv};
+    struct err err = {0};
+    int rc = app_role_config(argc, argv, "control", &role.config, &err);
+    if (rc != 0)
+        return rc < 0 ? app_usage_error("control", &err) : APP_OK;
+    rc = start_role(&role, &err);
+    if (rc < 0) {
+        log_error("control", "can't start: %s", err.text);
+    } else {
+        watch_signals(&role);
+        log_info("control", "ready with %zu models, %zu workers",
+                 control_cluster(role.control)->tables[KIND_MODEL].count,
+                 control_cluster(role.control)->tables[KIND_WORKER].count);
+        loop_run(role.loop);
+    }
+    stop_role(&role);
+    config_fini(&role.config);
+    return rc < 0 ? APP_BAD_SYSTEM : APP_OK;
+}

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/control.h"
+
+#include "auth/auth.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "control/reconcile.h"
+#include "control/turn_priv.h"
+
+enum { RECONCILE_PASSES_MAX = 8 };
+
+struct waiter {
+    struct list_node node;
+    void (*fn)(void *ctx);
+    void *ctx;
+};
+
+/* What one turn of the loop has changed, until it is durable. */
+struct turn {
+    struct list_node node;
+    struct control *control;
+    struct store_txn *txn;    /* owned until committed */
+    struct list_node waiters; /* struct waiter */
+    struct buf feed_lines;
+    uint64_t feed_seq; /* of the last line */
+    bool is_durable;
+};
+
+struct control {
+    struct loop *loop;
+    struct store *store;
+    struct cluster cluster;
+    struct feed *feed;
+    struct fleet *fleet;
+    struct http_pool *pool;
+    char *cluster_token;
+    uint64_t reserved_ram_bytes;
+    struct turn *open;        /* turn in progress, or NULL */
+    struct list_node sealed;  /* turns whose commit is under way, oldest first */
+    uint64_t change_count;
+    bool is_dirty;            /* the reconciler must look */
+    bool has_unplaced;        /* an instance waits for a worker */
+};
+
+/* ---- turns ---- */
+
+static void end_turn(void *arg);
+
+static struct turn *open_turn(struct control *control)
+{
+    if (control->open)
+        return control->open;
+    struct turn *turn = mem_alloc(sizeof *turn);
+    turn->control = control;
+    turn->txn = store_txn_new(control->store);
+    list_init(&turn->waiters);
+    control->open = turn;
+    loop_defer(control->loop, end_turn, control);
+    return turn;
+}
+
+static void turn_free(struct turn *turn)
+{
+    list_remove(&turn->node);
+    LIST_FOR_EACH(struct waiter, waiter, &turn->waiters, node)
+        free(waiter);
+    store_txn_free(turn->txn);
+    buf_fini(&turn->feed_lines);
+    free(turn);
+}
+
+static void release(struct turn *turn)
+{
+    struct control *control = turn->control;
+    feed_flush(control->feed, buf_str(&turn->feed_lines), turn->feed_seq);
+    LIST_FOR_EACH(struct waiter, waiter, &turn->waiters, node)
+    {
+        list_remove(&waiter->node);
+        waiter->fn(waiter->ctx);
+        free(waiter);
+    }
+    turn_free(turn);
+}
+
+/* Lets go of the durable turns at the front, in order. */
+static void release_durable(struct control *control)
+{
+    for (;;) {
+        struct turn *turn = LIST_FIRST(&control->sealed, struct turn, node);
+        if (!turn || !turn->is_durable)
+            break;
+        release(turn);
+    }
+    fleet_flush(control->fleet);
+}
+
+static void commit_done(int rc, const char *text, void *ctx)
+{
+    struct turn *turn = ctx;
+    if (rc < 0) {
+        log_error("store", "a commit failed, control restarts from the store: %s", text);
+        exit(EXIT_FAILURE);
+    }
+    turn->is_durable = true;
+    release_durable(turn->control);
+}
+
+static char *make_suffix(void *ctx)
+{
+    (void)ctx;
+    return random_text(5, "abcdefghijklmnopqrstuvwxyz0123456789");
+}
+
+static void run_reconciler(struct control *control)
+{
+    struct reconcile_env env = {
+        .now_ms = control_now_ms(control),
+        .make_suffix = make_suffix,
+        .reserved_ram_bytes = control->reserved_ram_bytes,
+    };
+    /* A pass may make work for the next (a ready count, a freed place); it settles in two or three. */
+    for (int i = 0; control->is_dirty && i < RECONCILE_PASSES_MAX; i++) {
+        control->is_dirty = false;
+        control->has_unplaced = reconcile(&control->cluster, &env);
+    }
+}
+
+static void end_turn(void *arg)
+{
+    struct control *control = arg;
+    run_reconciler(control);
+    struct turn *turn = TAKE(control->open);
+    turn->feed_seq = feed_last_seq(control->feed);
+    list_add_tail(&control->sealed, &turn->node);
+    if (store_txn_is_empty(turn->txn)) {
+        turn->is_durable = true;
+        release_durable(control);
+    } else {
+        store_txn_commit(TAKE(turn->txn), commit_done, turn);
+    }
+}
+
+/* ---- the cluster's sink ---- */
+
+/* Heartbeats change only transient fields: they matter while somebody waits for a place. */
+static bool reconciler_cares(const struct control *control, enum kind kind, bool durable)
+{
+    if (kind == KIND_WORKER)
+        return durable || control->has_unplaced;
+    return durable && (kind == KIND_MODEL || kind == KIND_INSTANCE);
+}
+
+static void note_change(struct control *control, enum kind kind, const void *record, bool durable)
+{
+    control->change_count++;
+    control->is_dirty = control->is_dirty || reconciler_cares(control, kind, durable);
+    if (durable)
+        fleet_note_change(control->fleet, kind, record);
+}
+
+static void on_put(enum kind kind, const void *record, bool durable, void *ctx)
+{
+    struct control *control = ctx;
+    struct turn *turn = open_turn(control);
+    if (durable) {
+        store_txn_put(turn->txn, kind_type(kind), record);
+        feed_note_put(control->feed, kind, record, &turn->feed_lines);
+    }
+    note_change(control, kind, record, durable);
+}
+
+static void on_delete(enum kind kind, const void *record, void *ctx)
+{
+    struct control *control = ctx;
+    struct turn *turn = open_turn(control);
+    store_txn_delete(turn->txn, kind_type(kind), record_id(record));
+    feed_note_delete(control->feed, kind, record, &turn->feed_lines);
+    note_change(control, kind, record, true);
+}
+
+static const struct cluster_sink sink = {.on_put = on_put, .on_delete = on_delete};
+
+/* ---- loading ---- */
+
+static void load_row(void *record, void *ctx)
+{
+    struct table *table = ctx;
+    auto_free void *copy = mem_alloc(table->type->size);
+    record_copy(table->type, copy, record);
+    table_put(table, copy);
+}
+
+/* A setting that is made when it is first asked for. Returns owned in `*ret`. */
+static int load_setting(struct store *store, const char *name, char *(*make)(void), char **ret,
+                        struct err *err)
+{
+    int rc = store_get_setting(store, name, ret, err);
+    if (rc < 0 || *ret)
+        return rc;
+    *ret = make();
+    return store_put_setting(store, name, *ret, err);
+}
+
+static char *make_secret(void)
+{
+    return random_hex(32);
+}
+
+static int load_cluster(struct control *control, struct err *err)
+{
+    struct cluster *cluster = &control->cluster;
+    int rc = load_setting(control->store, "cluster_id", random_uuid, &cluster->id, err);
+    if (rc == 0)
+        rc = load_setting(control->store, "cluster_secret", make_secret, &cluster->secret, err);
+    for (int kind = 0; rc == 0 && kind < KIND_COUNT; kind++) {
+        struct table *table = &cluster->tables[kind];
+        rc = store_load(control->store, table->type, load_row, table, err);
+        if (rc == 0)
+            rc = store_last_id(control->store, table->type, &table->last_id, err);
+    }
+    return rc;
+}
+
+int control_new(const struct control_params *params, struct control **ret, struct err *err)
+{
+    struct control *control = mem_alloc(sizeof *control);
+    control->loop = params->loop;
+    control->store = params->store;
+    control->cluster_token = mem_strdup(params->cluster_token);
+    control->reserved_ram_bytes = params->reserved_ram_bytes;
+    list_init(&control->sealed);
+    cluster_init(&control->cluster);
+    int rc = load_cluster(control, err);
+    if (rc < 0) {
+        cluster_fini(&control->cluster);
+        mem_free_secret(control->cluster_token);
+        free(control);
+        return rc;
+    }
+    control->cluster.sink = &sink;
+    control->cluster.sink_ctx = control;
+    control->pool = http_pool_new(control->loop);
+    control->feed = feed_new(control);
+    control->fleet = fleet_new(control);
+    store_start(control->store, control->loop);
+    control_wake(control);
+    *ret = control;
+    return 0;
+}
+
+void control_free(struct control *control)
+{
+    if (!control)
+        return;
+    feed_free(control->feed);
+    fleet_free(control->fleet);
+    http_pool_free(control->pool);
+    if (control->open)
+        turn_free(control->open);
+    LIST_FOR_EACH(struct turn, turn, &control->sealed, node)
+        turn_free(turn);
+    cluster_fini(&control->cluster);
+    mem_free_secret(control->cluster_token);
+    free(control);
+}
+
+/* ---- access ---- */
+
+struct cluster *control_cluster(struct control *control)
+{
+    return &control->cluster;
+}
+
+struct loop *control_loop(struct control *control)
+{
+    return control->loop;
+}
+
+struct feed *control_feed(struct control *control)
+{
+    return control->feed;
+}
+
+struct fleet *control_fleet(struct control *control)
+{
+    return control->fleet;
+}
+
+struct http_pool *control_pool(struct control *control)
+{
+    return control->pool;
+}
+
+int64_t control_now_ms(const struct control *control)
+{
+    return clock_wall_ms(loop_clock(control->loop));
+}
+
+bool control_is_cluster_token(const struct control *control, const char *token)
+{
+    return str_eq_const_time(str_of(control->cluster_token), str_of(token));
+}
+
+uint64_t control_change_count(const struct control *control)
+{
+    return control->change_count;
+}
+
+void control_when_durable(struct control *control, void (*fn)(void *ctx), void *ctx)
+{
+    struct waiter *waiter = mem_alloc(sizeof *waiter);
+    waiter->fn = fn;
+    waiter->ctx = ctx;
+    list_add_tail(&open_turn(control)->waiters, &waiter->node);
+}
+
+void control_wake(struct control *control)
+{
+    control->is_dirty = true;
+    (void)open_turn(control);
+}

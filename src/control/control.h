@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control role: the cluster in memory, made durable turn by turn.
+ *
+ * A turn of the loop handles events, which change the cluster through cluster_put() and
+ * cluster_delete(). At its end the reconciler runs, the rows that changed go to the store as one
+ * transaction, and only when that is durable do replies (control_when_durable()), desired states
+ * and feed lines leave. Turns complete in their order. A failed commit ends the process: memory
+ * would be ahead of the disk; the supervisor starts it again from the store.
+ *
+ * All on the control loop's thread.
+ */
+#pragma once
+
+#include "control/cluster.h"
+#include "http/client.h"
+#include "io/loop.h"
+#include "store/store.h"
+
+struct control;
+struct feed;
+struct fleet;
+
+struct control_params {
+    struct loop *loop;          /* borrowed, as all of these, for control's life */
+    struct store *store;        /* open and not started */
+    const char *cluster_token;  /* what workers and gateways join with */
+    uint64_t reserved_ram_bytes; /* per worker, not for engines */
+};
+
+/* Loads the cluster from the store and starts the store's thread. Blocks. */
+int control_new(const struct control_params *params, struct control **ret,
+                struct err *err) must_check;
+
+/* Ends worker and feed streams; what was not durable yet is lost. NULL is fine. */
+void control_free(struct control *control);
+
+struct cluster *control_cluster(struct control *control);
+struct loop *control_loop(struct control *control);
+struct feed *control_feed(struct control *control);
+struct fleet *control_fleet(struct control *control);
+struct http_pool *control_pool(struct control *control);
+
+/* Wall-clock ms, for times in records. */
+int64_t control_now_ms(const struct control *control);
+
+/* Whether `token` is the cluster token. Constant time. */
+bool control_is_cluster_token(const struct control *control, const char *token);
+
+/*
+ * A number that grows with every change made: a handler that finds it unchanged has changed nothing
+ * and may reply at once.
+ */
+uint64_t control_change_count(const struct control *control);
+
+/* Runs fn(ctx) once everything changed so far is durable; at the end of this turn at the earliest. */
+void control_when_durable(struct control *control, void (*fn)(void *ctx), void *ctx);
+
+/* Has the reconciler look again at the end of this turn, though no record changed. */
+void control_wake(struct control *control);

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/feed.h"
+
+#include "base/log.h"
+#include "control/turn_priv.h"
+
+struct feed {
+    struct control *control;
+    struct list_node subscribers;
+    struct timer heartbeat;
+    uint64_t seq;
+};
+
+struct subscriber {
+    struct list_node node;
+    struct feed *feed;
+    struct http_exchange *ex;
+    uint64_t seq; /* the snapshot that it got includes this line and all before */
+};
+
+static const struct {
+    enum kind kind;
+    const char *name;
+} feed_kinds[] = {
+    {KIND_USER, "user"},   {KIND_API_KEY, "key"},       {KIND_SESSION, "session"},
+    {KIND_MODEL, "model"}, {KIND_INSTANCE, "endpoint"},
+};
+
+static const char *feed_kind_name(enum kind kind)
+{
+    for (size_t i = 0; i < ARRAY_LEN(feed_kinds); i++)
+        if (feed_kinds[i].kind == kind)
+            return feed_kinds[i].name;
+    return NULL;
+}
+
+/* ---- lines ---- */
+
+static struct json_writer begin_line(struct buf *lines, const char *op, uint64_t seq)
+{
+    struct json_writer w = json_writer_into(lines);
+    json_begin_object(&w);
+    json_put_string(&w, "op", op);
+    json_put_int(&w, "seq", (int64_t)seq);
+    return w;
+}
+
+static void end_line(struct json_writer *w)
+{
+    json_end_object(w);
+    buf_add_char(w->out, '\n');
+}
+
+static void put_strings(struct json_writer *w, const char *key, const struct string_list *list)
+{
+    json_add_key(w, key);
+    json_begin_array(w);
+    for (size_t i = 0; i < list->count; i++)
+        json_add_cstring(w, list->items[i]);
+    json_end_array(w);
+}
+
+static void put_user(struct json_writer *w, const struct user *user)
+{
+    json_put_string(w, "username", user->username);
+    json_put_bool(w, "is_admin", user->is_admin);
+    json_put_bool(w, "is_active", user->is_active);
+    json_put_bool(w, "require_password_change", user->require_password_change);
+}
+
+static void put_key(struct json_writer *w, const struct api_key *key)
+{
+    json_put_string(w, "access_key", key->access_key);
+    json_put_string(w, "secret_digest", key->secret_digest);
+    json_put_int(w, "user_id", key->user_id);
+    json_put_int(w, "expires_at_ms", key->expires_at);
+    put_strings(w, "scope", &key->scope);
+    put_strings(w, "allowed_model_names", &key->allowed_model_names);
+}
+
+static void put_session(struct json_writer *w, const struct session *session)
+{
+    json_put_string(w, "token_digest", session->token_digest);
+    json_put_int(w, "user_id", session->user_id);
+    json_put_int(w, "expires_at_ms", session->expires_at);
+}
+
+static void put_model(struct json_writer *w, const struct model *model)
+{
+    json_put_string(w, "name", model->name);
+    json_put_int(w, "created_ms", model->created_at);
+    put_strings(w, "categories", &model->categories);
+}
+
+static void put_endpoint(struct json_writer *w, const struct cluster *cluster,
+                         const struct model_instance *instance, const struct worker *worker)
+{
+    auto_free char *token = cluster_instance_token(cluster, instance->id);
+    json_put_string(w, "name", instance->name);
+    json_put_int(w, "model_id", instance->model_id);
+    json_put_string(w, "host", worker->ip);
+    json_put_int(w, "port", worker->port);
+    json_put_int(w, "local_port", instance->port);
+    json_put_string(w, "netns_id", worker->netns_id);
+    json_put_string(w, "token", token);
+}
+
+/* The worker of an instance that requests may be sent to, or NULL. Lost contact is not death. */
+static const struct worker *routable_worker(const struct cluster *cluster,
+                                            const struct model_instance *instance)
+{
+    bool serves = instance->state == INSTANCE_RUNNING || instance->state == INSTANCE_UNREACHABLE;
+    if (!serves || instance->port == 0)
+        return NULL;
+    return cluster_find(cluster, KIND_WORKER, instance->worker_id);
+}
+
+static void add_delete_line(struct feed *feed, enum kind kind, int64_t id, struct buf *lines)
+{
+    struct json_writer w = begin_line(lines, "del", feed->seq);
+    json_put_string(&w, "kind", feed_kind_name(kind));
+    json_put_int(&w, "id", id);
+    end_line(&w);
+}
+
+static void add_put_line(struct feed *feed, enum kind kind, const void *record, struct buf *lines)
+{
+    const struct cluster *cluster = control_cluster(feed->control);
+    const struct worker *worker = NULL;
+    if (kind == KIND_INSTANCE && !(worker = routable_worker(cluster, record))) {
+        add_delete_line(feed, kind, record_id(record), lines);
+        return;
+    }
+    struct json_writer w = begin_line(lines, "put", feed->seq);
+    json_put_string(&w, "kind", feed_kind_name(kind));
+    json_put_int(&w, "id", record_id(record));
+    switch (kind) {
+    case KIND_USER:
+        put_user(&w, record);
+        break;
+    case KIND_API_KEY:
+        put_key(&w, record);
+        break;
+    case KIND_SESSION:
+        put_session(&w, record);
+        break;
+    case KIND_MODEL:
+        put_model(&w, record);
+        break;
+    case KIND_INSTANCE:
+        put_endpoint(&w, cluster, record, worker);
+        break;
+    case KIND_WORKER:
+    case KIND_COUNT:
+        break;
+    }
+    end_line(&w);
+}
+
+static void add_snapshot(struct feed *feed, struct buf *lines)
+{
+    struct json_writer w = begin_line(lines, "reset", feed->seq);
+    end_line(&w);
+    const struct cluster *cluster = control_cluster(feed->control);
+    for (size_t i = 0; i < ARRAY_LEN(feed_kinds); i++) {
+        const struct table *table = &cluster->tables[feed_kinds[i].kind];
+        for (size_t row = 0; row < table->count; row++)
+            if (feed_kinds[i].kind != KIND_INSTANCE || routable_worker(cluster, table->rows[row]))
+                add_put_line(feed, feed_kinds[i].kind, table->rows[row], lines);
+    }
+    w = begin_line(lines, "ready", feed->seq);
+    end_line(&w);
+}
+
+/* ---- changes ---- */
+
+/* A worker's new address changes the endpoints of its instances. */
+static void note_worker(struct feed *feed, const struct worker *worker, struct buf *lines)
+{
+    CLUSTER_FOR_EACH(control_cluster(feed->control), KIND_INSTANCE, struct model_instance, instance)
+    {
+        if (instance->worker_id == worker->id)
+            feed_note_put(feed, KIND_INSTANCE, instance, lines);
+    }
+}
+
+void feed_note_put(struct feed *feed, enum kind kind, const void *record, struct buf *lines)
+{
+    if (kind == KIND_WORKER) {
+        note_worker(feed, record, lines);
+        return;
+    }
+    feed->seq++;
+    add_put_line(feed, kind, record, lines);
+}
+
+void feed_note_delete(struct feed *feed, enum kind kind, const void *record, struct buf *lines)
+{
+    if (!feed_kind_name(kind))
+        return;
+    feed->seq++;
+    add_delete_line(feed, kind, record_id(record), lines);
+}
+
+uint64_t feed_last_seq(const struct feed *feed)
+{
+    return feed->seq;
+}
+
+/* ---- subscribers ---- */
+
+static void send_to(struct subscriber *subscriber, struct str lines)
+{
+    if (http_reply_write(subscriber->ex, lines) > FEED_QUEUE_MAX) {
+        log_warning("feed", "a gateway reads too slowly; its feed is cut, it will get a snapshot");
+        http_exchange_abort(subscriber->ex);
+    }
+}
+
+void feed_flush(struct feed *feed, struct str lines, uint64_t last_seq)
+{
+    if (lines.len == 0)
+        return;
+    LIST_FOR_EACH(struct subscriber, subscriber, &feed->subscribers, node)
+    {
+        /* Lines that the snapshot had already do no harm, so a turn is sent whole or not at all. */
+        if (last_seq > subscriber->seq)
+            send_to(subscriber, lines);
+    }
+}
+
+static void on_heartbeat(struct timer *timer, void *ctx)
+{
+    struct feed *feed = ctx;
+    LIST_FOR_EACH(struct subscriber, subscriber, &feed->subscribers, node)
+        send_to(subscriber, STR("\n"));
+    timer_start(timer, FEED_HEARTBEAT_MS);
+}
+
+static void on_close(struct http_exchange *ex, bool gone, void *ctx)
+{
+    struct subscriber *subscriber = ctx;
+    list_remove(&subscriber->node);
+    free(subscriber);
+}
+
+static void on_end(struct http_exchange *ex, void *ctx)
+{
+}
+
+static const struct http_exchange_ops subscriber_ops = {.on_end = on_end, .on_close = on_close};
+
+void feed_subscribe(struct feed *feed, struct http_exchange *ex)
+{
+    struct subscriber *subscriber = mem_alloc(sizeof *subscriber);
+    subscriber->feed = feed;
+    subscriber->ex = ex;
+    subscriber->seq = feed->seq;
+    list_add_tail(&feed->subscribers, &subscriber->node);
+    http_exchange_set_ops(ex, &subscriber_ops, subscriber);
+    const struct http_header type = {STR("Content-Type"), STR("application/x-ndjson")};
+    http_reply_start(ex, 200, &type, 1, -1);
+    struct buf lines = {0};
+    add_snapshot(feed, &lines);
+    send_to(subscriber, buf_str(&lines));
+    buf_fini(&lines);
+}
+
+unsigned feed_subscriber_count(const struct feed *feed)
+{
+    unsigned count = 0;
+    LIST_FOR_EACH(struct subscriber, subscriber, &feed->subscribers, node)
+        count++;
+    return count;
+}
+
+struct feed *feed_new(struct control *control)
+{
+    struct feed *feed = mem_alloc(sizeof *feed);
+    feed->control = control;
+    list_init(&feed->subscribers);
+    timer_init(&feed->heartbeat, control_loop(control), on_heartbeat, feed);
+    timer_start(&feed->heartbeat, FEED_HEARTBEAT_MS);
+    return feed;
+}
+
+void feed_free(struct feed *feed)
+{
+    if (!feed)
+        return;
+    timer_stop(&feed->heartbeat);
+    LIST_FOR_EACH(struct subscriber, subscriber, &feed->subscribers, node)
+        http_exchange_abort(subscriber->ex);
+    /* on_close() may come at the end of the turn; whoever is left must not find this list. */
+    LIST_FOR_EACH(struct subscriber, left, &feed->subscribers, node)
+        list_remove(&left->node);
+    free(feed);
+}

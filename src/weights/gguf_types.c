@@ -57,7 +57,7 @@ const struct gguf_tensor_type *gguf_tensor_type(uint32_t id)
     return NULL;
 }
 
-const char *gguf_file_type_name(uint32_t file_type)
+const char *gguf_file_type_name(uint64_t file_type)
 {
     return file_type < ARRAY_LEN(file_types) ? file_types[file_type] : NULL;
 }

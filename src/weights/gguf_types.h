@@ -43,4 +43,4 @@ struct gguf_tensor_type {
 const struct gguf_tensor_type *gguf_tensor_type(uint32_t id);
 
 /* Name of general.file_type, the label of a quantisation mix ("Q4_K_M"), or NULL when unknown. */
-const char *gguf_file_type_name(uint32_t file_type);
+const char *gguf_file_type_name(uint64_t file_type);

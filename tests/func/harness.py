@@ -395,12 +395,13 @@ class Cluster(Node):
     def wait_running(self, name, count=1, timeout=30):
         """Until exactly `count` instances exist and all run and /v1/models lists the model."""
 
-        def runs():
-            states = [item["state"] for item in self.instances(name)]
-            return states == ["running"] * count or None
+        def run():
+            found = self.instances(name)
+            if [item["state"] for item in found] != ["running"] * count:
+                raise ValueError([(item["state"], item["state_message"]) for item in found])
+            return found
 
-        wait_for(runs, timeout, f"{count} instances of {name} run: {self.instances(name)}")
-        return self.instances(name)
+        return wait_for(run, timeout, f"{count} instances of {name} run")
 
     def delete_model(self, name):
         """Removes a model and waits until its instances are gone."""

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `gpustack gateway`: the public port; beside control, or with --server-url anywhere. */
+#include "app/app.h"
+#include "app/command.h"
+#include "auth/auth.h"
+#include "base/netns.h"
+#include "gateway/gateway.h"
+
+#include <sched.h>
+#include <signal.h>
+
+enum {
+    DRAIN_MS = 30000,
+    DEFAULT_THREADS_MAX = 4,
+};
+
+struct gateway_role {
+    int argc;
+    char **argv;
+    struct config config;
+    struct loop *loop;
+    struct gateway *gateway;
+    bool is_stopping;
+    struct signal_watch *signals[3];
+};
+
+/* One per core that this process may run on, but a few are enough for any load but the highest. */
+static unsigned thread_count(const struct config *config)
+{
+    cpu_set_t cores;
+    if (config->gateway_threads > 0)
+        return (unsigned)config->gateway_threads;
+    if (sched_getaffinity(0, sizeof cores, &cores) < 0)
+        return 1;
+    int count = CPU_COUNT(&cores);
+    return count < DEFAULT_THREADS_MAX ? (unsigned)count : DEFAULT_THREADS_MAX;
+}
+
+static int find_control(const struct config *config, struct http_target *ret, struct err *err)
+{
+    if (config->server_url)
+        return http_target_parse(config->server_url, ret, err);
+    auto_free char *path = config_control_socket(config);
+    auto_free char *url = mem_printf("unix:%s", path);
+    return http_target_parse(url, ret, err);
+}
+
+static int start_role(struct gateway_role *role, struct err *err)
+{
+    const struct config *config = &role->config;
+    auto_free char *netns = netns_id();
+    auto_free char *token_path = mem_printf("%s/token", config->data_dir);
+    auth_init();
+    role->loop = loop_new(&clock_system);
+    struct gateway_params params = {
+        .loop = role->loop,
+        .host = config->host,
+        .port = (unsigned)config->port,
+        .threads = thread_count(config),
+        .token = config->token,
+        .token_path = token_path,
+        .netns_id = netns,
+    };
+    int rc = find_control(config, &params.control, err);
+    if (rc < 0)
+        return rc;
+    rc = gateway_new(&params, &role->gateway, err);
+    if (rc == 0)
+        log_info("gateway", "serving on %s port %u with %u threads", config->host,
+                 gateway_port(role->gateway), params.threads);
+    return rc;
+}
+
+static void stop_loop(void *ctx)
+{
+    struct gateway_role *role = ctx;
+    loop_stop(role->loop);
+}
+
+static void on_signal(int signum, void *ctx)
+{
+    struct gateway_role *role = ctx;
+    struct err err = {0};
+    if (signum == SIGHUP) {
+        if (app_role_reload(role->argc, role->argv, "gateway", &role->config, &err) < 0)
+            log_error("config", "nothing was reloaded: %s", err.text);
+        return;
+    }
+    if (role->is_stopping) {
+        loop_stop(role->loop);
+        return;
+    }
+    role->is_stopping = true;
+    log_info("gateway", "stopping: running requests have %d s to finish; a second signal ends them",
+             DRAIN_MS / 1000);
+    gateway_drain(role->gateway, DRAIN_MS, stop_loop, role);
+}
+
+static void watch_signals(struct gateway_role *role)
+{
+    static const int signums[] = {SIGTERM, SIGINT, SIGHUP};
+    for (size_t i = 0; i < ARRAY_LEN(signums); i++)
+        role->signals[i] = signal_watch_new(role->loop, signums[i], on_signal, role);
+}
+
+static void stop_role(struct gateway_role *role)
+{
+    for (size_t i = 0; i < ARRAY_LEN(role->signals); i++)
+        signal_watch_free(role->signals[i]);
+    gateway_free(role->gateway);
+    loop_free(role->loop);
+}
+
+int cmd_gateway(int argc, char **argv)
+{
+    struct gateway_role role = {.argc = argc, .argv = argv};
+    struct err err = {0};
+    int rc = app_role_config(argc, argv, "gateway", &role.config, &err);
+    if (rc != 0)
+        return rc < 0 ? app_usage_error("gateway", &err) : APP_OK;
+    rc = start_role(&role, &err);
+    if (rc < 0) {
+        log_error("gateway", "can't start: %s", err.text);
+    } else {
+        watch_signals(&role);
+        loop_run(role.loop);
+    }
+    stop_role(&role);
+    config_fini(&role.config);
+    return rc < 0 ? APP_BAD_SYSTEM : APP_OK;
+}

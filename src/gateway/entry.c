@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/entry.h"
+
+#include <errno.h>
+
+static const char *const kind_names[ENTRY_KINDS] = {
+    [ENTRY_USER] = "user",   [ENTRY_KEY] = "key",           [ENTRY_SESSION] = "session",
+    [ENTRY_MODEL] = "model", [ENTRY_ENDPOINT] = "endpoint",
+};
+
+int entry_kind_parse(const char *name, enum entry_kind *ret)
+{
+    for (int kind = 0; kind < ENTRY_KINDS; kind++) {
+        if (strcmp(name, kind_names[kind]) == 0) {
+            *ret = (enum entry_kind)kind;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+const char *entry_kind_name(enum entry_kind kind)
+{
+    return kind_names[kind];
+}
+
+/* ---- reading: members are taken one after the other, the first fault stays ---- */
+
+struct reader {
+    const json_t *object;
+    struct err *err;
+    int rc; /* 0 until a member was wrong */
+};
+
+static void refuse(struct reader *r, const char *key, const char *what)
+{
+    if (r->rc == 0)
+        r->rc = err_set(r->err, ERR_INVALID, "%s %s", key, what);
+}
+
+static char *read_text(struct reader *r, const char *key)
+{
+    const json_t *value = json_object_get(r->object, key);
+    if (!json_is_string(value) || json_string_length(value) > ENTRY_TEXT_MAX) {
+        refuse(r, key, "must be a string of at most 1024 bytes");
+        return NULL;
+    }
+    return mem_strndup(json_string_value(value), json_string_length(value));
+}
+
+static int64_t read_int(struct reader *r, const char *key, int64_t min, int64_t max)
+{
+    const json_t *value = json_object_get(r->object, key);
+    int64_t number = json_is_integer(value) ? (int64_t)json_integer_value(value) : -1;
+    if (!json_is_integer(value) || number < min || number > max)
+        refuse(r, key, "must be an integer in its range");
+    return number;
+}
+
+static int64_t read_id(struct reader *r, const char *key)
+{
+    return read_int(r, key, 1, INT64_MAX);
+}
+
+static int64_t read_time(struct reader *r, const char *key)
+{
+    return read_int(r, key, 0, INT64_MAX);
+}
+
+static unsigned read_port(struct reader *r, const char *key)
+{
+    return (unsigned)read_int(r, key, 0, 65535);
+}
+
+static bool read_bool(struct reader *r, const char *key)
+{
+    const json_t *value = json_object_get(r->object, key);
+    if (!json_is_boolean(value))
+        refuse(r, key, "must be true or false");
+    return json_is_true(value);
+}
+
+static void read_list(struct reader *r, const char *key, struct entry_list *list)
+{
+    const json_t *array = json_object_get(r->object, key);
+    size_t count = json_array_size(array);
+    if (!json_is_array(array) || count > ENTRY_LIST_MAX) {
+        refuse(r, key, "must be an array of at most 4096 strings");
+        return;
+    }
+    list->items = mem_alloc_array(count, sizeof list->items[0]);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *item = json_array_get(array, i);
+        if (!json_is_string(item)) {
+            refuse(r, key, "must hold strings only");
+            return;
+        }
+        list->items[list->count++] = mem_strdup(json_string_value(item));
+    }
+}
+
+static void list_fini(struct entry_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->items[i]);
+    free(list->items);
+}
+
+static bool list_has(const struct entry_list *list, const char *item)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i], item) == 0)
+            return true;
+    return false;
+}
+
+bool entry_list_allows(const struct entry_list *list, const char *name)
+{
+    return list->count == 0 || list_has(list, name);
+}
+
+static void read_user(struct reader *r, struct user_entry *user)
+{
+    user->username = read_text(r, "username");
+    user->is_admin = read_bool(r, "is_admin");
+    user->is_active = read_bool(r, "is_active");
+    user->require_password_change = read_bool(r, "require_password_change");
+}
+
+static void read_key(struct reader *r, struct key_entry *key)
+{
+    struct entry_list scope = {0};
+    key->user_id = read_id(r, "user_id");
+    key->access_key = read_text(r, "access_key");
+    key->secret_digest = read_text(r, "secret_digest");
+    key->expires_at_ms = read_time(r, "expires_at_ms");
+    read_list(r, "scope", &scope);
+    key->may_infer = scope.count == 0 || list_has(&scope, "*") || list_has(&scope, "inference");
+    list_fini(&scope);
+    read_list(r, "allowed_model_names", &key->allowed_model_names);
+}
+
+static void read_session(struct reader *r, struct session_entry *session)
+{
+    session->user_id = read_id(r, "user_id");
+    session->token_digest = read_text(r, "token_digest");
+    session->expires_at_ms = read_time(r, "expires_at_ms");
+}
+
+static void read_model(struct reader *r, struct model_entry *model)
+{
+    model->name = read_text(r, "name");
+    model->created_ms = read_time(r, "created_ms");
+}
+
+/* The token goes into a header: a line break in it would split the request to the engine. */
+static bool is_header_safe(const char *text)
+{
+    for (; text && *text; text++)
+        if ((unsigned char)*text <= 0x20 || (unsigned char)*text >= 0x7f)
+            return false;
+    return text != NULL;
+}
+
+static void read_endpoint(struct reader *r, struct endpoint_entry *endpoint)
+{
+    endpoint->model_id = read_id(r, "model_id");
+    endpoint->name = read_text(r, "name");
+    endpoint->host = read_text(r, "host");
+    endpoint->port = read_port(r, "port");
+    endpoint->local_port = read_port(r, "local_port");
+    endpoint->netns_id = read_text(r, "netns_id");
+    endpoint->token = read_text(r, "token");
+    if (!is_header_safe(endpoint->token))
+        refuse(r, "token", "must be visible ASCII");
+    if (endpoint->host && strlen(endpoint->host) > 255)
+        refuse(r, "host", "must be at most 255 bytes");
+}
+
+int entry_read(enum entry_kind kind, const json_t *object, struct entry **ret, struct err *err)
+{
+    struct reader r = {.object = object, .err = err};
+    struct entry *entry = mem_alloc(sizeof *entry);
+    atomic_init(&entry->refs, 1);
+    entry->kind = kind;
+    entry->id = read_id(&r, "id");
+    switch (kind) {
+    case ENTRY_USER:
+        read_user(&r, &entry->user);
+        break;
+    case ENTRY_KEY:
+        read_key(&r, &entry->key);
+        break;
+    case ENTRY_SESSION:
+        read_session(&r, &entry->session);
+        break;
+    case ENTRY_MODEL:
+        read_model(&r, &entry->model);
+        break;
+    case ENTRY_ENDPOINT:
+        read_endpoint(&r, &entry->endpoint);
+        break;
+    case ENTRY_KINDS:
+        break;
+    }
+    if (r.rc < 0) {
+        entry_unref(entry);
+        return r.rc;
+    }
+    *ret = entry;
+    return 0;
+}
+
+/* ---- life ---- */
+
+struct entry *entry_ref(struct entry *entry)
+{
+    atomic_fetch_add_explicit(&entry->refs, 1, memory_order_relaxed);
+    return entry;
+}
+
+static void fini_endpoint(struct endpoint_entry *endpoint)
+{
+    free(endpoint->name);
+    free(endpoint->host);
+    free(endpoint->netns_id);
+    mem_free_secret(endpoint->token);
+    endpoint_load_unref(endpoint->load);
+}
+
+static void entry_free(struct entry *entry)
+{
+    switch (entry->kind) {
+    case ENTRY_USER:
+        free(entry->user.username);
+        break;
+    case ENTRY_KEY:
+        free(entry->key.access_key);
+        free(entry->key.secret_digest);
+        list_fini(&entry->key.allowed_model_names);
+        break;
+    case ENTRY_SESSION:
+        free(entry->session.token_digest);
+        break;
+    case ENTRY_MODEL:
+        free(entry->model.name);
+        break;
+    case ENTRY_ENDPOINT:
+        fini_endpoint(&entry->endpoint);
+        break;
+    case ENTRY_KINDS:
+        break;
+    }
+    free(entry);
+}
+
+void entry_unref(struct entry *entry)
+{
+    if (entry && atomic_fetch_sub_explicit(&entry->refs, 1, memory_order_acq_rel) == 1)
+        entry_free(entry);
+}
+
+static struct str bytes_of(const int64_t *id)
+{
+    return str_sub((const char *)id, sizeof *id);
+}
+
+struct str entry_lookup_key(const struct entry *entry)
+{
+    switch (entry->kind) {
+    case ENTRY_USER:
+        return bytes_of(&entry->id);
+    case ENTRY_KEY:
+        return str_of(entry->key.access_key);
+    case ENTRY_SESSION:
+        return str_of(entry->session.token_digest);
+    case ENTRY_MODEL:
+        return str_of(entry->model.name);
+    case ENTRY_ENDPOINT:
+        return bytes_of(&entry->endpoint.model_id);
+    case ENTRY_KINDS:
+        break;
+    }
+    return (struct str){0};
+}
+
+struct endpoint_load *endpoint_load_new(void)
+{
+    struct endpoint_load *load = mem_alloc(sizeof *load);
+    atomic_init(&load->refs, 1);
+    return load;
+}
+
+struct endpoint_load *endpoint_load_ref(struct endpoint_load *load)
+{
+    atomic_fetch_add_explicit(&load->refs, 1, memory_order_relaxed);
+    return load;
+}
+
+void endpoint_load_unref(struct endpoint_load *load)
+{
+    if (load && atomic_fetch_sub_explicit(&load->refs, 1, memory_order_acq_rel) == 1)
+        free(load);
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the feed's lines are about: users, keys, sessions, models, endpoints as the gateway knows
+ * them. An entry is made from one "put" line, never changes, and is shared by reference count
+ * between the feed's tables, the snapshots and the requests that use it, on all threads.
+ *
+ *     struct entry *entry;
+ *     if (entry_read(object, &entry, &err) == 0)  ...  entry_unref(entry);
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/json.h"
+#include "base/str.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum entry_kind { ENTRY_USER, ENTRY_KEY, ENTRY_SESSION, ENTRY_MODEL, ENTRY_ENDPOINT, ENTRY_KINDS };
+
+enum {
+    ENTRY_TEXT_MAX = 1024, /* bytes of any string in an entry */
+    ENTRY_LIST_MAX = 4096, /* strings in a list of an entry */
+};
+
+struct entry_list {
+    char **items; /* owned, each owned */
+    size_t count;
+};
+
+struct user_entry {
+    char *username;
+    bool is_admin;
+    bool is_active;
+    bool require_password_change;
+};
+
+struct key_entry {
+    int64_t user_id;
+    char *access_key;
+    char *secret_digest;   /* SHA-256 of the secret half, hex */
+    int64_t expires_at_ms; /* wall time; 0 = never */
+    bool may_infer;        /* the scope has "*" or "inference", or is empty */
+    struct entry_list allowed_model_names; /* empty means all */
+};
+
+struct session_entry {
+    int64_t user_id;
+    char *token_digest;    /* SHA-256 of the cookie's value, hex */
+    int64_t expires_at_ms; /* wall time */
+};
+
+struct model_entry {
+    char *name;
+    int64_t created_ms;    /* wall time */
+};
+
+/* Requests that an endpoint has in progress. Outlives the entry: a changed endpoint keeps it. */
+struct endpoint_load {
+    atomic_uint refs;
+    atomic_uint outstanding;
+};
+
+struct endpoint_entry {
+    int64_t model_id;
+    char *name;         /* of the instance */
+    char *host;         /* worker's address */
+    unsigned port;      /* of the worker's relay */
+    unsigned local_port; /* of the engine itself, on the worker's loopback */
+    char *netns_id;     /* where local_port can be reached */
+    char *token;        /* the instance's; secret */
+    struct endpoint_load *load; /* a reference; set once, before the first snapshot with the entry */
+};
+
+struct entry {
+    atomic_uint refs;
+    enum entry_kind kind;
+    int64_t id;
+    union {
+        struct user_entry user;
+        struct key_entry key;
+        struct session_entry session;
+        struct model_entry model;
+        struct endpoint_entry endpoint;
+    };
+};
+
+/* -EINVAL when there is no kind of that name ("user", "key", "session", "model", "endpoint"). */
+int entry_kind_parse(const char *name, enum entry_kind *ret) must_check;
+const char *entry_kind_name(enum entry_kind kind);
+
+/* Reads a "put" line. ERR_INVALID names the member that is missing or wrong. `*ret` has one reference. */
+int entry_read(enum entry_kind kind, const json_t *object, struct entry **ret,
+               struct err *err) must_check;
+
+struct entry *entry_ref(struct entry *entry);
+
+/* The last one frees. NULL is fine. */
+void entry_unref(struct entry *entry);
+
+/* What a snapshot finds it by: a user's id, access key, token digest, model name, model's id. */
+struct str entry_lookup_key(const struct entry *entry);
+
+/* Whether an allowed-models list lets `name` pass; an empty one lets all. */
+bool entry_list_allows(const struct entry_list *list, const char *name);
+
+struct endpoint_load *endpoint_load_new(void);
+struct endpoint_load *endpoint_load_ref(struct endpoint_load *load);
+void endpoint_load_unref(struct endpoint_load *load);

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Follows control's feed (ARCHITECTURE.md, "Control → gateway feed") and makes snapshots of it.
+ *
+ * While control is away the last snapshot stays in force. A line that can't be understood is logged
+ * once a stream and passed over; the stream is then opened anew, after a pause that doubles, so
+ * that the state heals by itself without a storm of requests. Main thread.
+ */
+#pragma once
+
+#include "gateway/snapshot.h"
+#include "http/client.h"
+
+enum {
+    FEED_BATCH_MS = 5,          /* changes that come within make one snapshot */
+    FEED_REOPEN_MIN_MS = 1000,  /* after a refusal or a bad line */
+    FEED_REOPEN_MAX_MS = 60000,
+};
+
+struct feed;
+
+struct feed_params {
+    struct loop *loop;
+    struct http_pool *pool;     /* of that loop */
+    struct http_target control; /* copied */
+    const char *token;          /* cluster token; copied, NULL: read from token_path at each try */
+    const char *token_path;     /* copied; may be NULL when there is a token */
+    /* A new state; borrowed, take snapshot_ref(). */
+    void (*on_snapshot)(struct feed *feed, struct snapshot *snapshot, void *ctx);
+    /* Whether the feed follows control now; called on changes. */
+    void (*on_connected)(struct feed *feed, bool is_connected, void *ctx);
+    void *ctx;
+};
+
+/* Starts at once; callbacks come later, never from inside. Returns owned. */
+struct feed *feed_new(const struct feed_params *params);
+
+/* NULL is fine. Not from inside its callbacks. */
+void feed_free(struct feed *feed);

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The data plane: the public port on several threads, fed by control. Wiring of the shards (shard.h)
+ * and the feed (feed.h); the role's process around it is app/cmd_gateway.c.
+ *
+ * Owned by the main loop's thread, which must run for the feed and the drain; the shards run beside
+ * it. Usage:
+ *
+ *     gateway_new(&params, &gateway, &err);
+ *     loop_run(loop);                          // until a signal: gateway_drain(gateway, ms, done, ctx)
+ *     gateway_free(gateway);
+ */
+#pragma once
+
+#include "http/client.h"
+
+enum { GATEWAY_THREADS_MAX = 64 };
+
+struct gateway;
+
+struct gateway_params {
+    struct loop *loop;          /* main loop; its clock is used everywhere */
+    const char *host;           /* numeric address to listen on */
+    unsigned port;              /* 0 picks one */
+    unsigned threads;           /* 1-GATEWAY_THREADS_MAX */
+    struct http_target control; /* where the feed comes from and management requests go */
+    const char *token;          /* cluster token; NULL: read from token_path */
+    const char *token_path;     /* may be NULL when there is a token */
+    const char *netns_id;       /* of this process: netns_id() */
+};
+
+/*
+ * Listens and starts. All is copied. -EADDRINUSE names port and holder, also when the holder is
+ * another gateway. Returns owned.
+ */
+int gateway_new(const struct gateway_params *params, struct gateway **ret,
+                struct err *err) must_check;
+
+unsigned gateway_port(const struct gateway *gateway);
+
+/*
+ * Stops listening at once and lets running requests finish for at most `max_ms`; then calls
+ * on_drained(), once.
+ */
+void gateway_drain(struct gateway *gateway, int64_t max_ms, void (*on_drained)(void *ctx),
+                   void *ctx);
+
+/* Breaks off what runs and frees. NULL is fine. */
+void gateway_free(struct gateway *gateway);

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The X-Request-Id of a request on /v1: the client's if it is sane, else one of ours. */
+#pragma once
+
+#include "http/message.h"
+
+enum { REQUEST_ID_MAX = 128 };
+
+struct request_id {
+    char text[REQUEST_ID_MAX + 1];
+};
+
+/* Takes the client's over when it is 1-128 bytes of visible ASCII. */
+void request_id_set(struct request_id *id, const struct http_headers *headers);
+
+/* As a header; borrows from `id`. */
+struct http_header request_id_header(const struct request_id *id);

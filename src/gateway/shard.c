@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/shard.h"
+
+#include "gateway/dispatch.h"
+#include "gateway/pass.h"
+
+enum {
+    STACK_BYTES = 512 << 10,
+    DRAIN_CHECK_MS = 20,
+};
+
+/* A message to a shard; freed by the function that it is handed to. */
+struct mail {
+    struct shard *shard;
+    struct snapshot *snapshot; /* publish: a reference */
+    int64_t max_ms;            /* drain */
+};
+
+static void on_request(struct http_exchange *ex, void *ctx)
+{
+    dispatch_request(ctx, ex);
+}
+
+static void check_drain(struct timer *timer, void *ctx)
+{
+    struct shard *shard = ctx;
+    if (http_server_active(shard->server) == 0 || loop_now_ms(shard->loop) >= shard->drain_until_ms)
+        atomic_store_explicit(&shard->is_drained, true, memory_order_relaxed);
+    else
+        timer_start(timer, DRAIN_CHECK_MS);
+}
+
+struct shard *shard_new(const struct shard_shared *shared, const struct clock *clock)
+{
+    struct shard *shard = mem_alloc(sizeof *shard);
+    shard->shared = shared;
+    shard->loop = loop_new(clock);
+    shard->server = http_server_new(shard->loop, on_request, shard);
+    shard->pool = http_pool_new(shard->loop);
+    list_init(&shard->passes);
+    timer_init(&shard->drain_timer, shard->loop, check_drain, shard);
+    return shard;
+}
+
+int shard_listen(struct shard *shard, const char *host, unsigned port, bool reuse_port,
+                 struct err *err)
+{
+    return http_server_listen_tcp(shard->server, host, port, reuse_port, err);
+}
+
+static void *run(void *arg)
+{
+    struct shard *shard = arg;
+    loop_run(shard->loop);
+    return NULL;
+}
+
+int shard_start(struct shard *shard, struct err *err)
+{
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK_BYTES);
+    int rc = pthread_create(&shard->thread, &attr, run, shard);
+    pthread_attr_destroy(&attr);
+    if (rc != 0)
+        return err_errno(err, rc, "can't start a gateway thread");
+    shard->is_running = true;
+    return 0;
+}
+
+static void take_snapshot(void *arg)
+{
+    struct mail *mail = arg;
+    snapshot_unref(mail->shard->snapshot);
+    mail->shard->snapshot = mail->snapshot;
+    free(mail);
+}
+
+void shard_publish(struct shard *shard, struct snapshot *snapshot)
+{
+    struct mail *mail = mem_alloc(sizeof *mail);
+    *mail = (struct mail){.shard = shard, .snapshot = snapshot_ref(snapshot)};
+    loop_post(shard->loop, take_snapshot, mail);
+}
+
+static void start_drain(void *arg)
+{
+    struct mail *mail = arg;
+    struct shard *shard = mail->shard;
+    shard->drain_until_ms = loop_now_ms(shard->loop) + mail->max_ms;
+    free(mail);
+    http_server_drain(shard->server);
+    pass_end_streams(shard);
+    check_drain(&shard->drain_timer, shard);
+}
+
+void shard_drain(struct shard *shard, int64_t max_ms)
+{
+    struct mail *mail = mem_alloc(sizeof *mail);
+    *mail = (struct mail){.shard = shard, .max_ms = max_ms};
+    loop_post(shard->loop, start_drain, mail);
+}
+
+void shard_free(struct shard *shard)
+{
+    if (!shard)
+        return;
+    if (shard->is_running) {
+        loop_wake_stop(shard->loop);
+        pthread_join(shard->thread, NULL);
+    }
+    timer_stop(&shard->drain_timer);
+    http_server_free(shard->server);
+    http_pool_free(shard->pool);
+    loop_free(shard->loop);
+    snapshot_unref(shard->snapshot);
+    free(shard);
+}

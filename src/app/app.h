@@ -30,9 +30,9 @@ enum { APP_CONFIG_FD = 3 };
 
 /*
  * Configuration of a role: with "--config-fd N" what the supervisor handed over, else from command
- * line, environment and file, with the data folder prepared. Sets the log's role and level. 0; 1 when
- * help was asked for and has been printed: end with APP_OK; negative: app_usage_error(). `command`
- * is borrowed for the life of the process.
+ * line, environment and file, with the data folder prepared. Sets the log's role and level. 0; 1
+ * when help was asked for and has been printed: end with APP_OK; negative: app_usage_error().
+ * `command` is borrowed for the life of the process.
  */
 int app_role_config(int argc, char **argv, const char *command, struct config *ret,
                     struct err *err) must_check;
@@ -52,15 +52,15 @@ int app_load_config(int argc, char **argv, const char *command, struct config *r
 int app_usage_error(const char *command, const struct err *err);
 
 /*
- * Creates data, cache and log folder and <data-dir>/run, and sees to the token: a server's given one
- * is written to <data-dir>/token, an absent one read from there or made; a worker's absent one is
- * read. The token is in `config` then. ERR_INVALID: a worker without a token.
+ * Creates data, cache and log folder and <data-dir>/run, and sees to the token: a server's given
+ * one is written to <data-dir>/token, an absent one read from there or made; a worker's absent one
+ * is read. The token is in `config` then. ERR_INVALID: a worker without a token.
  */
 int app_prepare_data_dir(struct config *config, struct err *err) must_check;
 
 /*
  * Makes this process the only supervisor of the data folder, before anything else is written there:
- * creates the folders, takes the lock on run/supervisor.pid, writes the pid. Returns a descriptor to
- * keep open; ERR_CONFLICT with the holder's pid.
+ * creates the folders, takes the lock on run/supervisor.pid, writes the pid. Returns a
+ * descriptor to keep open; ERR_CONFLICT with the holder's pid.
  */
 int app_lock_data_dir(const struct config *config, struct err *err) must_check;

@@ -6,7 +6,9 @@
 
 #include <sys/resource.h>
 
-enum { OPEN_FILES_MAX = 65535 }; /* as much as an engine may rely on; more only costs kernel memory */
+enum {
+    OPEN_FILES_MAX = 65535
+}; /* as much as an engine may rely on; more only costs kernel memory */
 
 /* More descriptors for us and for the engines, which inherit the limit. */
 static void raise_open_files(void)
@@ -28,8 +30,7 @@ static int run(struct config *config, int argc, char **argv)
     log_set_role("supervisor");
     log_set_level((enum log_level)config->log_level);
     if (config->unknown_env)
-        log_warning("config", "unknown environment variables are ignored: %s",
-                    config->unknown_env);
+        log_warning("config", "unknown environment variables are ignored: %s", config->unknown_env);
     struct err err = {0};
     auto_close int lock = app_lock_data_dir(config, &err);
     int rc = lock < 0 ? lock : app_prepare_data_dir(config, &err);

@@ -56,7 +56,8 @@ static int make_token(const char *path, struct config *config, struct err *err)
     return rc;
 }
 
-/* A given token replaces the one in the file, so that what an administrator reads there is right. */
+/* A given token replaces the one in the file, so that what an administrator reads there is right.
+ */
 static int keep_given_token(const char *path, const struct config *config, struct err *err)
 {
     char *kept = NULL;

@@ -55,8 +55,7 @@ static void attempt(struct timer *timer, void *ctx)
     union address address;
     socklen_t size = make_address(ready, &address);
     ready->fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (ready->fd < 0 ||
-        (connect(ready->fd, &address.any, size) < 0 && errno != EINPROGRESS)) {
+    if (ready->fd < 0 || (connect(ready->fd, &address.any, size) < 0 && errno != EINPROGRESS)) {
         close_attempt(ready);
         timer_start(&ready->retry, RETRY_MS);
         return;
@@ -68,8 +67,8 @@ static void attempt(struct timer *timer, void *ctx)
 void ready_wait(struct ready *ready, struct loop *loop, const char *host, unsigned port,
                 void (*cb)(void *ctx), void *ctx)
 {
-    *ready = (struct ready){
-        .loop = loop, .host = host, .port = port, .cb = cb, .ctx = ctx, .fd = -1};
+    *ready =
+        (struct ready){.loop = loop, .host = host, .port = port, .cb = cb, .ctx = ctx, .fd = -1};
     timer_init(&ready->retry, loop, attempt, ready);
     timer_start(&ready->retry, RETRY_MS);
 }

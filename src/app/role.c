@@ -14,8 +14,7 @@ int app_usage_error(const char *command, const struct err *err)
     return APP_USAGE;
 }
 
-int app_load_config(int argc, char **argv, const char *command, struct config *ret,
-                    struct err *err)
+int app_load_config(int argc, char **argv, const char *command, struct config *ret, struct err *err)
 {
     int rc = config_load(command, argc, argv, environ, ret, err);
     if (rc == 1) {
@@ -53,8 +52,7 @@ static int read_config(int argc, char **argv, const char *command, struct config
     return rc;
 }
 
-int app_role_config(int argc, char **argv, const char *command, struct config *ret,
-                    struct err *err)
+int app_role_config(int argc, char **argv, const char *command, struct config *ret, struct err *err)
 {
     int rc = read_config(argc, argv, command, ret, err);
     if (rc != 0)

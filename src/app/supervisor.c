@@ -99,9 +99,12 @@ static void on_child_exit(struct process *process, struct process_exit exit, voi
 static int spawn_child(struct child *child, struct proc_identity *ret, struct err *err)
 {
     const struct supervisor *supervisor = child->supervisor;
-    const char *argv[] = {"/proc/self/exe", child->role->name,
-                          "--config-fd", "3",
-                          "--data-dir", supervisor->params->config->data_dir,
+    const char *argv[] = {"/proc/self/exe",
+                          child->role->name,
+                          "--config-fd",
+                          "3",
+                          "--data-dir",
+                          supervisor->params->config->data_dir,
                           NULL};
     const struct spawn_params params = {
         .argv = argv,
@@ -261,8 +264,9 @@ static int load_again(struct supervisor *supervisor, struct config *ret, struct 
         return rc;
     bool same_mode = !ret->server_url == !params->config->server_url;
     if (!same_mode || strcmp(ret->data_dir, params->config->data_dir) != 0)
-        rc = err_set(err, ERR_INVALID, "--data-dir and the presence of --server-url can't change "
-                                       "while it runs");
+        rc = err_set(err, ERR_INVALID,
+                     "--data-dir and the presence of --server-url can't change "
+                     "while it runs");
     if (rc == 0)
         rc = app_prepare_data_dir(ret, err);
     if (rc == 0)
@@ -331,8 +335,8 @@ static void run_loop(struct supervisor *supervisor)
                    {SIGCHLD, on_child_signal}};
     struct signal_watch *watches[ARRAY_LEN(signals)];
     for (size_t i = 0; i < ARRAY_LEN(signals); i++)
-        watches[i] = signal_watch_new(supervisor->loop, signals[i].signum, signals[i].cb,
-                                      supervisor);
+        watches[i] =
+            signal_watch_new(supervisor->loop, signals[i].signum, signals[i].cb, supervisor);
     timer_init(&supervisor->hurry, supervisor->loop, kill_children, supervisor);
     start_all(supervisor);
     loop_run(supervisor->loop);

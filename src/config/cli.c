@@ -12,11 +12,11 @@ static int unknown_option(struct str word, unsigned roles, struct err *err)
     return err_set(err, -EINVAL, "unknown option --%.*s; --help lists all", STR_ARGS(word));
 }
 
-/* The option that an argument names; its "=value", if any, goes to `ret_value`. NULL on error. */
+/* The option that an argument names; what follows '=' goes to `ret_value`. NULL on error. */
 static const struct option *match_argument(struct str argument, unsigned roles,
-                                           struct str *ret_value, struct err *err)
+                                           const char **ret_value, struct err *err)
 {
-    *ret_value = (struct str){0};
+    *ret_value = NULL;
     const struct option *option = NULL;
     if (!str_has_prefix(argument, STR("--"))) {
         option = argument.len == 2 ? option_by_letter(argument.ptr[1]) : NULL;
@@ -29,7 +29,7 @@ static const struct option *match_argument(struct str argument, unsigned roles,
     struct str word = str_skip(argument, 2);
     size_t equals = str_find(word, '=');
     if (equals < word.len)
-        *ret_value = str_skip(word, equals + 1);
+        *ret_value = word.ptr + equals + 1;
     word.len = equals;
     option = option_by_name(word);
     if (!option || !(option->roles & roles)) {
@@ -47,21 +47,21 @@ static int read_argument(struct settings *settings, unsigned roles, char *const 
     if (argument.len < 2 || argument.ptr[0] != '-')
         return err_set(err, -EINVAL, "unexpected argument \"%.100s\"; options begin with --",
                        argv[0]);
-    struct str value;
+    const char *value;
     const struct option *option = match_argument(argument, roles, &value, err);
     if (!option)
         return -EINVAL;
     int used = 1;
-    if (!value.ptr && option->kind == OPTION_BOOL) {
-        value = STR("true");
-    } else if (!value.ptr) {
-        if (!argv[1])
-            return err_set(err, -EINVAL, "option --%s needs a value: --%s %s", option->name,
-                           option->name, option->metavar);
-        value = str_of(argv[1]);
+    if (!value && option->kind == OPTION_BOOL) {
+        value = "true";
+    } else if (!value) {
+        value = argv[1];
         used = 2;
     }
-    settings_put(settings, CONFIG_CLI, option, value);
+    if (!value)
+        return err_set(err, -EINVAL, "option --%s needs a value: --%s %s", option->name,
+                       option->name, option->metavar);
+    settings_put(settings, CONFIG_CLI, option, str_of(value));
     return used;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A finished configuration: hand-over to a child role, dump for people, reload, what follows from it. */
+/* A finished configuration: hand-over to a role, dump for people, reload, what follows from it. */
 #include "config/option_priv.h"
 
 #include <errno.h>
@@ -106,7 +106,8 @@ int config_read(struct str json, struct config *ret, struct err *err)
     struct config config = {0};
     const char *key;
     json_t *value;
-    json_object_foreach(root, key, value) {
+    json_object_foreach(root, key, value)
+    {
         if (read_option(key, value, &config) < 0) {
             config_fini(&config);
             return err_set(err, ERR_INVALID, "configuration handed over: bad value of %.60s", key);

@@ -12,13 +12,14 @@
 #include "base/log.h"
 #include "domain/record.h"
 
-#define CONFIG_SQLITE_PREFIX "sqlite:///" /* what database_url begins with; an absolute path follows */
+/* What database_url begins with; an absolute path follows. */
+#define CONFIG_SQLITE_PREFIX "sqlite:///"
 
 enum { CONFIG_OPTION_MAX = 32 }; /* rows of the table at most */
 
 struct config {
     unsigned char sources[CONFIG_OPTION_MAX]; /* enum config_source of each row's value */
-    char *unknown_env;     /* GPUSTACK_* variables that mean nothing here, "A, B", to warn of; NULL */
+    char *unknown_env;     /* GPUSTACK_* variables without a meaning, "A, B", to warn of; NULL */
     /* common */
     char *config_file;     /* NULL: none */
     char *data_dir;        /* /var/lib/gpustack for root, else $XDG_DATA_HOME/gpustack */

@@ -17,8 +17,8 @@ static bool is_used_elsewhere(struct str name)
 static void note_unknown(struct settings *settings, struct str name)
 {
     char *before = settings->unknown_env;
-    settings->unknown_env = mem_printf("%s%sGPUSTACK_%.*s", before ? before : "",
-                                       before ? ", " : "", STR_ARGS(name));
+    settings->unknown_env =
+        mem_printf("%s%sGPUSTACK_%.*s", before ? before : "", before ? ", " : "", STR_ARGS(name));
     free(before);
 }
 

@@ -4,13 +4,11 @@
 
 enum { COLUMNS = 80, HELP_INDENT = 8 };
 
-static const struct group {
-    const char *title;
-    unsigned roles; /* the `roles` of its options */
-} groups[] = {{"Common options", ROLES_ALL},
-              {"Common options", ROLES_DAEMON},
-              {"Server options", ROLES_SERVER},
-              {"Worker options", ROLES_WORKER}};
+static const char *const titles[GROUP_COUNT] = {
+    [GROUP_COMMON] = "Common options",
+    [GROUP_SERVER] = "Server options",
+    [GROUP_WORKER] = "Worker options",
+};
 
 /* Words of `text` in lines of at most COLUMNS, each indented. */
 static void add_wrapped(struct buf *out, const char *text)
@@ -50,18 +48,17 @@ static void add_option(struct buf *out, const struct option *option)
     add_wrapped(out, text);
 }
 
-static void add_groups(struct buf *out, unsigned roles)
+static void add_group(struct buf *out, enum option_group group, unsigned roles)
 {
-    const char *title = "";
-    for (size_t g = 0; g < ARRAY_LEN(groups); g++) {
-        if (!(groups[g].roles & roles))
+    bool has_title = false;
+    for (size_t i = 0; i < config_option_count; i++) {
+        const struct option *option = &config_options[i];
+        if (option->group != group || !(option->roles & roles))
             continue;
-        if (strcmp(title, groups[g].title) != 0)
-            buf_printf(out, "\n%s:\n", groups[g].title);
-        title = groups[g].title;
-        for (size_t i = 0; i < config_option_count; i++)
-            if (config_options[i].roles == groups[g].roles)
-                add_option(out, &config_options[i]);
+        if (!has_title)
+            buf_printf(out, "\n%s:\n", titles[group]);
+        has_title = true;
+        add_option(out, option);
     }
 }
 
@@ -69,10 +66,10 @@ char *config_help(const char *command)
 {
     struct buf out = {0};
     buf_printf(&out, "Usage: gpustack %s [OPTIONS]\n", command);
-    add_groups(&out, config_roles(command));
-    buf_add_cstr(&out,
-                 "\nAn option not given is taken from the environment (--data-dir:\n"
-                 "GPUSTACK_DATA_DIR), then from the configuration file (data_dir:).\n");
+    for (enum option_group group = 0; group < GROUP_COUNT; group++)
+        add_group(&out, group, config_roles(command));
+    buf_add_cstr(&out, "\nAn option not given is taken from the environment (--data-dir:\n"
+                       "GPUSTACK_DATA_DIR), then from the configuration file (data_dir:).\n");
     return buf_take(&out);
 }
 
@@ -92,8 +89,8 @@ static void add_roff(struct buf *out, const char *text)
 static void add_manual_option(struct buf *out, const struct option *option)
 {
     auto_free char *env = option_env(option);
-    auto_free char *text = mem_printf("%s Default: %s. Environment: %s.", option->help,
-                                      default_text(option), env);
+    auto_free char *text =
+        mem_printf("%s Default: %s. Environment: %s.", option->help, default_text(option), env);
     buf_add_cstr(out, ".TP\n\\fB");
     if (option->letter)
         buf_printf(out, "\\-%c\\fR, \\fB", option->letter);
@@ -117,12 +114,14 @@ static const char manual_head[] =
 
 static const char manual_tail[] =
     ".SH CONFIGURATION\n"
-    "Command line, environment, configuration file, default: the first that says something counts.\n"
+    "Command line, environment, configuration file, default: the first that says something "
+    "counts.\n"
     "An empty environment variable says nothing. The file is YAML; its keys are the option names\n"
     "with '_' for '\\-'. Unknown keys are errors; unknown GPUSTACK_ variables are warned of.\n"
     ".SH SIGNALS\n"
     ".TP\nSIGTERM, SIGINT\nStop: the gateway finishes its requests, for 30 seconds at most. "
-    "Inference engines go on\nand are taken over by the next start. A second signal stops at once.\n"
+    "Inference engines go on\nand are taken over by the next start. A second signal stops at "
+    "once.\n"
     ".TP\nSIGHUP\nRead the configuration again. A faulty one is logged and changes nothing.\n"
     ".SH EXIT STATUS\n0: done. 1: failure. 2: the command line or configuration is at fault. "
     "78: the system is\nnot as the configuration says (a port in use, a database refused).\n";

@@ -23,8 +23,8 @@ unsigned config_roles(const char *command)
     return ROLE_OTHER;
 }
 
-void settings_put(struct settings *settings, enum config_source source,
-                  const struct option *option, struct str text)
+void settings_put(struct settings *settings, enum config_source source, const struct option *option,
+                  struct str text)
 {
     struct setting *setting = &settings->of[source][option_index(option)];
     mem_free_secret(setting->text);
@@ -165,7 +165,8 @@ static int check_together(const struct config *config, struct err *err)
 {
     int64_t first = config->service_port_first, last = config->service_port_last;
     if (config->worker_port >= first && config->worker_port <= last)
-        return err_set(err, ERR_INVALID, "--worker-port %lld lies in --service-port-range %lld-%lld",
+        return err_set(err, ERR_INVALID,
+                       "--worker-port %lld lies in --service-port-range %lld-%lld",
                        (long long)config->worker_port, (long long)first, (long long)last);
     if (config->server_url)
         return 0;

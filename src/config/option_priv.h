@@ -42,9 +42,13 @@ enum option_roles {
     ROLES_ALL = ROLES_DAEMON | ROLE_OTHER
 };
 
+/* Headings of --help. */
+enum option_group { GROUP_COMMON, GROUP_SERVER, GROUP_WORKER, GROUP_COUNT };
+
 struct option {
     const char *name; /* "data-dir": --data-dir, GPUSTACK_DATA_DIR, data_dir: */
     char letter;      /* 'd' for -d; 0: none */
+    enum option_group group;
     enum option_kind kind;
     unsigned flags, roles;
     size_t offset;           /* of the (first) member in struct config */
@@ -75,7 +79,7 @@ const struct option *option_by_env(struct str name);
 char *option_key(const struct option *option);
 char *option_env(const struct option *option);
 
-/* The option of one of `roles` whose name is most like `word` ('_' counts as '-'); NULL: none is. */
+/* The option of one of `roles` whose name is most like `word` ('_' is '-'); NULL: none. */
 const struct option *option_nearest(struct str word, unsigned roles);
 
 /* Reads a value into `config`; -EINVAL, and nothing is changed, when it isn't allowed. */
@@ -84,7 +88,7 @@ int option_parse(const struct option *option, struct str text, struct config *co
 /* What option_parse() takes, to stand after "must be". Returns owned. */
 char *option_allowed(const struct option *option);
 
-/* `text` in quotes, fit for an error: cut, without credentials; of secrets nothing. Returns owned. */
+/* `text` in quotes, fit for an error: cut, without credentials, no secrets. Returns owned. */
 char *option_quote(const struct option *option, struct str text);
 
 /* Whether it has a value, and writing that value; both also for secrets. */

@@ -190,7 +190,8 @@ static int parse_reserved(const struct option *option, struct str text, struct c
     uint64_t ram = config->system_reserved_ram, vram = config->system_reserved_vram;
     const char *key;
     json_t *value;
-    json_object_foreach(root, key, value) {
+    json_object_foreach(root, key, value)
+    {
         bool is_ram = strcmp(key, "ram") == 0 || strcmp(key, "memory") == 0;
         bool is_vram = strcmp(key, "vram") == 0 || strcmp(key, "gpu_memory") == 0;
         if (!is_ram && !is_vram)

@@ -41,8 +41,7 @@ static int next(struct reader *reader)
 
 static struct str scalar_text(const struct reader *reader)
 {
-    return str_sub((const char *)reader->event.data.scalar.value,
-                   reader->event.data.scalar.length);
+    return str_sub((const char *)reader->event.data.scalar.value, reader->event.data.scalar.length);
 }
 
 static bool is_plain_scalar(const struct reader *reader)

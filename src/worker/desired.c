@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/desired.h"
+
+static const struct field fields[] = {
+    {FIELD_OF(struct desired_instance, id), .kind = FIELD_INT, .flags = FIELD_REQUIRED, .min = 1,
+     .max = INT64_MAX},
+    {FIELD_OF(struct desired_instance, name), .kind = FIELD_STRING, .flags = FIELD_REQUIRED},
+    {FIELD_OF(struct desired_instance, model_id), .kind = FIELD_INT, .max = INT64_MAX},
+    {FIELD_OF(struct desired_instance, model_name), .kind = FIELD_STRING, .flags = FIELD_REQUIRED},
+    {FIELD_OF(struct desired_instance, model_generation), .kind = FIELD_INT, .max = INT64_MAX},
+    {FIELD_OF(struct desired_instance, source), .kind = FIELD_STRING, .flags = FIELD_REQUIRED},
+    {FIELD_OF(struct desired_instance, local_path), .kind = FIELD_STRING},
+    {FIELD_OF(struct desired_instance, backend), .kind = FIELD_STRING},
+    {FIELD_OF(struct desired_instance, backend_version), .kind = FIELD_STRING},
+    {FIELD_OF(struct desired_instance, backend_parameters), .kind = FIELD_STRINGS},
+    {FIELD_OF(struct desired_instance, env), .kind = FIELD_MAP},
+    {FIELD_OF(struct desired_instance, gpu_indexes), .kind = FIELD_INTS},
+    {FIELD_OF(struct desired_instance, restart_on_error), .kind = FIELD_BOOL, .fallback = "true"},
+    {FIELD_OF(struct desired_instance, token), .kind = FIELD_STRING,
+     .flags = FIELD_REQUIRED | FIELD_WRITE_ONLY},
+};
+
+static const struct record_type desired_instance_type = {
+    .noun = "instance",
+    .size = sizeof(struct desired_instance),
+    .fields = fields,
+    .field_count = ARRAY_LEN(fields),
+};
+
+void desired_instance_copy(struct desired_instance *to, const struct desired_instance *from)
+{
+    record_copy(&desired_instance_type, to, from);
+}
+
+void desired_instance_fini(struct desired_instance *instance)
+{
+    record_fini(&desired_instance_type, instance);
+}
+
+void desired_state_fini(struct desired_state *state)
+{
+    for (size_t i = 0; i < state->count; i++)
+        desired_instance_fini(&state->items[i]);
+    free(state->items);
+    *state = (struct desired_state){0};
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const struct desired_instance *x = a, *y = b;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+const struct desired_instance *desired_state_find(const struct desired_state *state, int64_t id)
+{
+    struct desired_instance key = {.id = id};
+    if (!state->count)
+        return NULL;
+    return bsearch(&key, state->items, state->count, sizeof key, by_id);
+}
+
+static int read_instances(const json_t *array, struct desired_state *state, struct err *err)
+{
+    size_t count = json_array_size(array);
+    state->items = mem_alloc_array(count + 1, sizeof *state->items);
+    for (size_t i = 0; i < count; i++) {
+        int rc = record_read(&desired_instance_type, &state->items[state->count++],
+                             json_array_get(array, i), RECORD_CREATE, err);
+        if (rc < 0)
+            return err_wrap(err, rc, "instances[%zu]", i);
+    }
+    qsort(state->items, count, sizeof *state->items, by_id);
+    for (size_t i = 1; i < count; i++)
+        if (state->items[i].id == state->items[i - 1].id)
+            return err_set(err, ERR_INVALID, "instance %lld is there twice",
+                           (long long)state->items[i].id);
+    return 0;
+}
+
+int desired_state_read(struct str line, struct desired_state *ret, struct err *err)
+{
+    auto_fini(json_release) json_t *root = NULL;
+    int rc = json_read(line, &root, err);
+    if (rc < 0)
+        return rc;
+    const json_t *generation = json_object_get(root, "generation");
+    const json_t *instances = json_object_get(root, "instances");
+    if (!json_is_integer(generation) || !json_is_array(instances))
+        return err_set(err, ERR_INVALID, "generation must be a number and instances an array");
+    if (json_array_size(instances) > DESIRED_INSTANCES_MAX)
+        return err_set(err, ERR_TOO_LARGE, "%zu instances are more than %d",
+                       json_array_size(instances), DESIRED_INSTANCES_MAX);
+    struct desired_state state = {.known = true, .generation = json_integer_value(generation)};
+    rc = read_instances(instances, &state, err);
+    if (rc < 0)
+        desired_state_fini(&state);
+    else
+        *ret = state;
+    return rc;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What control wants this worker to run: one line of the desired stream, parsed and checked. Plain
+ * data, owned by whoever holds the struct; pure, any thread. A line is the whole state: a new one
+ * replaces the old one, and an instance that isn't in it is not wanted.
+ */
+#pragma once
+
+#include "domain/record.h"
+
+enum { DESIRED_INSTANCES_MAX = 1024 };
+
+struct desired_instance {
+    int64_t id;
+    char *name;               /* "hello-a1b2c" */
+    int64_t model_id;
+    char *model_name;         /* what clients write in "model" */
+    int64_t model_generation; /* an engine of another generation must be replaced */
+    char *source;             /* "local_path", "huggingface", "model_scope" */
+    char *local_path;         /* file or folder; NULL for other sources */
+    char *backend;            /* engine's name; NULL: chosen by the file's format */
+    char *backend_version;    /* NULL: the newest */
+    struct string_list backend_parameters;
+    struct string_map env;
+    struct int_list gpu_indexes;
+    bool restart_on_error;
+    char *token;              /* instance token that relay and engine demand; secret */
+};
+
+struct desired_state {
+    bool known;         /* false until control has said something */
+    int64_t generation; /* control's number of this state */
+    struct desired_instance *items; /* owned, ascending by id, no id twice */
+    size_t count;
+};
+
+/* Parses a line. ERR_SYNTAX, ERR_INVALID or ERR_TOO_LARGE names what is wrong. `ret` is zeroed before. */
+int desired_state_read(struct str line, struct desired_state *ret, struct err *err) must_check;
+
+/* Frees what it owns (tokens are wiped) and zeroes it. */
+void desired_state_fini(struct desired_state *state);
+
+/* The instance of that id, or NULL; borrows from `state`. */
+const struct desired_instance *desired_state_find(const struct desired_state *state, int64_t id);
+
+/* Deep copy into `to`, which is zeroed or valid before. */
+void desired_instance_copy(struct desired_instance *to, const struct desired_instance *from);
+void desired_instance_fini(struct desired_instance *instance);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What must be known before an engine can be started: where the model's files are, how large they
+ * are, and which engine runs them. Everything here blocks (the model may lie on a network file
+ * system), so the runner calls it on a pool thread. No state; any thread.
+ */
+#pragma once
+
+#include "engine/engine.h"
+#include "worker/desired.h"
+
+struct prepared {
+    char *model_path;            /* file, or folder without a .gguf file, for the engine */
+    int64_t model_bytes;         /* of the file, of all its parts, or of all files in the folder */
+    struct engine_set *engines;  /* read anew for each start: an engine may have been installed */
+    const struct engine *engine; /* borrows from `engines` */
+};
+
+/*
+ * Looks all of it up. `worker_name` is for the error texts, which name the path and the worker.
+ * ERR_NOT_FOUND, ERR_INVALID, -errno. `ret` is zeroed before.
+ */
+int prepare_engine(const struct desired_instance *wanted, const char *bin_dir,
+                   const char *worker_name, struct prepared *ret, struct err *err) must_check;
+
+void prepared_fini(struct prepared *prepared);
+
+/*
+ * The file or folder at `path` that an engine gets, and its size in bytes. In a folder that is its
+ * only .gguf file or the first part ("-00001-of-00003.gguf") of a split one; projectors
+ * ("mmproj...") don't count. `ret_path` is owned.
+ */
+int model_files_find(const char *path, char **ret_path, int64_t *ret_bytes,
+                     struct err *err) must_check;

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The worker's decision: desired instances + observed instances + now -> effects. Pure: no clock,
+ * no socket, no file, so that tests and the simulator run exactly what the worker runs.
+ *
+ * Level-triggered: the pass may be run at any time and as often as one likes; when an effect was
+ * carried out (or failed) the observation changes and the next pass no longer asks for it. An
+ * engine is stopped for two reasons only: a desired state that control sent to this process doesn't
+ * list it (in this generation), or it makes no progress towards serving.
+ *
+ *     struct effects effects = {0};
+ *     int64_t wake_ms = worker_reconcile(&desired, observed, count, now_ms, &effects);
+ *     ... carry out effects.items[0..count) ...
+ *     effects_fini(&effects);
+ */
+#pragma once
+
+#include "worker/desired.h"
+
+enum {
+    RESTART_DELAY_MIN_MS = 10 * 1000,
+    RESTART_DELAY_MAX_MS = 5 * 60 * 1000,
+    RESTART_HEALTHY_MS =
+        10 * 60 * 1000,        /* serving for so long makes failures before it forgotten */
+    STALL_MS = 10 * 60 * 1000, /* no sign of work while starting */
+};
+
+/* What an instance is doing on this worker; the machine is drawn in worker/runner.h. */
+enum runner_phase {
+    PHASE_NEW,       /* nothing was tried yet, or its engine was stopped on purpose */
+    PHASE_PREPARING, /* files and engine are being looked up */
+    PHASE_STARTING,  /* the process runs, the probe hasn't answered yet */
+    PHASE_SERVING,
+    PHASE_STOPPING, /* the stop ladder runs */
+    PHASE_FAILED,   /* no process; the next try is due at `retry_at_ms` */
+};
+
+struct observed_instance {
+    int64_t id;
+    int64_t model_generation;
+    enum runner_phase phase;
+    int64_t retry_at_ms;    /* FAILED: loop time of the next try */
+    int64_t progress_at_ms; /* STARTING: loop time of the last sign of work */
+};
+
+enum effect_kind {
+    EFFECT_ADD,    /* a desired instance that isn't observed: begin to observe it as NEW */
+    EFFECT_START,  /* prepare and start its engine */
+    EFFECT_STOP,   /* stop ladder, see `stop` */
+    EFFECT_REMOVE, /* it has no process and isn't wanted: forget it and its files */
+};
+
+enum stop_reason {
+    STOP_UNWANTED, /* control doesn't list it any more, or in another generation */
+    STOP_STALLED,  /* no progress for STALL_MS */
+};
+
+struct effect {
+    enum effect_kind kind;
+    int64_t id;
+    enum stop_reason stop;                  /* EFFECT_STOP */
+    const struct desired_instance *desired; /* ADD, START: borrowed from the desired state */
+};
+
+struct effects {
+    struct effect *items; /* owned */
+    size_t count, cap;
+};
+
+void effects_fini(struct effects *effects);
+
+/*
+ * Appends what is to be done now. Returns the loop time at which the decision may change by time
+ * alone, INT64_MAX when never. No id may be observed twice.
+ */
+int64_t worker_reconcile(const struct desired_state *desired,
+                         const struct observed_instance *observed, size_t count, int64_t now_ms,
+                         struct effects *effects);
+
+/* Failures in a row after one more, given how long the engine had served before it. */
+unsigned restart_failures(unsigned failures_before, int64_t served_ms);
+
+/* Delay before the try that follows failure number `failures` (>= 1): 10 s, 20 s, 40 s, ... 5 min.
+ */
+int64_t restart_delay_ms(unsigned failures);

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One instance on this worker: carries out what worker/reconcile.h decides, and observes its engine.
+ *
+ *             start            spawned             probe: 200
+ *      NEW ──────────▶ PREPARING ────────▶ STARTING ──────────▶ SERVING
+ *       ▲ ▲                │ fault            │ │ exit           │ │
+ *       │ │                ▼                  │ │                │ │ exit
+ *       │ │            FAILED ◀───────────────┼─┴────────────────┼─┘
+ *       │ │              │ ▲ exit             │ stop             │ stop
+ *       │ │   start, due │ │ (was stalled)    ▼                  ▼
+ *       │ │  PREPARING ◀─┘ └────────────── STOPPING ◀────────────┘
+ *       │ └────────────────────────────────── │ exit (was not wanted)
+ *       adopted: NEW ▶ STARTING when its process lives, NEW ▶ FAILED when it died while we were away
+ *
+ * A runner never decides: it doesn't restart or stop an engine by itself. Freeing it leaves the
+ * engine running. One loop's thread.
+ */
+#pragma once
+
+#include "proc/process.h"
+#include "worker/adopt.h"
+#include "worker/node.h"
+#include "worker/probe.h"
+#include "worker/reconcile.h"
+
+enum {
+    RUNNER_ADOPTED_PROBE_MS = 1000, /* until an adopted engine answered */
+    RUNNER_HEALTH_MS = 10000,       /* between two probes of a serving engine */
+    RUNNER_HEALTH_MISSES = 3,       /* probes in a row without an answer that are worth a message */
+    RUNNER_PROGRESS_MS = 5000,      /* between two looks at what a starting engine has done */
+};
+
+struct runner;
+
+/* What all runners of a worker share; borrowed for their lives. */
+struct runner_host {
+    struct loop *loop;
+    struct http_pool *pool;
+    const struct node *node;
+    const char *record_dir; /* folder of the records */
+    const char *serve_dir;  /* folder of the engines' logs */
+    const char *bin_dir;
+    /* A free port, or a negative code with `err` set. */
+    int (*reserve_port)(void *ctx, struct err *err);
+    /* Something that reconciling or the report depends on has changed. Not from inside a call. */
+    void (*on_change)(struct runner *runner, void *ctx);
+    void *ctx;
+};
+
+struct prepare_job;
+
+struct runner {
+    struct list_node node; /* the owner's list */
+    const struct runner_host *host;
+    struct desired_instance wanted; /* as of the last start, or what a record tells */
+    struct engine_record record;    /* as on disk; ports are empty while there is no process */
+    bool has_run;                   /* record.run is the number of a run that began */
+    enum runner_phase phase;
+    char *message;                  /* owned; NULL: all is well */
+    int64_t model_bytes;            /* 0: not known */
+    struct process *process;        /* STARTING, SERVING, STOPPING */
+    struct prepare_job *job;        /* PREPARING */
+    struct probe probe;
+    bool was_probed;                /* the probe has answered since the process is watched */
+    unsigned missed_probes;         /* in a row */
+    unsigned failures;              /* in a row, for the back-off */
+    int64_t retry_at_ms;            /* FAILED */
+    int64_t serving_since_ms;       /* SERVING */
+    int64_t progress_at_ms;         /* STARTING: last sign of work */
+    int64_t progress_seen_ms;       /* when we last looked */
+    struct proc_progress progress;
+    uint64_t log_bytes;
+    enum stop_reason stop;          /* STOPPING */
+};
+
+/* For a desired instance that isn't known here. Returns owned. */
+struct runner *runner_new(const struct runner_host *host, const struct desired_instance *wanted);
+
+/* For an engine found at start-up; takes the content of `found->record`. Returns owned. */
+struct runner *runner_adopt(const struct runner_host *host, struct found_engine *found);
+
+/* Stops observing; the engine runs on. NULL is fine. */
+void runner_free(struct runner *runner);
+
+/* Removes record and logs and frees: for an instance that isn't wanted any more. No process. */
+void runner_remove(struct runner *runner);
+
+/* Takes what may change without a restart (token, restart_on_error) and what adoption left open. */
+void runner_update(struct runner *runner, const struct desired_instance *wanted);
+
+/* Phase NEW or FAILED: prepares and starts an engine; how it ends is told by on_change(). */
+void runner_start(struct runner *runner, const struct desired_instance *wanted);
+
+/* Phase STARTING or SERVING: begins the stop ladder. */
+void runner_stop(struct runner *runner, enum stop_reason reason);
+
+/* What the decision needs to know. */
+struct observed_instance runner_observe(const struct runner *runner);
+
+/* Where its engine takes requests on 127.0.0.1; 0 when there is no process. */
+unsigned runner_port(const struct runner *runner);
+
+/* False while an adopted engine hasn't been probed: its state would be a guess. */
+bool runner_is_settled(const struct runner *runner);
+
+/* Its object in the status report. */
+void runner_write_report(const struct runner *runner, struct json_writer *w);
+
+/* Keeps the log of a live engine below its limit. */
+void runner_rotate_log(struct runner *runner);

@@ -5,7 +5,9 @@
  * An exchange is one request and its response. The handler gets it when the request's head is
  * complete, sets its callbacks and answers now or later. The exchange ends with exactly one
  * on_close(); after that the pointer is dead. Until then all calls are allowed in any order that
- * HTTP allows; calls after the client has gone do nothing.
+ * HTTP allows; calls after the client has gone do nothing. No callback comes from inside a call.
+ * Once the response is ended, neither on_body() nor on_end() come any more: what is left of the
+ * request is dropped.
  *
  *     static void on_request(struct http_exchange *ex, void *ctx)
  *     {
@@ -36,7 +38,7 @@ struct http_exchange;
 struct http_exchange_ops {
     /* Next bytes of the request body, dechunked; borrowed for the call. Optional. */
     void (*on_body)(struct http_exchange *ex, struct str data, void *ctx);
-    /* The request is complete (also when it had no body). */
+    /* The request is complete (also when it had no body); not while paused. Optional. */
     void (*on_end)(struct http_exchange *ex, void *ctx);
     /* The response queue fell below the low-water mark after it was above the high one. Optional. */
     void (*on_drain)(struct http_exchange *ex, void *ctx);
@@ -67,7 +69,8 @@ void http_server_drain(struct http_server *server);
 /* Exchanges in progress. */
 unsigned http_server_active(const struct http_server *server);
 
-/* Aborts everything that is left (each exchange gets its on_close) and frees. NULL is fine. */
+/* Aborts everything that is left (each exchange gets its on_close) and frees; not from inside one of
+ * the server's callbacks. NULL is fine. */
 void http_server_free(struct http_server *server);
 
 /* ---- the exchange ---- */
@@ -84,7 +87,7 @@ const char *http_exchange_peer(const struct http_exchange *ex);
 /* User id of the peer on a unix socket (SO_PEERCRED), or -1. */
 int64_t http_exchange_peer_uid(const struct http_exchange *ex);
 
-/* Stops and restarts the delivery of the request's body. */
+/* Stops and restarts the delivery of the request's body. "100 Continue" is sent once it is taken. */
 void http_exchange_pause(struct http_exchange *ex);
 void http_exchange_resume(struct http_exchange *ex);
 

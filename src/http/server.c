@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http/server.h"
+
+#include "http/server_priv.h"
+
+#include <assert.h>
+
+struct http_server *http_server_new(struct loop *loop, http_request_cb *on_request, void *ctx)
+{
+    struct http_server *server = mem_alloc(sizeof(*server));
+    server->loop = loop;
+    server->on_request = on_request;
+    server->ctx = ctx;
+    server->date_s = -1;
+    list_init(&server->conns);
+    list_init(&server->touched);
+    return server;
+}
+
+static void on_accept(struct listener *listener, int fd, const char *peer, int64_t peer_uid,
+                      void *ctx)
+{
+    struct http_server *server = ctx;
+    if (server->conn_count >= HTTP_CONNECTIONS_MAX) {
+        close(fd);
+        return;
+    }
+    server_conn_new(server, fd, peer, peer_uid);
+}
+
+int http_server_listen_tcp(struct http_server *server, const char *host, unsigned port,
+                           bool reuse_port, struct err *err)
+{
+    assert(server->listener_count < CONN_LISTENERS_MAX);
+    struct listener *listener;
+    unsigned got;
+    int rc = listener_tcp(server->loop, host, port, reuse_port, on_accept, server, &listener, &got,
+                          err);
+    if (rc < 0)
+        return rc;
+    server->listeners[server->listener_count++] = listener;
+    return (int)got;
+}
+
+int http_server_listen_unix(struct http_server *server, const char *path, struct err *err)
+{
+    assert(server->listener_count < CONN_LISTENERS_MAX);
+    struct listener *listener;
+    int rc = listener_unix(server->loop, path, on_accept, server, &listener, err);
+    if (rc < 0)
+        return rc;
+    server->listeners[server->listener_count++] = listener;
+    return 0;
+}
+
+unsigned http_server_active(const struct http_server *server)
+{
+    return server->active;
+}
+
+static void close_listeners(struct http_server *server)
+{
+    while (server->listener_count)
+        listener_free(server->listeners[--server->listener_count]);
+}
+
+void http_server_drain(struct http_server *server)
+{
+    server->draining = true;
+    close_listeners(server);
+    LIST_FOR_EACH(struct server_conn, conn, &server->conns, node)
+        if (conn->phase == CONN_HEAD)
+            server_conn_touch(conn);
+}
+
+/* Settles what handlers' calls have touched in this turn. */
+static void sweep(void *arg)
+{
+    struct http_server *server = arg;
+    struct server_conn *conn;
+    while ((conn = LIST_FIRST(&server->touched, struct server_conn, touched)))
+        server_conn_settle(conn);
+    server->sweep_due = false;
+    if (server->freed)
+        free(server);
+}
+
+void server_conn_touch(struct server_conn *conn)
+{
+    struct http_server *server = conn->server;
+    if (conn->settling || list_is_linked(&conn->touched))
+        return;
+    list_add_tail(&server->touched, &conn->touched);
+    if (server->sweep_due)
+        return;
+    server->sweep_due = true;
+    loop_defer(server->loop, sweep, server);
+}
+
+void http_server_free(struct http_server *server)
+{
+    if (!server)
+        return;
+    close_listeners(server);
+    struct server_conn *conn;
+    while ((conn = LIST_FIRST(&server->conns, struct server_conn, node))) {
+        conn->failed = true;
+        server_conn_settle(conn);
+    }
+    server->freed = true;
+    if (!server->sweep_due)
+        free(server);
+}

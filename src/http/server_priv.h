@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What server.c (listeners, the set of connections), server_conn.c (bytes in and out of one
+ * connection) and exchange.c (the handler's calls) share.
+ *
+ * Calls from handlers only change state and touch the connection; all callbacks and all freeing
+ * happen in server_conn_settle(), which runs from the loop, never from inside a handler's call. So
+ * an exchange can't die under the hands of a handler that just replied.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "http/server.h"
+#include "io/listener.h"
+#include "io/stream.h"
+
+enum {
+    CONN_LISTENERS_MAX = 8,
+    CONN_READ_HEAD = 4 << 10,     /* bytes read at once while a head is awaited */
+    CONN_READ_BODY = 64 << 10,
+    CONN_PIPELINE_MAX = 64 << 10, /* bytes of next requests that are read ahead */
+    CONN_DISCARD_MAX = 1 << 20,   /* bytes of an unwanted body that are read for the connection's sake */
+    CONN_LINGER_MS = 2000,        /* after a last reply: time for the client to read it and close */
+    CONN_LOW_WATER = HTTP_HIGH_WATER / 4,
+    CONN_PEER_MAX = 48,
+    CONN_PARTS_MAX = 3,
+};
+
+enum conn_phase {
+    CONN_HEAD,     /* waits for a request or the rest of its head */
+    CONN_EXCHANGE, /* an exchange lives */
+    CONN_DISCARD,  /* the response is out, the rest of the request's body is dropped */
+    CONN_FLUSH,    /* the last bytes are being sent */
+    CONN_LINGER,   /* our side is shut down; what the client still sends is dropped */
+    CONN_DEAD,
+};
+
+struct http_server {
+    struct loop *loop;
+    http_request_cb *on_request;
+    void *ctx;
+    struct listener *listeners[CONN_LISTENERS_MAX];
+    unsigned listener_count;
+    struct list_node conns;   /* server_conn.node */
+    struct list_node touched; /* server_conn.touched: to be settled at the end of this turn */
+    unsigned conn_count;
+    unsigned active;          /* exchanges */
+    bool draining;
+    bool sweep_due;           /* a deferred sweep holds a pointer to this server */
+    bool freed;               /* the sweep frees it */
+    int64_t date_s;           /* second that `date` is for */
+    char date[40];            /* "Tue, 15 Nov 1994 08:12:31 GMT" */
+};
+
+struct server_conn {
+    struct http_server *server;
+    struct list_node node;
+    struct list_node touched;
+    struct stream *stream;
+    struct timer timer;        /* fires at or before the deadline, which is computed */
+    int64_t since_ms;          /* start of the wait that has a deadline: entry or last progress */
+    enum conn_phase phase;
+    bool failed;               /* client gone, stalled or aborted: ends with the next settling */
+    bool reset;                /* close with a reset */
+    bool settling;
+    bool blocked;              /* the socket took less than it was given */
+    bool unread;               /* bytes of the client are left unread: linger */
+    bool parse_due;            /* a line has come since the head was last looked at */
+    bool continue_due;         /* the client waits for "100 Continue" */
+    enum http_body_kind body;  /* of the request, as far as unread: NONE once it is complete */
+    uint64_t body_left;
+    struct http_chunked chunked;
+    size_t discarded;          /* bytes of this request that nobody wanted */
+    struct buf in;             /* read and not yet used; no memory while idle */
+    struct buf out;            /* queue of the response; no memory while idle */
+    size_t out_sent;           /* bytes of `out` that are sent */
+    struct http_exchange *ex;  /* in CONN_EXCHANGE */
+    int64_t peer_uid;
+    char peer[CONN_PEER_MAX];
+};
+
+enum reply_coding { REPLY_LENGTH, REPLY_CHUNKED, REPLY_TO_CLOSE, REPLY_NO_BODY };
+
+struct http_exchange {
+    struct server_conn *conn;
+    struct http_exchange_ops ops;
+    void *ctx;
+    struct buf text;          /* what `head` borrows from */
+    struct http_request_head head;
+    bool paused;
+    bool end_told;            /* on_end() was called */
+    bool closed;              /* on_close() was called */
+    bool reply_started, reply_ended;
+    bool keep_alive;          /* the connection may serve another request; set by the reply */
+    bool above_high;          /* on_drain() is due when the queue gets low */
+    enum reply_coding coding;
+    uint64_t reply_left;      /* REPLY_LENGTH: bytes still to be written */
+};
+
+/* Takes over an accepted socket. */
+void server_conn_new(struct http_server *server, int fd, const char *peer, int64_t peer_uid);
+
+/* Settles at the end of this turn. For calls that come from outside. */
+void server_conn_touch(struct server_conn *conn);
+
+/* Does all that can be done now; frees the connection when it has ended. Only from the loop. */
+void server_conn_settle(struct server_conn *conn);
+
+/* Sends what is queued and then `parts` (at most CONN_PARTS_MAX); what the socket won't take is
+ * copied into the queue. */
+void server_conn_send(struct server_conn *conn, const struct iovec *parts, int count);
+
+/* Bytes that wait for the socket. */
+static inline size_t server_conn_queued(const struct server_conn *conn)
+{
+    return conn->out.len - conn->out_sent;
+}
+
+/* Gives up on the connection. */
+void server_conn_fail(struct server_conn *conn);
+
+/* Appends status line, Date, `headers` and the framing headers to `out`. */
+struct reply_head {
+    unsigned status;
+    const struct http_header *headers;
+    unsigned count;
+    enum reply_coding coding;
+    int64_t content_length; /* < 0: not written */
+    bool close;             /* "Connection: close" */
+    bool keep_alive;        /* "Connection: keep-alive", which HTTP/1.0 needs */
+};
+void reply_head_write(struct http_server *server, const struct reply_head *head, struct buf *out);

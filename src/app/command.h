@@ -27,6 +27,7 @@ int cmd_control(int argc, char **argv);
 int cmd_gateway(int argc, char **argv);
 int cmd_worker(int argc, char **argv);
 int cmd_prober(int argc, char **argv);
+int cmd_engines(int argc, char **argv);
 int cmd_login(int argc, char **argv);
 int cmd_deploy(int argc, char **argv);
 int cmd_ps(int argc, char **argv);

@@ -7,6 +7,9 @@
 const struct command commands[] = {
     {"start", "run a server, or with --server-url a worker", cmd_start, false},
     {"control", "the brain: cluster state, API, placement, store", cmd_control, true},
+    {"worker", "the node agent: engines, devices, relay", cmd_worker, true},
+    {"prober", "detect devices, a JSON line a round", cmd_prober, true},
+    {"engines", "list or stop a data folder's engines while no worker runs", cmd_engines, false},
     {"version", "print the version", cmd_version, false},
     {"config", "print the effective configuration of start, without secrets", cmd_config, false},
     {"help", "print what a command does", cmd_help, false},

@@ -25,21 +25,30 @@ static int write_line(const char *path, const char *line, struct err *err)
     return file_write(path, str_of(text), 0644, err);
 }
 
-static int load_uuid(const char *data_dir, char **ret, struct err *err)
+int node_read_uuid(const char *data_dir, char **ret, struct err *err)
 {
     auto_free char *path = mem_printf("%s/worker_uuid", data_dir);
     auto_free char *uuid = NULL;
     int rc = file_read_line(path, NODE_FILE_MAX, &uuid, err);
-    if (rc == -ENOENT) {
-        uuid = random_uuid();
-        rc = write_line(path, uuid, err);
-    }
     if (rc < 0)
         return rc;
     if (!*uuid)
         return err_set(err, ERR_INVALID, "%s is empty; remove it to make a new identity", path);
     *ret = TAKE(uuid);
     return 0;
+}
+
+static int load_uuid(const char *data_dir, char **ret, struct err *err)
+{
+    int rc = node_read_uuid(data_dir, ret, err);
+    if (rc != -ENOENT)
+        return rc;
+    auto_free char *path = mem_printf("%s/worker_uuid", data_dir);
+    auto_free char *uuid = random_uuid();
+    rc = write_line(path, uuid, err);
+    if (rc == 0)
+        *ret = TAKE(uuid);
+    return rc;
 }
 
 static char *name_path(const char *data_dir)

@@ -24,6 +24,9 @@ struct node {
 int node_init(const struct config *config, struct node *ret, struct err *err) must_check;
 void node_fini(struct node *node);
 
+/* The identity of the worker of a data folder. -ENOENT when none has run there. Returns owned. */
+int node_read_uuid(const char *data_dir, char **ret, struct err *err) must_check;
+
 /* Takes the name that control gave and writes it to <data-dir>/worker_name when that is news. */
 int node_set_name(struct node *node, const char *data_dir, const char *name,
                   struct err *err) must_check;

@@ -40,14 +40,20 @@ static void stop_when_stalled(const struct observed_instance *seen, int64_t now_
         *wake_ms = deadline_ms;
 }
 
-/* It isn't listed (any more): an engine is stopped first, what has none is forgotten. */
-static void let_go(const struct observed_instance *seen, struct effects *effects)
+/*
+ * It isn't listed (any more), or in another generation (`wanted`, else NULL): an engine is stopped
+ * first, what has none is forgotten or made new.
+ */
+static void let_go(const struct desired_instance *wanted, const struct observed_instance *seen,
+                   struct effects *effects)
 {
     switch (seen->phase) {
     case PHASE_NEW:
     case PHASE_PREPARING:
     case PHASE_FAILED:
-        add_effect(effects, (struct effect){EFFECT_REMOVE, .id = seen->id});
+        add_effect(effects, (struct effect){wanted ? EFFECT_RENEW : EFFECT_REMOVE,
+                                            .id = seen->id,
+                                            .desired = wanted});
         return;
     case PHASE_STARTING:
     case PHASE_SERVING:
@@ -96,7 +102,7 @@ int64_t worker_reconcile(const struct desired_state *desired,
         const struct desired_instance *wanted = desired_state_find(desired, seen->id);
         bool same = wanted && wanted->model_generation == seen->model_generation;
         if (desired->known && !same)
-            let_go(seen, effects);
+            let_go(wanted, seen, effects);
         else
             keep(wanted, seen, now_ms, &wake_ms, effects);
     }

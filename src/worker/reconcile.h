@@ -47,6 +47,7 @@ enum effect_kind {
     EFFECT_ADD,    /* a desired instance that isn't observed: begin to observe it as NEW */
     EFFECT_START,  /* prepare and start its engine */
     EFFECT_STOP,   /* stop ladder, see `stop` */
+    EFFECT_RENEW,  /* it has no process and is wanted in another generation: be NEW with that */
     EFFECT_REMOVE, /* it has no process and isn't wanted: forget it and its files */
 };
 
@@ -59,7 +60,7 @@ struct effect {
     enum effect_kind kind;
     int64_t id;
     enum stop_reason stop;                  /* EFFECT_STOP */
-    const struct desired_instance *desired; /* ADD, START: borrowed from the desired state */
+    const struct desired_instance *desired; /* ADD, START, RENEW: borrowed from the desired state */
 };
 
 struct effects {

@@ -22,11 +22,11 @@ enum {
 
 static const unsigned edges[] = {
     [PHASE_NEW] = EDGE(PHASE_PREPARING) | EDGE(PHASE_STARTING) | EDGE(PHASE_FAILED),
-    [PHASE_PREPARING] = EDGE(PHASE_STARTING) | EDGE(PHASE_FAILED),
+    [PHASE_PREPARING] = EDGE(PHASE_STARTING) | EDGE(PHASE_FAILED) | EDGE(PHASE_NEW),
     [PHASE_STARTING] = EDGE(PHASE_SERVING) | EDGE(PHASE_STOPPING) | EDGE(PHASE_FAILED),
     [PHASE_SERVING] = EDGE(PHASE_STOPPING) | EDGE(PHASE_FAILED),
     [PHASE_STOPPING] = EDGE(PHASE_NEW) | EDGE(PHASE_FAILED),
-    [PHASE_FAILED] = EDGE(PHASE_PREPARING),
+    [PHASE_FAILED] = EDGE(PHASE_PREPARING) | EDGE(PHASE_NEW),
 };
 
 static enum instance_state state_of(const struct runner *runner)
@@ -238,8 +238,9 @@ static void begin_run(struct runner *runner, const struct prepared *prepared, un
 {
     struct engine_record *record = &runner->record;
     const struct desired_instance *wanted = &runner->wanted;
-    if (runner->has_run) {
+    if (runner->has_run)
         record->run++;
+    if (runner->has_run && runner->failures) { /* not after a stop on purpose */
         record->restart_count++;
         record->last_restart_time = clock_wall_ms(loop_clock(runner->host->loop));
     }
@@ -322,6 +323,24 @@ void runner_start(struct runner *runner, const struct desired_instance *wanted)
     loop_work(runner->host->loop, prepare_on_pool, on_prepared, job);
 }
 
+/* What the pool finds out for it isn't wanted any more. */
+static void drop_job(struct runner *runner)
+{
+    if (runner->job)
+        runner->job->runner = NULL;
+    runner->job = NULL;
+}
+
+void runner_renew(struct runner *runner, const struct desired_instance *wanted)
+{
+    assert(!runner->process);
+    drop_job(runner);
+    runner->failures = 0;
+    desired_instance_copy(&runner->wanted, wanted);
+    if (runner->phase != PHASE_NEW)
+        set_phase(runner, PHASE_NEW, NULL);
+}
+
 void runner_stop(struct runner *runner, enum stop_reason reason)
 {
     static const char *const texts[] = {[STOP_UNWANTED] = "not wanted any more",
@@ -390,8 +409,7 @@ void runner_free(struct runner *runner)
 {
     if (!runner)
         return;
-    if (runner->job)
-        runner->job->runner = NULL;
+    drop_job(runner);
     probe_stop(&runner->probe);
     process_free(runner->process);
     desired_instance_fini(&runner->wanted);
@@ -448,6 +466,7 @@ void runner_write_report(const struct runner *runner, struct json_writer *w)
     const struct engine_record *record = &runner->record;
     json_begin_object(w);
     json_put_int(w, "id", record->id);
+    json_put_int(w, "model_generation", runner->wanted.model_generation);
     json_put_string(w, "state", instance_state_name(state_of(runner)));
     json_put_string(w, "state_message", runner->message ? runner->message : "");
     json_put_int(w, "pid", runner->process ? record->pid : 0);

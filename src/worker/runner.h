@@ -12,6 +12,7 @@
  *       │ │  PREPARING ◀─┘ └────────────── STOPPING ◀────────────┘
  *       │ └────────────────────────────────── │ exit (was not wanted)
  *       adopted: NEW ▶ STARTING when its process lives, NEW ▶ FAILED when it died while we were away
+ *       renewed: PREPARING or FAILED ▶ NEW when it is wanted in another generation
  *
  * A runner never decides: it doesn't restart or stop an engine by itself. Freeing it leaves the
  * engine running. One loop's thread.
@@ -91,6 +92,9 @@ void runner_update(struct runner *runner, const struct desired_instance *wanted)
 
 /* Phase NEW or FAILED: prepares and starts an engine; how it ends is told by on_change(). */
 void runner_start(struct runner *runner, const struct desired_instance *wanted);
+
+/* No process: becomes NEW with the settings of another generation; run numbers and logs go on. */
+void runner_renew(struct runner *runner, const struct desired_instance *wanted);
 
 /* Phase STARTING or SERVING: begins the stop ladder. */
 void runner_stop(struct runner *runner, enum stop_reason reason);

@@ -47,6 +47,9 @@ static void carry_out(struct runner_set *set, const struct effect *effect)
     case EFFECT_STOP:
         runner_stop(runner, effect->stop);
         return;
+    case EFFECT_RENEW:
+        runner_renew(runner, effect->desired);
+        return;
     case EFFECT_REMOVE:
         list_remove(&runner->node);
         runner_remove(runner);

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `gpustack worker`: the node agent. Ends at once on SIGTERM; its engines go on. */
+#include "app/app.h"
+#include "app/command.h"
+#include "base/log.h"
+#include "worker/worker.h"
+
+#include <signal.h>
+
+/* The same binary, also when the file was replaced by an update meanwhile. */
+#define OWN_PROGRAM "/proc/self/exe"
+
+struct worker_command {
+    int argc;
+    char **argv;
+    struct config config;
+    struct loop *loop;
+    struct signal_watch *signals[3];
+    const char *prober_argv[5];
+};
+
+static void on_signal(int signum, void *ctx)
+{
+    struct worker_command *command = ctx;
+    if (signum != SIGHUP) {
+        loop_stop(command->loop);
+        return;
+    }
+    struct err err = {0};
+    if (app_role_reload(command->argc, command->argv, "worker", &command->config, &err) < 0)
+        log_error("config", "nothing was reloaded: %s", err.text);
+}
+
+static void watch_signals(struct worker_command *command)
+{
+    static const int signums[] = {SIGTERM, SIGINT, SIGHUP};
+    for (size_t i = 0; i < ARRAY_LEN(signums); i++)
+        command->signals[i] = signal_watch_new(command->loop, signums[i], on_signal, command);
+}
+
+static void set_prober_argv(struct worker_command *command)
+{
+    const char **argv = command->prober_argv;
+    *argv++ = OWN_PROGRAM;
+    *argv++ = "prober";
+    if (command->config.fake_devices) {
+        *argv++ = "--fake-devices";
+        *argv++ = command->config.fake_devices;
+    }
+    *argv = NULL;
+}
+
+static int run(struct worker_command *command)
+{
+    struct worker_role *role;
+    struct err err = {0};
+    command->loop = loop_new(&clock_system);
+    set_prober_argv(command);
+    if (worker_role_new(command->loop, &command->config, command->prober_argv, &role, &err) < 0) {
+        log_error("worker", "can't start: %s", err.text);
+        return APP_BAD_SYSTEM;
+    }
+    watch_signals(command);
+    loop_run(command->loop);
+    log_info("worker", "stopping; engines go on");
+    worker_role_free(role);
+    return APP_OK;
+}
+
+int cmd_worker(int argc, char **argv)
+{
+    struct worker_command command = {.argc = argc, .argv = argv};
+    struct err err = {0};
+    int rc = app_role_config(argc, argv, "worker", &command.config, &err);
+    if (rc != 0)
+        return rc < 0 ? app_usage_error("worker", &err) : APP_OK;
+    /* Not exit(): that would wait for a pool thread, which may hang in a dead network file system. */
+    _exit(run(&command));
+}

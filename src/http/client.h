@@ -46,13 +46,14 @@ struct http_call_ops {
     void (*on_head)(struct http_call *call, const struct http_response_head *head, void *ctx);
     /* Next bytes of the body, dechunked; borrowed for the call. Optional. */
     void (*on_body)(struct http_call *call, struct str data, void *ctx);
-    /* The request queue fell below the low-water mark. Only with `stream_body`. Optional. */
+    /* What had to wait in http_call_write() went out but for 64 KiB or less. Only with `stream_body`.
+     * Optional. */
     void (*on_drain)(struct http_call *call, void *ctx);
     /* The response is complete. */
     void (*on_end)(struct http_call *call, void *ctx);
     /*
      * The call failed. `code` is -ECONNREFUSED and the like, ERR_TIMEOUT, ERR_CLOSED (peer closed
-     * too early), ERR_PROTOCOL. Whether on_head() came first is for the owner to remember.
+     * too early), ERR_PROTOCOL, ERR_INVALID (path or headers that can't be sent). Whether on_head() came first is for the owner to remember.
      */
     void (*on_error)(struct http_call *call, int code, const char *text, void *ctx);
 };
@@ -75,7 +76,10 @@ struct http_call_params {
 struct http_call *http_call_start(struct http_pool *pool, const struct http_call_params *params,
                                   const struct http_call_ops *ops, void *ctx);
 
-/* Sends more of a streamed body; returns the bytes that wait for the socket. */
+/*
+ * Sends more of a streamed body; returns the bytes that wait for the socket. With a `stream_length`
+ * the pieces add up to it. Finish comes after the last piece, once.
+ */
 size_t http_call_write(struct http_call *call, struct str data);
 void http_call_finish(struct http_call *call);
 

@@ -35,5 +35,5 @@ struct line_stream_params {
 /* Opens at once. Returns owned. */
 struct line_stream *line_stream_new(const struct line_stream_params *params);
 
-/* Closes; allowed inside its callbacks. NULL is fine. */
+/* Closes; allowed inside its callbacks; before its pool is freed. NULL is fine. */
 void line_stream_free(struct line_stream *stream);

@@ -59,12 +59,14 @@ static void ignore_alarm(uv_timer_t *alarm)
     (void)alarm; /* it has ended the poll; after_poll() does the rest */
 }
 
-/* A virtual clock doesn't run by itself: its timers are looked at in each turn, without an alarm. */
+/* How long to poll at most, -1 for ever. A virtual clock doesn't run while the loop waits. */
 static int64_t alarm_delay_ms(const struct loop *loop)
 {
     if (loop->deferred.first)
         return 0;
-    return loop->clock->mono_ms == clock_system.mono_ms ? timers_delay_ms(loop) : -1;
+    int64_t delay = timers_delay_ms(loop);
+    bool is_running_clock = loop->clock->mono_ms == clock_system.mono_ms;
+    return is_running_clock || delay == 0 ? delay : -1;
 }
 
 static void before_poll(uv_prepare_t *handle)

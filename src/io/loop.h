@@ -20,7 +20,7 @@ struct loop;
 
 /*
  * `clock` is borrowed for the loop's life. With clock_system the loop wakes for its timers; with any
- * other clock timers are looked at in every turn, and whoever moves that clock wakes the loop with
+ * other clock due timers run in every turn, and whoever moves that clock wakes the loop with
  * loop_post(). Ignores SIGPIPE for the process. Returns owned; aborts when the kernel has no
  * descriptors.
  */

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside of the HTTP client, shared by target.c, pool.c, request_out.c, client.c and lines.c. */
+#pragma once
+
+#include "base/buf.h"
+#include "http/client.h"
+#include "io/stream.h"
+
+/* ---- targets ---- */
+
+enum { HTTP_TARGET_TEXT_MAX = 300 };
+
+/* "http://host:port", "https://[::1]:443" or "unix:/path": for texts, and equal for equal targets. */
+void http_target_text(const struct http_target *target, char ret[HTTP_TARGET_TEXT_MAX]);
+
+/* ---- the pool ---- */
+
+enum { HTTP_SCRATCH_SIZE = 64 << 10 };
+
+struct kept_group;
+
+struct http_pool {
+    struct loop *loop;
+    struct list_node calls;    /* under way: struct http_call by `node` */
+    struct kept_group *groups; /* kept connections by target (uthash) */
+    char *scratch;             /* owned; bytes just read, of whichever call; NULL until needed */
+};
+
+/* A kept connection that is still good, now the caller's; NULL when there is none. */
+struct stream *http_pool_take(struct http_pool *pool, const struct http_target *target);
+
+/* Keeps a connection that is idle; takes `stream`. */
+void http_pool_keep(struct http_pool *pool, const struct http_target *target,
+                    struct stream *stream);
+
+/* ---- the way out: a request on its way to the socket ---- */
+
+struct request_out {
+    struct buf head;  /* request line and headers */
+    struct str body;  /* given whole; borrowed */
+    struct buf queue; /* of a streamed body, framed: what waits for the socket */
+    size_t head_sent;
+    size_t body_sent;
+    size_t queue_sent;
+    bool is_streamed;
+    bool is_chunked;
+    bool is_finished; /* nothing will be added */
+    bool is_broken;   /* the peer takes no more; what waits was dropped */
+};
+
+/* Writes the head. ERR_INVALID when a part of it would break the protocol. */
+int request_out_init(struct request_out *out, const struct http_call_params *params,
+                     struct err *err) must_check;
+void request_out_fini(struct request_out *out);
+
+/* Back to the start, for another connection; not for a streamed body. */
+void request_out_rewind(struct request_out *out);
+
+void request_out_add(struct request_out *out, struct str data);
+void request_out_finish(struct request_out *out);
+
+/* Gives the socket what it takes; whether it took anything. */
+bool request_out_flush(struct request_out *out, struct stream *stream);
+
+/* Bytes that wait for the socket. */
+size_t request_out_waiting(const struct request_out *out);
+
+/* Whether all of the request is out. */
+bool request_out_is_done(const struct request_out *out);
+
+/* ---- calls ---- */
+
+enum call_state {
+    CALL_CONNECT,
+    CALL_HEAD, /* the request goes out, the response's head is awaited */
+    CALL_BODY,
+    CALL_DEAD, /* ended; its memory goes at the end of the turn */
+};
+
+struct http_call {
+    struct list_node node; /* in pool->calls */
+    struct http_pool *pool;
+    const struct http_call_ops *ops;
+    void *ctx;
+    const struct http_target *target; /* borrowed */
+    enum http_method method;
+    int64_t connect_timeout_ms, head_timeout_ms, idle_timeout_ms;
+
+    enum call_state state;
+    struct stream *stream; /* owned */
+    struct timer timer;    /* head or idle timeout */
+    struct timer kick;     /* work that mustn't be done inside the owner's call */
+    struct err refused;    /* why the request can't be sent; code 0 when it can */
+    bool is_reused;        /* the connection was a kept one */
+    bool is_last;          /* the connection isn't kept after this call */
+
+    struct request_out out;
+    bool owes_drain; /* bytes waited after http_call_write() */
+
+    struct buf head_text; /* what `head` borrows from */
+    struct http_response_head head;
+    unsigned interim_count; /* 1xx responses so far */
+    uint64_t left;          /* bytes of a body of known length still to come */
+    struct http_chunked chunked;
+    struct buf held; /* read, but held back since the owner pauses */
+    bool is_paused;
+};

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http/char_priv.h"
+#include "http/client_priv.h"
+
+#include <errno.h>
+
+enum {
+    HEAD_ROOM = 1024,     /* first size of a head: enough for most, so that secrets aren't moved */
+    QUEUE_KEEP = 64 << 10, /* an empty queue larger than this gives its memory back */
+};
+
+/* ---- the head ---- */
+
+static bool is_all(struct str s, bool (*is_member)(unsigned char))
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (!is_member((unsigned char)s.ptr[i]))
+            return false;
+    return true;
+}
+
+static bool is_graphic(unsigned char c)
+{
+    return c > 0x20 && c != 0x7f;
+}
+
+/* Parts of a request come from outside: none may smuggle in a line of its own. */
+static int check_parts(const struct http_call_params *params, struct err *err)
+{
+    if (!str_has_prefix(params->path, STR("/")) || !is_all(params->path, is_graphic))
+        return err_set(err, ERR_INVALID, "the request's path must begin with / and have no blanks");
+    if (!is_all(str_of(params->target->host), is_graphic))
+        return err_set(err, ERR_INVALID, "the target's host has blanks or control characters");
+    for (unsigned i = 0; i < params->header_count; i++) {
+        const struct http_header *header = &params->headers[i];
+        if (header->name.len == 0 || !is_all(header->name, http_char_is_token) ||
+            !is_all(header->value, http_char_is_value))
+            return err_set(err, ERR_INVALID, "request header %u is malformed", i + 1);
+    }
+    return 0;
+}
+
+static void add_host(struct buf *head, const struct http_target *target)
+{
+    bool is_v6 = strchr(target->host, ':') != NULL;
+    unsigned usual = target->tls ? 443 : 80;
+    const char *host = target->host[0] ? target->host : "localhost";
+    buf_printf(head, is_v6 ? "Host: [%s]" : "Host: %s", host);
+    if (!target->unix_path[0] && target->port != usual)
+        buf_printf(head, ":%u", target->port);
+    buf_add_str(head, STR("\r\n"));
+}
+
+/* Methods whose request has a body even when that is empty. */
+static bool expects_body(enum http_method method)
+{
+    return method == HTTP_POST || method == HTTP_PUT || method == HTTP_PATCH;
+}
+
+static void add_framing(struct buf *head, const struct http_call_params *params)
+{
+    if (params->stream_body && params->stream_length < 0)
+        buf_add_str(head, STR("Transfer-Encoding: chunked\r\n"));
+    else if (params->stream_body)
+        buf_printf(head, "Content-Length: %lld\r\n", (long long)params->stream_length);
+    else if (params->body.len || expects_body(params->method))
+        buf_printf(head, "Content-Length: %zu\r\n", params->body.len);
+}
+
+static void add_head(struct buf *head, const struct http_call_params *params)
+{
+    buf_reserve(head, HEAD_ROOM);
+    buf_printf(head, "%s %.*s HTTP/1.1\r\n", http_method_name(params->method),
+               STR_ARGS(params->path));
+    add_host(head, params->target);
+    for (unsigned i = 0; i < params->header_count; i++) {
+        buf_add_str(head, params->headers[i].name);
+        buf_add_str(head, STR(": "));
+        buf_add_str(head, params->headers[i].value);
+        buf_add_str(head, STR("\r\n"));
+    }
+    add_framing(head, params);
+    buf_add_str(head, STR("\r\n"));
+}
+
+int request_out_init(struct request_out *out, const struct http_call_params *params,
+                     struct err *err)
+{
+    int rc = check_parts(params, err);
+    if (rc < 0)
+        return rc;
+    *out = (struct request_out){.is_streamed = params->stream_body,
+                                .is_finished = !params->stream_body,
+                                .is_chunked = params->stream_body && params->stream_length < 0};
+    if (!params->stream_body)
+        out->body = params->body;
+    add_head(&out->head, params);
+    return 0;
+}
+
+void request_out_fini(struct request_out *out)
+{
+    if (out->head.ptr)
+        explicit_bzero(out->head.ptr, out->head.cap); /* credentials stand there */
+    buf_fini(&out->head);
+    buf_fini(&out->queue);
+}
+
+void request_out_rewind(struct request_out *out)
+{
+    out->head_sent = 0;
+    out->body_sent = 0;
+    out->is_broken = false;
+}
+
+/* ---- a streamed body ---- */
+
+void request_out_add(struct request_out *out, struct str data)
+{
+    /* An empty chunk would be the last one. */
+    if (out->is_broken || data.len == 0)
+        return;
+    if (out->queue_sent >= out->queue.len - out->queue_sent) {
+        buf_drop(&out->queue, out->queue_sent);
+        out->queue_sent = 0;
+    }
+    if (out->is_chunked)
+        buf_printf(&out->queue, "%zx\r\n", data.len);
+    buf_add_str(&out->queue, data);
+    if (out->is_chunked)
+        buf_add_str(&out->queue, STR("\r\n"));
+}
+
+void request_out_finish(struct request_out *out)
+{
+    if (out->is_finished)
+        return;
+    out->is_finished = true;
+    if (out->is_chunked && !out->is_broken)
+        buf_add_str(&out->queue, STR("0\r\n\r\n"));
+}
+
+/* ---- to the socket ---- */
+
+size_t request_out_waiting(const struct request_out *out)
+{
+    if (out->is_broken)
+        return 0;
+    return out->head.len - out->head_sent + out->body.len - out->body_sent + out->queue.len -
+           out->queue_sent;
+}
+
+bool request_out_is_done(const struct request_out *out)
+{
+    return out->is_finished && !out->is_broken && request_out_waiting(out) == 0;
+}
+
+/* Counts `*n` bytes as sent as far as they belong to a part of `len` bytes. */
+static void count_sent(size_t *n, size_t len, size_t *sent)
+{
+    size_t mine = *n < len - *sent ? *n : len - *sent;
+    *sent += mine;
+    *n -= mine;
+}
+
+static void on_sent(struct request_out *out, size_t n)
+{
+    count_sent(&n, out->head.len, &out->head_sent);
+    count_sent(&n, out->body.len, &out->body_sent);
+    count_sent(&n, out->queue.len, &out->queue_sent);
+    if (out->queue_sent < out->queue.len)
+        return;
+    out->queue_sent = 0;
+    if (out->queue.cap > QUEUE_KEEP)
+        buf_fini(&out->queue);
+    else
+        buf_clear(&out->queue);
+}
+
+static struct iovec part_of(struct str s, size_t sent)
+{
+    struct str rest = str_skip(s, sent);
+    /* The kernel's interface has no const; it only reads. */
+    return (struct iovec){.iov_base = (void *)(uintptr_t)rest.ptr, .iov_len = rest.len};
+}
+
+bool request_out_flush(struct request_out *out, struct stream *stream)
+{
+    bool has_progress = false;
+    while (request_out_waiting(out)) {
+        struct iovec parts[] = {part_of(buf_str(&out->head), out->head_sent),
+                                part_of(out->body, out->body_sent),
+                                part_of(buf_str(&out->queue), out->queue_sent)};
+        ssize_t n = stream_write(stream, parts, (int)ARRAY_LEN(parts));
+        if (n == -EAGAIN)
+            break;
+        if (n < 0) {
+            /* Reading tells how the call ends: a response may be there already. */
+            out->is_broken = true;
+            buf_fini(&out->queue);
+            out->queue_sent = 0;
+            break;
+        }
+        on_sent(out, (size_t)n);
+        has_progress = true;
+    }
+    return has_progress;
+}

@@ -33,7 +33,7 @@ static void load_full(struct config *config)
                                 "--worker-name=w",
                                 "--service-port-range=41000-41001",
                                 "--worker-ip=::1",
-                                "--system-reserved={\"ram\":1000.0009765625,\"vram\":0}",
+                                "--system-reserved={\"ram\":1000.001953125,\"vram\":0}",
                                 "--log-level=warning",
                                 "--gateway-threads=3",
                                 NULL};
@@ -55,7 +55,7 @@ static void test_hand_over_round_trip(void **state)
     assert_int_equal(copy.log_level, LOG_WARNING);
     assert_int_equal(copy.service_port_last, 41001);
     assert_true(copy.system_reserved_ram == config.system_reserved_ram);
-    assert_true(copy.system_reserved_ram == 1024001ULL << 20);
+    assert_true(copy.system_reserved_ram == 1024002ULL << 20);
     assert_null(copy.server_url);
     config_write(&copy, &second);
     first.len -= 3;

@@ -99,13 +99,9 @@ static void on_child_exit(struct process *process, struct process_exit exit, voi
 static int spawn_child(struct child *child, struct proc_identity *ret, struct err *err)
 {
     const struct supervisor *supervisor = child->supervisor;
-    const char *argv[] = {"/proc/self/exe",
-                          child->role->name,
-                          "--config-fd",
-                          "3",
-                          "--data-dir",
-                          supervisor->params->config->data_dir,
-                          NULL};
+    const char *data_dir = supervisor->params->config->data_dir;
+    const char *argv[] = {"/proc/self/exe", child->role->name, "--config-fd", "3",
+                          "--data-dir",     data_dir,          NULL};
     const struct spawn_params params = {
         .argv = argv,
         .env = supervisor->environment,
@@ -265,8 +261,7 @@ static int load_again(struct supervisor *supervisor, struct config *ret, struct 
     bool same_mode = !ret->server_url == !params->config->server_url;
     if (!same_mode || strcmp(ret->data_dir, params->config->data_dir) != 0)
         rc = err_set(err, ERR_INVALID,
-                     "--data-dir and the presence of --server-url can't change "
-                     "while it runs");
+                     "--data-dir and the presence of --server-url can't change while it runs");
     if (rc == 0)
         rc = app_prepare_data_dir(ret, err);
     if (rc == 0)
@@ -279,6 +274,8 @@ static int load_again(struct supervisor *supervisor, struct config *ret, struct 
 static void on_reload_signal(int signum, void *ctx)
 {
     struct supervisor *supervisor = ctx;
+    if (supervisor->is_stopping)
+        return;
     struct config fresh;
     struct err err = {0};
     if (load_again(supervisor, &fresh, &err) < 0) {

@@ -430,7 +430,7 @@ static int read_tensors(struct pass *pass)
     return rc < 0 ? rc : check_data(pass);
 }
 
-/* Metadata twice when keys of the architecture stood before its name, which no known writer does. */
+/* Metadata twice when keys of the architecture stood before its name, which no writer does. */
 static int read_header(struct pass *pass)
 {
     int rc = read_start(pass);

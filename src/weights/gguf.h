@@ -3,8 +3,8 @@
  * What the header of a GGUF model file says: architecture, shape and the bytes of its tensors.
  *
  * For placement and for showing a model to people, not for loading it: tensor data is never read.
- * The file is hostile input: every length is checked against the bytes that are left and against the
- * limits below, and all sums are checked for overflow. Blocks on the disk (a header is some MB,
+ * The file is hostile input: every length is checked against the bytes that are left and the limits
+ * below, and all sums are checked for overflow. Blocks on the disk (a header is some MB,
  * mostly the vocabulary): never on a loop thread. Any thread; nothing is kept between calls.
  *
  *     struct gguf_info info;
@@ -40,7 +40,7 @@ struct gguf_info {
     uint64_t data_offset;          /* where tensor data begins */
     uint64_t tensor_count;
     uint64_t tensor_bytes;         /* sum over the tensors of this file, without padding */
-    bool has_unknown_types;        /* newer tensor types: tensor_bytes is the size of the data then */
+    bool has_unknown_types;        /* newer ones: tensor_bytes is the size of all data then */
     uint64_t file_type;            /* label of the quantisation; see gguf_file_type_name() */
     uint64_t split_index, split_count; /* part of a split model, from 0; count 0: not split */
     uint64_t block_count;          /* layers */

@@ -2,7 +2,7 @@
 /*
  * Numbers of the GGUF file format: value types of its metadata and element types of its tensors.
  *
- * The values are those in the file (little-endian u32). A tensor row is stored in blocks: `elements`
+ * The values are those in the file (little-endian u32). A row is stored in blocks: `elements`
  * weights take `bytes` bytes. Pure tables, any thread.
  */
 #pragma once
@@ -26,7 +26,7 @@ enum gguf_value_type {
 /* The format's name of a value type ("uint8"), or NULL when there is no such type. */
 const char *gguf_value_name(uint32_t type);
 
-/* Bytes of one value; 0 for strings and arrays, whose size stands in the file, and unknown types. */
+/* Bytes of one value; 0 for strings and arrays (their size stands in the file) and unknown types. */
 size_t gguf_value_size(uint32_t type);
 
 /* Element types that this code writes; gguf_tensor_type() knows all. */

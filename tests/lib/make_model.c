@@ -123,7 +123,7 @@ static struct buf *put_key_array(struct model *model, const char *key, enum gguf
     return out;
 }
 
-/* Adds a tensor of `rows` rows of `columns` values; rows 0 makes it a vector. NULL values: zeros. */
+/* Adds a tensor of `rows` rows of `columns` values; 0 rows: a vector. NULL values: zeros. */
 static void put_tensor(struct model *model, const char *name, uint64_t columns, uint64_t rows,
                        const float *values)
 {

@@ -106,16 +106,13 @@ static void on_line(struct line_stream *stream, struct str line, void *ctx)
         timer_start(&feed->publish_timer, FEED_BATCH_MS);
 }
 
-/*
- * What the stream did not deliver it will deliver when it is open again. A refusal may be about the
- * token, which is read again for a stream of our own making.
- */
+/* The stream opens itself again, but for a refused token: that is read again for a fresh stream. */
 static void on_break(struct line_stream *stream, unsigned status, const char *text, void *ctx)
 {
     struct feed *feed = ctx;
     set_connected(feed, false);
     complain(feed, text);
-    if (status == 0)
+    if (status != 401 && status != 403)
         return;
     line_stream_free(stream);
     feed->stream = NULL;

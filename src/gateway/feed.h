@@ -13,8 +13,8 @@
 
 enum {
     FEED_BATCH_MS = 5,          /* changes that come within make one snapshot */
-    FEED_REOPEN_MIN_MS = 1000,  /* after a refusal or a bad line */
-    FEED_REOPEN_MAX_MS = 60000,
+    FEED_REOPEN_MIN_MS = 1000,  /* after a refused token or a bad line */
+    FEED_REOPEN_MAX_MS = 10000,
 };
 
 struct feed;

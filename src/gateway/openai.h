@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The OpenAI dialect's own replies: errors and the list of models. Any loop thread; a reply may end
- * the exchange, so it is the last thing that is done with it.
+ * The OpenAI dialect's own replies: errors and the list of models. The exchange's thread.
  */
 #pragma once
 

@@ -21,7 +21,6 @@ struct proxy {
     const char **drop;       /* owned; headers that engines never see */
     struct entry *endpoint;  /* from balance_take(); NULL while none is asked */
     unsigned attempts;
-    bool is_answered;        /* a reply was made; the rest of the request is ignored */
     bool is_events;          /* the response is text/event-stream, and more can be appended */
     char tail[2];            /* last bytes of the response */
 };
@@ -38,10 +37,8 @@ static void proxy_free(struct proxy *p)
     free(p);
 }
 
-/* The reply may end the exchange and with it `p`. */
 static void fail(struct proxy *p, enum openai_fault fault, const char *message)
 {
-    p->is_answered = true;
     openai_reply_error(p->ex, &p->id, fault, message, NULL);
 }
 
@@ -204,8 +201,6 @@ static void on_request_end(struct http_exchange *ex, void *ctx)
     struct err err = {0};
     struct entry *model;
     enum openai_fault fault = OPENAI_BAD_BODY;
-    if (p->is_answered)
-        return;
     int rc = scan_request(buf_str(&p->body), &p->scan, &err);
     if (rc == 0 && p->scan.model[0] == '\0')
         rc = err_set(&err, ERR_INVALID, "the body must name a model: {\"model\": \"NAME\", …}");
@@ -227,8 +222,6 @@ static void refuse_size(struct proxy *p)
 static void on_request_body(struct http_exchange *ex, struct str data, void *ctx)
 {
     struct proxy *p = ctx;
-    if (p->is_answered)
-        return;
     if (data.len > PROXY_BODY_MAX - p->body.len)
         refuse_size(p);
     else

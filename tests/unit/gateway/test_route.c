@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/route.h"
+
+#include "base/mem.h"
+#include "gateway/engine_target.h"
+#include "gateway/header_drop.h"
+#include "gateway/request_id.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+enum { NOTHING = -1 };
+
+static void test_paths(void **state)
+{
+    static const struct {
+        enum http_method method;
+        const char *path;
+        int action; /* NOTHING: no such path */
+        enum route_dialect dialect;
+        const char *engine_path;
+        const char *allow; /* the method is refused with it */
+    } rows[] = {
+        {HTTP_POST, "/v1/chat/completions", ROUTE_INFER, DIALECT_OPENAI, "/v1/chat/completions", 0},
+        {HTTP_POST, "/v1-openai/chat/completions", ROUTE_INFER, DIALECT_OPENAI,
+         "/v1/chat/completions", 0},
+        {HTTP_POST, "/v1/completions", ROUTE_INFER, DIALECT_OPENAI, "/v1/completions", 0},
+        {HTTP_POST, "/v1/embeddings", ROUTE_INFER, DIALECT_OPENAI, "/v1/embeddings", 0},
+        {HTTP_POST, "/v1/rerank", ROUTE_INFER, DIALECT_OPENAI, "/v1/rerank", 0},
+        {HTTP_POST, "/v2/rerank", ROUTE_INFER, DIALECT_OPENAI, "/v1/rerank", 0},
+        {HTTP_GET, "/v1/models", ROUTE_MODELS, DIALECT_OPENAI, 0, 0},
+        {HTTP_HEAD, "/v1-openai/models", ROUTE_MODELS, DIALECT_OPENAI, 0, 0},
+        {HTTP_GET, "/v1/models/a/b", ROUTE_MODEL, DIALECT_OPENAI, 0, 0},
+        {HTTP_PATCH, "/v2/models/1", ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, 0},
+        {HTTP_POST, "/auth/login", ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, 0},
+        {HTTP_GET, "/docs", ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, 0},
+        {HTTP_GET, "/openapi.json", ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, 0},
+        {HTTP_GET, "/version", ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, 0},
+        {HTTP_GET, "/healthz", ROUTE_HEALTH, DIALECT_MANAGEMENT, 0, 0},
+        {HTTP_GET, "/readyz", ROUTE_READY, DIALECT_MANAGEMENT, 0, 0},
+        {HTTP_GET, "/", ROUTE_HOME, DIALECT_MANAGEMENT, 0, 0},
+        {HTTP_GET, "/v1/chat/completions", ROUTE_INFER, DIALECT_OPENAI, "/v1/chat/completions",
+         "POST"},
+        {HTTP_DELETE, "/v1/models", ROUTE_MODELS, DIALECT_OPENAI, 0, "GET, HEAD"},
+        {HTTP_POST, "/healthz", ROUTE_HEALTH, DIALECT_MANAGEMENT, 0, "GET, HEAD"},
+        {HTTP_GET, "/v2/rerank", ROUTE_INFER, DIALECT_OPENAI, "/v1/rerank", "POST"},
+        {HTTP_POST, "/v1/chat/completions/", NOTHING, DIALECT_OPENAI, 0, 0},
+        {HTTP_GET, "/v1/models/", NOTHING, DIALECT_OPENAI, 0, 0},
+        {HTTP_POST, "/v1/../v2/models", NOTHING, DIALECT_OPENAI, 0, 0},
+        {HTTP_POST, "/v1/sleep", NOTHING, DIALECT_OPENAI, 0, 0},
+        {HTTP_GET, "/v2", NOTHING, DIALECT_MANAGEMENT, 0, 0},
+        {HTTP_GET, "/v2/", NOTHING, DIALECT_MANAGEMENT, 0, 0},
+        {HTTP_GET, "/proxy/v1/models", NOTHING, DIALECT_MANAGEMENT, 0, 0},
+        {HTTP_GET, "", NOTHING, DIALECT_MANAGEMENT, 0, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct route_match match = route_find(rows[i].method, str_of(rows[i].path));
+        int action = match.route ? (int)match.route->action : NOTHING;
+        if (action != rows[i].action || match.dialect != rows[i].dialect)
+            fail_msg("%s: action %d dialect %d", rows[i].path, action, (int)match.dialect);
+        assert_int_equal(match.is_allowed, match.route && !rows[i].allow);
+        if (rows[i].engine_path)
+            assert_string_equal(match.route->engine_path, rows[i].engine_path);
+        if (rows[i].allow) {
+            auto_free char *allow = route_allow(match.route);
+            assert_string_equal(allow, rows[i].allow);
+        }
+    }
+}
+
+static void test_rest_is_the_name(void **state)
+{
+    struct route_match match = route_find(HTTP_GET, STR("/v1-openai/models/Qwen/Qwen3"));
+    assert_true(str_eq(match.rest, STR("Qwen/Qwen3")));
+}
+
+static void test_request_ids(void **state)
+{
+    static const struct {
+        const char *sent;
+        bool is_taken;
+    } rows[] = {{"abc-1", true}, {"", false}, {"a b", false}, {"a\xc3\xa4", false}, {"\x7f", false}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct http_headers headers = {.count = 1};
+        struct request_id id;
+        headers.items[0] = (struct http_header){STR("x-request-ID"), str_of(rows[i].sent)};
+        request_id_set(&id, &headers);
+        assert_int_equal(strcmp(id.text, rows[i].sent) == 0, rows[i].is_taken);
+        if (!rows[i].is_taken)
+            assert_int_equal(strlen(id.text), 4 + 32);
+    }
+}
+
+static void test_request_id_length(void **state)
+{
+    char sent[REQUEST_ID_MAX + 2];
+    struct http_headers headers = {.count = 1};
+    struct request_id id;
+    memset(sent, 'a', sizeof sent);
+    headers.items[0] = (struct http_header){STR("X-Request-Id"), str_sub(sent, REQUEST_ID_MAX)};
+    request_id_set(&id, &headers);
+    assert_int_equal(strlen(id.text), REQUEST_ID_MAX);
+    headers.items[0].value.len++;
+    request_id_set(&id, &headers);
+    assert_int_equal(strlen(id.text), 4 + 32);
+}
+
+static void test_dropped_headers(void **state)
+{
+    static const char *const fixed[] = {"Cookie", NULL};
+    static const char *const sent[] = {"x-gpustack-user", "Accept", "X-GPUStack-Model-Instance",
+                                       "X-GPUStack-", "X-GPUStackx"};
+    struct http_headers headers = {0};
+    for (size_t i = 0; i < ARRAY_LEN(sent); i++)
+        headers.items[headers.count++] = (struct http_header){str_of(sent[i]), STR("1")};
+    auto_free const char **names = header_drop_new(&headers, fixed);
+    assert_string_equal(names[0], "Cookie");
+    assert_string_equal(names[1], "x-gpustack-user");
+    assert_string_equal(names[2], "X-GPUStack-Model-Instance");
+    assert_null(names[3]);
+}
+
+static void test_engine_targets(void **state)
+{
+    char host[] = "10.0.0.5", netns[] = "boot:net", token[] = "tok", name[] = "a";
+    struct entry entry = {.kind = ENTRY_ENDPOINT, .id = 7};
+    struct engine_target to;
+    entry.endpoint = (struct endpoint_entry){
+        .name = name, .host = host, .port = 10150, .local_port = 40000, .netns_id = netns,
+        .token = token};
+    engine_target_init(&to, &entry, "boot:net", "/v1/x");
+    assert_string_equal(to.target.host, "127.0.0.1");
+    assert_int_equal(to.target.port, 40000);
+    assert_string_equal(to.path, "/v1/x");
+    assert_int_equal(to.header_count, 1);
+    assert_string_equal(to.headers[0].value.ptr, "Bearer tok");
+    engine_target_fini(&to);
+
+    engine_target_init(&to, &entry, "boot:other", "/v1/x");
+    assert_string_equal(to.target.host, "10.0.0.5");
+    assert_int_equal(to.target.port, 10150);
+    assert_string_equal(to.path, "/proxy/v1/x");
+    assert_int_equal(to.header_count, 2);
+    assert_string_equal(to.headers[1].value.ptr, "7");
+    engine_target_fini(&to);
+
+    netns[0] = '\0';
+    engine_target_init(&to, &entry, "", "/v1/x");
+    assert_string_equal(to.target.host, "10.0.0.5");
+    engine_target_fini(&to);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_rest_is_the_name),
+        cmocka_unit_test(test_request_ids),
+        cmocka_unit_test(test_request_id_length),
+        cmocka_unit_test(test_dropped_headers),
+        cmocka_unit_test(test_engine_targets),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -40,7 +40,7 @@ static bool take_integer(const json_t *value, int64_t *ret)
         return true;
     }
     double real = json_is_real(value) ? json_real_value(value) : NAN;
-    if (!(real >= -0x1p63 && real < 0x1p63) || real != trunc(real))
+    if (!(real >= -0x1p63 && real < 0x1p63) || real != (double)(int64_t)real)
         return false;
     *ret = (int64_t)real;
     return true;

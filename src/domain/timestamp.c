@@ -55,8 +55,8 @@ static int seconds_of(struct tm given, int64_t *ret)
 {
     struct tm back = given;
     time_t seconds = timegm(&back);
-    if (back.tm_mday != given.tm_mday || back.tm_mon != given.tm_mon ||
-        back.tm_hour != given.tm_hour || back.tm_min != given.tm_min || back.tm_sec != given.tm_sec)
+    if (back.tm_mon != given.tm_mon || back.tm_hour != given.tm_hour ||
+        back.tm_min != given.tm_min || back.tm_sec != given.tm_sec)
         return -EINVAL;
     *ret = seconds;
     return 0;

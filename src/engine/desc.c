@@ -58,16 +58,6 @@ static int read_text(const struct reader *reader, const yaml_node_t *node, const
     return 0;
 }
 
-static int count_items(const struct reader *reader, const yaml_node_t *node, const char *key,
-                       size_t *ret, struct err *err)
-{
-    if (node->type != YAML_SEQUENCE_NODE ||
-        node->data.sequence.items.top - node->data.sequence.items.start > DESC_ITEMS_MAX)
-        return refuse(reader, node, key, "a list of at most 256 texts", err);
-    *ret = (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
-    return 0;
-}
-
 /* ---- values by kind ---- */
 
 static int read_scalar(const struct reader *reader, const yaml_node_t *node,
@@ -97,18 +87,19 @@ static int read_int(const struct reader *reader, const yaml_node_t *node,
 static int read_texts(const struct reader *reader, const yaml_node_t *node,
                       const struct desc_key *key, struct string_list *ret, struct err *err)
 {
-    size_t count;
-    int rc = count_items(reader, node, key->name, &count, err);
-    for (size_t i = 0; rc == 0 && i < count; i++) {
+    if (node->type != YAML_SEQUENCE_NODE ||
+        node->data.sequence.items.top - node->data.sequence.items.start > DESC_ITEMS_MAX)
+        return refuse(reader, node, key->name, "a list of at most 256 texts", err);
+    for (const yaml_node_item_t *item = node->data.sequence.items.start;
+         item < node->data.sequence.items.top; item++) {
         struct str text;
-        rc = read_text(reader, node_at(reader, node->data.sequence.items.start[i]), key->name,
-                       &text, err);
+        int rc = read_text(reader, node_at(reader, *item), key->name, &text, err);
         if (rc < 0)
-            break;
-        auto_free char *item = str_dup(text);
-        string_list_add(ret, item);
+            return rc;
+        auto_free char *copy = str_dup(text);
+        string_list_add(ret, copy);
     }
-    return rc;
+    return 0;
 }
 
 /* Bit of a name, or the error text with all names. */

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every benchmark in this folder shares: its result lines and what it runs on.
+
+    report = Report()
+    report.add("start_median", 0.21, "s", "<=", 0.5)     # start_median 0.21 s (goal <= 0.5 s: met)
+    sys.exit(report.status())                            # 1 when a goal is missed
+"""
+
+import operator
+import os
+import pathlib
+import sys
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BINARY = pathlib.Path(os.environ.get("GPUSTACK_BINARY", TOP / "build/gpustack"))
+ENGINES = TOP / "build/engines"
+
+# The benchmarks start processes as the functional tests do.
+sys.path.insert(0, str(TOP / "tests/func"))
+
+OPERATORS = {"<=": operator.le, ">=": operator.ge}
+
+
+class Report:
+    def __init__(self):
+        self.missed = 0
+
+    def add(self, name, value, unit, op, goal):
+        """Prints a result; `op` says how it should compare to the goal, which has the same unit."""
+        met = OPERATORS[op](value, goal)
+        self.missed += not met
+        word = "met" if met else "missed"
+        print(f"{name} {value:.4g} {unit} (goal {op} {goal:g}: {word})", flush=True)
+
+    def status(self):
+        return 1 if self.missed else 0

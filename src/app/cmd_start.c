@@ -3,6 +3,7 @@
 #include "app/app.h"
 #include "app/command.h"
 #include "app/supervisor.h"
+#include "base/file.h"
 
 #include <sys/resource.h>
 
@@ -25,6 +26,17 @@ static void raise_open_files(void)
                     (unsigned long long)wanted);
 }
 
+/* Where the server is reached from this machine: for `gpustack login --local`. */
+static int write_server_url(const struct config *config, struct err *err)
+{
+    if (config->server_url)
+        return 0;
+    auto_free char *url = config_server_url(config);
+    auto_free char *line = mem_printf("%s\n", url);
+    auto_free char *path = mem_printf("%s/run/server_url", config->data_dir);
+    return file_write(path, str_of(line), 0644, err);
+}
+
 static int run(struct config *config, int argc, char **argv)
 {
     log_set_role("supervisor");
@@ -34,6 +46,8 @@ static int run(struct config *config, int argc, char **argv)
     struct err err = {0};
     auto_close int lock = app_lock_data_dir(config, &err);
     int rc = lock < 0 ? lock : app_prepare_data_dir(config, &err);
+    if (rc == 0)
+        rc = write_server_url(config, &err);
     if (rc < 0) {
         app_usage_error("start", &err);
         return rc == ERR_INVALID ? APP_USAGE : APP_FAILURE;

@@ -62,10 +62,13 @@ void buf_printf(struct buf *buf, const char *fmt, ...)
     va_list args, again;
     va_start(args, fmt);
     va_copy(again, args);
-    int n = vsnprintf(NULL, 0, fmt, args);
+    char *at = buf_reserve(buf, BUF_MIN);
+    size_t room = buf->cap - buf->len + 1;
+    int n = vsnprintf(at, room, fmt, args);
     va_end(args);
     assert(n >= 0);
-    vsnprintf(buf_reserve(buf, (size_t)n + 1), (size_t)n + 1, fmt, again);
+    if ((size_t)n >= room)
+        vsnprintf(buf_reserve(buf, (size_t)n), (size_t)n + 1, fmt, again);
     va_end(again);
     buf_grew(buf, (size_t)n);
 }

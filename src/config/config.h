@@ -85,6 +85,12 @@ void config_write_public(const struct config *config, struct json_writer *w);
 /* Takes over what may change at run time (log level); names the others that differ in the log. */
 void config_apply_reload(struct config *current, const struct config *fresh);
 
+/*
+ * Where data is kept unless --data-dir says otherwise: /var/lib/gpustack for root, else
+ * $XDG_DATA_HOME/gpustack or ~/.local/share/gpustack; NULL when there is no home. Returns owned.
+ */
+char *config_default_data_dir(char *const *environment);
+
 /* <data_dir>/run/control.sock and <data_dir>/run/admin.sock. Returns owned. */
 char *config_control_socket(const struct config *config);
 char *config_admin_socket(const struct config *config);

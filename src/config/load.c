@@ -116,7 +116,7 @@ static int read_file(struct settings *settings, struct config *config, struct er
     return rc;
 }
 
-static char *default_data_dir(char *const *environment)
+char *config_default_data_dir(char *const *environment)
 {
     if (geteuid() == 0)
         return mem_strdup("/var/lib/gpustack");
@@ -140,7 +140,7 @@ static void put_under_data_dir(char **slot, const struct config *config, const c
 static int derive(struct config *config, char *const *environment, struct err *err)
 {
     if (!config->data_dir) {
-        auto_free char *path = default_data_dir(environment);
+        auto_free char *path = config_default_data_dir(environment);
         const struct option *option = option_by_name(STR("data-dir"));
         if (!path || option_parse(option, str_of(path), config) < 0)
             return err_set(err, ERR_INVALID, "there is no good default for --data-dir; give one");

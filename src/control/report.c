@@ -36,6 +36,10 @@ static int read_entry(const struct cluster *cluster, int64_t worker_id, const js
     const struct model_instance *instance = cluster_find(cluster, KIND_INSTANCE, id);
     if (!instance || instance->worker_id != worker_id)
         return 0;
+    /* What still runs with older settings isn't the instance that is wanted. */
+    if (json_member_int(entry, "model_generation", instance->model_generation) !=
+        instance->model_generation)
+        return 0;
     record_copy(&model_instance_type, copy, instance);
     auto_fini(json_release) json_t *part = observed_part(entry);
     int rc = record_read(&model_instance_type, copy, part, RECORD_TRUST, err);

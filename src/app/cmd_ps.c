@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `gpustack ps`: models and their instances, with what they do and why. */
+#include "app/cli.h"
+#include "app/command.h"
+#include "app/instances.h"
+#include "app/text_table.h"
+
+static const char *or_dash(const char *text)
+{
+    return text && *text ? text : "-";
+}
+
+static void add_instance_row(struct text_table *table, const json_t *instance)
+{
+    auto_free char *restarts =
+        mem_printf("%lld", (long long)json_member_int(instance, "restart_count", 0));
+    auto_free char *age = age_since(json_member_string(instance, "created_at"));
+    text_table_row(table, json_member_string(instance, "model_name"),
+                   json_member_string(instance, "name"), json_member_string(instance, "state"),
+                   or_dash(json_member_string(instance, "worker_name")), restarts, age,
+                   or_dash(json_member_string(instance, "state_message")), NULL);
+}
+
+static bool has_instances(const json_t *instances, const char *model_name)
+{
+    size_t i;
+    json_t *instance;
+    json_array_foreach(instances, i, instance)
+    {
+        if (strcmp(json_member_string(instance, "model_name"), model_name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void print_table(const json_t *models, const json_t *instances)
+{
+    struct text_table table = {0};
+    text_table_row(&table, "MODEL", "INSTANCE", "STATE", "WORKER", "RESTARTS", "AGE", "MESSAGE",
+                   NULL);
+    size_t i;
+    json_t *item;
+    json_array_foreach(instances, i, item)
+        add_instance_row(&table, item);
+    json_array_foreach(models, i, item)
+    {
+        const char *name = json_member_string(item, "name");
+        auto_free char *age = age_since(json_member_string(item, "created_at"));
+        if (!has_instances(instances, name))
+            text_table_row(&table, name, "-", "stopped", "-", "-", age, "no replicas are wanted",
+                           NULL);
+    }
+    text_table_print(&table);
+}
+
+static int run(struct cli *cli, struct err *err)
+{
+    auto_fini(json_release) json_t *models = NULL, *instances = NULL;
+    int rc = cli_list(cli, "/v2/model-instances", &instances, err);
+    if (rc == 0 && cli->json)
+        cli_print_json(instances);
+    else if (rc == 0)
+        rc = cli_list(cli, "/v2/models", &models, err);
+    if (rc == 0 && !cli->json)
+        print_table(models, instances);
+    return rc;
+}
+
+int cmd_ps(int argc, char **argv)
+{
+    static const struct cli_spec spec = {"ps", "", "Lists models and their instances.", NULL,
+                                         0,    0,  NULL};
+    struct cli cli;
+    int rc = cli_begin(&cli, &spec, argc, argv);
+    if (rc != CLI_GO)
+        return rc;
+    struct err err = {0};
+    rc = run(&cli, &err);
+    return cli_end(&cli, rc, &err);
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sched/place.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+enum { GIB = 1 << 30 };
+
+static struct string_map no_labels, fast;
+
+static struct place_worker worker(const char *name, unsigned instances, uint64_t total,
+                                  uint64_t claimed)
+{
+    return (struct place_worker){.name = name,
+                                 .labels = &fast,
+                                 .is_ready = true,
+                                 .ram_total_bytes = total,
+                                 .ram_claimed_bytes = claimed,
+                                 .instance_count = instances};
+}
+
+static void test_fewest_instances_wins(void **state)
+{
+    struct place_worker workers[] = {worker("a", 2, 8ULL * GIB, 0), worker("b", 1, 8ULL * GIB, 0),
+                                     worker("c", 1, 8ULL * GIB, 0)};
+    struct place_request request = {.selector = &no_labels, .ram_bytes = GIB};
+    assert_int_equal(place(&request, workers, ARRAY_LEN(workers), NULL), 1);
+}
+
+static void test_refusals(void **state)
+{
+    struct string_map slow = {0};
+    string_map_set(&slow, "speed", "slow");
+    struct place_worker away = worker("a", 0, GIB, 0);
+    away.is_ready = false;
+    struct place_worker reserved = worker("a", 0, 4ULL * GIB, 0);
+    reserved.ram_reserved_bytes = 3ULL * GIB;
+    const struct {
+        struct place_worker worker;
+        const struct string_map *selector;
+        uint64_t ram_bytes;
+        enum place_refusal want;
+    } rows[] = {
+        {worker("a", 0, 2ULL * GIB, 0), &no_labels, 2ULL * GIB, PLACE_FITS},
+        {worker("a", 0, 2ULL * GIB, 1), &no_labels, 2ULL * GIB, PLACE_MEMORY_SHORT},
+        {worker("a", 0, 2ULL * GIB, 2ULL * GIB), &no_labels, 0, PLACE_MEMORY_SHORT},
+        {worker("a", 0, 0, 0), &no_labels, 0, PLACE_MEMORY_UNKNOWN},
+        {worker("a", 0, GIB, 0), &slow, 0, PLACE_LABEL_MISMATCH},
+        {worker("a", 0, GIB, 0), &fast, 0, PLACE_FITS},
+        {reserved, &no_labels, GIB, PLACE_FITS},
+        {reserved, &no_labels, GIB + 1U, PLACE_MEMORY_SHORT},
+        {away, &no_labels, 0, PLACE_WORKER_NOT_READY},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct place_request request = {.selector = rows[i].selector,
+                                        .ram_bytes = rows[i].ram_bytes};
+        assert_int_equal(place_check(&request, &rows[i].worker), rows[i].want);
+    }
+    string_map_fini(&slow);
+}
+
+static void test_every_refusal_is_explained(void **state)
+{
+    struct string_map selector = {0};
+    string_map_set(&selector, "speed", "slow");
+    struct place_worker away = worker("node2", 0, GIB, 0);
+    away.is_ready = false;
+    struct place_worker workers[] = {worker("node1", 0, 8ULL * GIB, 0), away};
+    struct place_request request = {.selector = &selector, .ram_bytes = 0};
+    struct buf reasons = {0};
+    assert_int_equal(place(&request, workers, ARRAY_LEN(workers), &reasons), -1);
+    assert_string_equal(reasons.ptr, "node1: label speed is fast, not slow; node2: not ready");
+    buf_clear(&reasons);
+    request = (struct place_request){.selector = &no_labels, .ram_bytes = 9ULL * GIB};
+    assert_int_equal(place(&request, workers, 1, &reasons), -1);
+    assert_string_equal(reasons.ptr, "node1: needs 9.0 GiB of memory, 8.0 GiB free");
+    buf_fini(&reasons);
+    string_map_fini(&selector);
+}
+
+static void test_names(void **state)
+{
+    assert_string_equal(place_refusal_name(PLACE_MEMORY_SHORT), "memory_short");
+}
+
+static int set_up(void **state)
+{
+    string_map_set(&fast, "speed", "fast");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    string_map_fini(&fast);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fewest_instances_wins),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_every_refusal_is_explained),
+        cmocka_unit_test(test_names),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -10,6 +10,7 @@
 #include "io/listener.h"
 #include "io/stream.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define RUN_UNTIL(loop, condition)                                                                 \

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A test program that is its own engine: <bin_dir>/llama.cpp_1.0/llama-server is a link to it, and
+ * started by that name it serves (or fails) as $STUB says:
+ *
+ *     serve   200 to every request on --port, with the request's target and token in the body
+ *     crash   says why and exits with status 3
+ *     deaf    does nothing, for ever
+ */
+#pragma once
+
+#include "base/mem.h"
+
+#include <arpa/inet.h>
+#include <libgen.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+static inline void engine_stub_install(const char *bin_dir)
+{
+    auto_free char *dir = mem_printf("%s/llama.cpp_1.0", bin_dir);
+    auto_free char *program = mem_printf("%s/llama-server", dir);
+    char self[4096] = "";
+    if (readlink("/proc/self/exe", self, sizeof self - 1) < 0 || mkdir(bin_dir, 0755) < 0 ||
+        mkdir(dir, 0755) < 0 || symlink(self, program) < 0)
+        abort();
+}
+
+static inline bool engine_stub_is_meant(char **argv)
+{
+    return strcmp(basename(argv[0]), "llama-server") == 0;
+}
+
+static inline void engine_stub_answer(int client)
+{
+    char request[8192];
+    ssize_t n = read(client, request, sizeof request - 1);
+    if (n <= 0)
+        return;
+    request[n] = '\0';
+    char *target = strchr(request, ' ') + 1;
+    const char *token = strcasestr(target, "Authorization: ");
+    int token_length = token ? (int)strcspn(token, "\r") : 0;
+    auto_free char *body = mem_printf("%.*s %.*s", (int)strcspn(target, " "), target, token_length,
+                                      token ? token : "");
+    dprintf(client, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
+            strlen(body), body);
+}
+
+static inline int engine_stub_serve(int port)
+{
+    int on = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 16) < 0)
+        return 4;
+    printf("serving\n");
+    fflush(stdout);
+    for (;;) {
+        int client = accept(fd, NULL, NULL);
+        engine_stub_answer(client);
+        close(client);
+    }
+}
+
+static inline int engine_stub_main(int argc, char **argv)
+{
+    const char *mode = getenv("STUB");
+    int port = 0;
+    alarm(60); /* never outlives a test that was cut short for long */
+    for (int i = 1; i + 1 < argc; i++)
+        if (strcmp(argv[i], "--port") == 0)
+            port = atoi(argv[i + 1]);
+    if (!mode || strcmp(mode, "serve") == 0)
+        return engine_stub_serve(port);
+    if (strcmp(mode, "crash") == 0) {
+        printf("loading\nerror: it is only a stub\nbye\n");
+        return 3;
+    }
+    for (;;)
+        pause();
+}

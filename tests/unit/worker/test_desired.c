@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/desired.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#define INSTANCE(id)                                                                               \
+    "{\"id\":" id ",\"name\":\"m-a\",\"model_id\":2,\"model_name\":\"m\",\"model_generation\":4,"   \
+    "\"source\":\"local_path\",\"local_path\":\"/m.gguf\",\"backend\":null,"                       \
+    "\"backend_version\":null,\"backend_parameters\":[\"--ctx-size 64\"],\"env\":{\"A\":\"b\"},"   \
+    "\"gpu_indexes\":[0,1],\"restart_on_error\":false,\"token\":\"t\",\"new_key\":1}"
+
+static void test_reads_instances(void **state)
+{
+    struct desired_state desired = {0};
+    struct err err = {0};
+    assert_int_equal(desired_state_read(STR("{\"generation\":7,\"instances\":[" INSTANCE(
+                                            "9") "," INSTANCE("3") "]}"),
+                                        &desired, &err),
+                     0);
+    assert_true(desired.known);
+    assert_int_equal(desired.generation, 7);
+    assert_int_equal(desired.count, 2);
+    assert_int_equal(desired.items[0].id, 3);
+    const struct desired_instance *found = desired_state_find(&desired, 9);
+    assert_string_equal(found->local_path, "/m.gguf");
+    assert_null(found->backend);
+    assert_int_equal(found->gpu_indexes.count, 2);
+    assert_string_equal(string_map_get(&found->env, "A"), "b");
+    assert_false(found->restart_on_error);
+    assert_string_equal(found->token, "t");
+    assert_null(desired_state_find(&desired, 4));
+    struct desired_instance copy = {0};
+    desired_instance_copy(&copy, found);
+    assert_string_equal(copy.token, "t");
+    desired_instance_fini(&copy);
+    desired_state_fini(&desired);
+    assert_null(desired_state_find(&desired, 9));
+}
+
+static void test_reads_an_empty_state(void **state)
+{
+    struct desired_state desired = {0};
+    assert_int_equal(desired_state_read(STR("{\"generation\":1,\"instances\":[]}"), &desired, NULL),
+                     0);
+    assert_true(desired.known);
+    desired_state_fini(&desired);
+}
+
+/* A line that is refused must leave the old state alone: it could stop every engine. */
+static void test_refuses(void **state)
+{
+    static const struct {
+        const char *line, *said;
+    } rows[] = {
+        {"", "line"},
+        {"[]", "generation"},
+        {"{}", "generation"},
+        {"{\"instances\":[]}", "generation"},
+        {"{\"generation\":1}", "instances"},
+        {"{\"generation\":1,\"instances\":{}}", "instances"},
+        {"{\"generation\":1,\"instances\":[7]}", "instances[0]"},
+        {"{\"generation\":1,\"instances\":[{\"id\":1}]}", "instances[0]"},
+        {"{\"generation\":1,\"instances\":[" INSTANCE("0") "]}", "id"},
+        {"{\"generation\":1,\"instances\":[" INSTANCE("1") "," INSTANCE("1") "]}", "twice"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct desired_state desired = {0};
+        struct err err = {0};
+        assert_true(desired_state_read(str_of(rows[i].line), &desired, &err) < 0);
+        assert_false(desired.known);
+        assert_null(desired.items);
+        if (!strstr(err.text, rows[i].said))
+            fail_msg("%s: \"%s\"", rows[i].line, err.text);
+    }
+}
+
+static void test_refuses_too_many(void **state)
+{
+    struct buf line = {0};
+    buf_add_cstr(&line, "{\"generation\":1,\"instances\":[0");
+    for (int i = 0; i < DESIRED_INSTANCES_MAX; i++)
+        buf_add_cstr(&line, ",0");
+    buf_add_cstr(&line, "]}");
+    struct desired_state desired = {0};
+    assert_int_equal(desired_state_read(buf_str(&line), &desired, NULL), ERR_TOO_LARGE);
+    buf_fini(&line);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reads_instances),
+        cmocka_unit_test(test_reads_an_empty_state),
+        cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_refuses_too_many),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/ports.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <sys/socket.h>
+
+#include <cmocka.h>
+
+/* A listening socket on 127.0.0.1; its port in `*ret_port`. */
+static int listen_somewhere(int64_t *ret_port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    *ret_port = ntohs(address.sin_port);
+    return fd;
+}
+
+static void test_a_port_in_use_is_not_given(void **state)
+{
+    int64_t port;
+    auto_close int fd = listen_somewhere(&port);
+    struct int_list none = {0};
+    struct err err = {0};
+    struct port_range one = {port, port};
+    assert_int_equal(port_reserve(one, &none, 0, &err), ERR_UNAVAILABLE);
+    assert_non_null(strstr(err.text, "no free port"));
+    close(fd);
+    fd = -1;
+    assert_int_equal(port_reserve(one, &none, 0, &err), port);
+}
+
+static void test_recorded_ports_are_not_given(void **state)
+{
+    int64_t port;
+    close(listen_somewhere(&port));
+    struct int_list taken = {0};
+    int_list_add(&taken, port);
+    assert_int_equal(port_reserve((struct port_range){port, port}, &taken, 0, NULL),
+                     ERR_UNAVAILABLE);
+    int_list_fini(&taken);
+}
+
+static void test_goes_round_behind_the_last(void **state)
+{
+    int64_t port;
+    close(listen_somewhere(&port));
+    struct int_list none = {0};
+    struct port_range range = {port, port + 1};
+    struct int_list upper = {0};
+    int_list_add(&upper, port + 1);
+    assert_int_equal(port_reserve(range, &none, port + 1, NULL), port);
+    assert_int_equal(port_reserve(range, &upper, port, NULL), port);
+    assert_int_equal(port_reserve(range, &upper, 7, NULL), port);
+    int_list_fini(&upper);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_port_in_use_is_not_given),
+        cmocka_unit_test(test_recorded_ports_are_not_given),
+        cmocka_unit_test(test_goes_round_behind_the_last),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/file.h"
+#include "folder.h"
+#include "worker/adopt.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+static void test_round_trip(void **state)
+{
+    char *dir = folder_new();
+    struct engine_record record = {.id = 7,
+                                   .name = mem_strdup("hello-a1b2c"),
+                                   .model_name = mem_strdup("hello"),
+                                   .model_generation = 3,
+                                   .run = 4,
+                                   .restart_count = 2,
+                                   .last_restart_time = 1700000000123,
+                                   .state = mem_strdup("running"),
+                                   .ready_path = mem_strdup("/health"),
+                                   .resolved_path = mem_strdup("/m/\"a\".gguf"),
+                                   .model_bytes = 123456789012,
+                                   .token = mem_strdup("secret")};
+    struct proc_identity id = {.pid = 4711, .start_ticks = 99, .boot_id = "b-o-o-t"};
+    engine_set_identity(&record, &id);
+    int_list_add(&record.ports, 40000);
+    assert_int_equal(engine_record_save(dir, &record, NULL), 0);
+
+    struct engine_record back = {0};
+    assert_int_equal(engine_record_load(dir, 7, &back, NULL), 0);
+    assert_string_equal(back.name, "hello-a1b2c");
+    assert_string_equal(back.resolved_path, "/m/\"a\".gguf");
+    assert_string_equal(back.token, "secret");
+    assert_int_equal(back.model_bytes, 123456789012);
+    assert_int_equal(back.last_restart_time, 1700000000123);
+    assert_int_equal(back.ports.items[0], 40000);
+    struct proc_identity back_id = engine_identity(&back);
+    assert_memory_equal(&back_id, &id, sizeof id);
+
+    auto_free char *path = mem_printf("%s/7.json", dir);
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    engine_record_remove(dir, 7);
+    assert_false(file_exists(path));
+    engine_record_fini(&record);
+    engine_record_fini(&back);
+    folder_free(dir);
+}
+
+#define GOOD "\"name\":\"a\",\"ready_path\":\"/health\""
+
+static void test_garbage_is_refused(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        "{",
+        "null",
+        "[]",
+        "{\"id\":7}",
+        "{\"id\":8," GOOD "}",
+        "{\"id\":7," GOOD ",\"ports\":[0]}",
+        "{\"id\":7," GOOD ",\"ports\":[65536]}",
+        "{\"id\":7," GOOD ",\"pid\":-1}",
+        "{\"id\":7," GOOD ",\"pid\":4294967297}",
+        "{\"id\":7," GOOD ",\"boot_id\":\"0123456789012345678901234567890123456789\"}",
+        "{\"id\":7," GOOD ",\"run\":\"1\"}",
+    };
+    char *dir = folder_new();
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct engine_record record = {0};
+        struct err err = {0};
+        folder_write(dir, "7.json", texts[i], 0);
+        if (engine_record_load(dir, 7, &record, &err) >= 0)
+            fail_msg("taken: %s", texts[i]);
+        assert_null(record.name);
+        assert_non_null(strstr(err.text, "7.json"));
+    }
+    folder_write(dir, "7.json", NULL, ENGINE_RECORD_MAX + 1);
+    struct engine_record record = {0};
+    assert_int_equal(engine_record_load(dir, 7, &record, NULL), ERR_TOO_LARGE);
+    folder_free(dir);
+}
+
+static void test_ids_of_a_folder(void **state)
+{
+    char *dir = folder_new();
+    static const char *const names[] = {"12.json", "x.json",      "0.json", "-3.json", "3.json.tmp-4",
+                                        "5",       "12a.json", ".json"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        folder_write(dir, names[i], "{}", 0);
+    struct int_list ids = {0};
+    engine_record_ids(dir, &ids);
+    assert_int_equal(ids.count, 1);
+    assert_int_equal(ids.items[0], 12);
+    int_list_fini(&ids);
+    engine_record_ids("/nonexistent", &ids);
+    assert_int_equal(ids.count, 0);
+    folder_free(dir);
+}
+
+static void test_find_tells_dead_from_alive_and_faulty(void **state)
+{
+    char *dir = folder_new();
+    struct engine_record record = {
+        .id = 1, .name = mem_strdup("alive"), .ready_path = mem_strdup("/health")};
+    struct proc_identity self;
+    assert_int_equal(proc_identify(getpid(), &self), 0);
+    engine_set_identity(&record, &self);
+    int_list_add(&record.ports, 40000);
+    assert_int_equal(engine_record_save(dir, &record, NULL), 0);
+    record.id = 2;
+    record.start_ticks++; /* the same pid, another process */
+    assert_int_equal(engine_record_save(dir, &record, NULL), 0);
+    folder_write(dir, "3.json", "garbage", 0);
+
+    struct found_engines found = {0};
+    engines_find(dir, "no-such-uuid", &found);
+    assert_int_equal(found.count, 2);
+    for (size_t i = 0; i < found.count; i++)
+        assert_int_equal(found.items[i].is_alive, found.items[i].record.id == 1);
+    assert_int_equal(found.faults.count, 1);
+    found_engines_fini(&found);
+    engine_record_fini(&record);
+    folder_free(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_garbage_is_refused),
+        cmocka_unit_test(test_ids_of_a_folder),
+        cmocka_unit_test(test_find_tells_dead_from_alive_and_faulty),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

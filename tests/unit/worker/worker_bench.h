@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A runner set on a loop with a scratch data folder and stub engines, for tests of what runs them. */
+#pragma once
+
+#include "engine_stub.h"
+#include "folder.h"
+#include "worker/runner_set.h"
+
+#define RUN_UNTIL(bench, condition)                                                                \
+    do {                                                                                           \
+        while (!(condition))                                                                       \
+            loop_run((bench)->loop);                                                               \
+    } while (0)
+
+struct bench {
+    char *dir;
+    struct config config;
+    struct node node;
+    struct loop *loop;
+    struct http_pool *pool;
+    struct runner_set *set;
+};
+
+static inline void bench_on_change(void *ctx)
+{
+    struct bench *bench = ctx;
+    loop_stop(bench->loop);
+}
+
+static inline void bench_start_set(struct bench *bench)
+{
+    struct runner_set_params params = {.loop = bench->loop,
+                                       .pool = bench->pool,
+                                       .config = &bench->config,
+                                       .node = &bench->node,
+                                       .on_change = bench_on_change,
+                                       .ctx = bench};
+    struct err err = {0};
+    if (runner_set_new(&params, &bench->set, &err) < 0)
+        abort();
+}
+
+/* As when the worker ends and comes again. */
+static inline void bench_restart_set(struct bench *bench)
+{
+    runner_set_free(bench->set);
+    bench_start_set(bench);
+}
+
+static inline struct bench *bench_new(void)
+{
+    struct bench *bench = mem_alloc(sizeof *bench);
+    bench->dir = folder_new();
+    bench->config = (struct config){.data_dir = bench->dir,
+                                    .log_dir = mem_printf("%s/log", bench->dir),
+                                    .bin_dir = mem_printf("%s/bin", bench->dir),
+                                    .service_port_first = 20000 + getpid() % 20000,
+                                    .service_port_last = 20000 + getpid() % 20000 + 20};
+    bench->node = (struct node){.uuid = mem_strdup("test-worker"),
+                                .name = mem_strdup("w1"),
+                                .cluster_id = mem_strdup("test-cluster")};
+    auto_free char *uuid = mem_printf("test-%d", (int)getpid());
+    mem_replace(&bench->node.uuid, uuid);
+    engine_stub_install(bench->config.bin_dir);
+    folder_write(bench->dir, "m.gguf", NULL, 1000);
+    bench->loop = loop_new(&clock_system);
+    bench->pool = http_pool_new(bench->loop);
+    bench_start_set(bench);
+    return bench;
+}
+
+static inline void bench_free(struct bench *bench)
+{
+    runner_set_free(bench->set);
+    http_pool_free(bench->pool);
+    loop_free(bench->loop);
+    node_fini(&bench->node);
+    free(bench->config.log_dir);
+    free(bench->config.bin_dir);
+    folder_free(bench->dir);
+    free(bench);
+}
+
+/* Desires instance 7 of `model` (a file in the data folder) whose engine behaves as `stub`. */
+static inline void bench_desire(struct bench *bench, const char *model, const char *stub,
+                                int generation)
+{
+    auto_free char *line = mem_printf(
+        "{\"generation\":1,\"instances\":[{\"id\":7,\"name\":\"m-a\",\"model_name\":\"m\","
+        "\"model_generation\":%d,\"source\":\"local_path\",\"local_path\":\"%s/%s\","
+        "\"env\":{\"STUB\":\"%s\"},\"token\":\"secret\"}]}",
+        generation, bench->dir, model, stub);
+    struct desired_state desired = {0};
+    if (desired_state_read(str_of(line), &desired, NULL) < 0)
+        abort();
+    runner_set_desire(bench->set, &desired);
+}
+
+static inline void bench_desire_nothing(struct bench *bench)
+{
+    runner_set_desire(bench->set, &(struct desired_state){.known = true});
+}
+
+static inline struct runner *bench_runner(const struct bench *bench)
+{
+    return runner_set_find(bench->set, 7);
+}
+
+static inline bool bench_is(const struct bench *bench, enum runner_phase phase)
+{
+    const struct runner *runner = bench_runner(bench);
+    return runner && runner->phase == phase;
+}

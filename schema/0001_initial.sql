@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Columns are the fields of src/domain/*.c by name: enums by their word, lists and maps as JSON text,
--- times and 64-bit numbers as INTEGER (ms since 1970 for times, 0 = none), booleans as 0 or 1. Ids
--- are given by control. A driver for PostgreSQL reads INTEGER as BIGINT and REAL as DOUBLE PRECISION,
--- and leaves STRICT out; the rest is plain SQL.
+-- Columns are the fields of src/domain/*.c by name: enums by their word, lists and maps as JSON
+-- text, times and 64-bit numbers as INTEGER (ms since 1970 for times, 0 = none), booleans as 0 or
+-- 1. Ids are given by control. A driver for PostgreSQL reads INTEGER as BIGINT and REAL as DOUBLE
+-- PRECISION, and leaves STRICT out; the rest is plain SQL.
 
 CREATE TABLE settings (
     name TEXT NOT NULL PRIMARY KEY,

@@ -20,11 +20,11 @@ struct api {
 };
 
 /* The table of routes; ended by a row without a path. */
-extern const struct route api_routes[];
+extern const struct api_route api_routes[];
 
 /* The route for a method and path, with the number at {id}. ERR_NOT_FOUND, or -EPERM with the
  * methods that the path has in `ret_allow` (owned). */
-int route_find(enum http_method method, const char *path, const struct route **ret, int64_t *ret_id,
+int api_route_find(enum http_method method, const char *path, const struct api_route **ret, int64_t *ret_id,
                char **ret_allow, struct err *err) must_check;
 
 /*

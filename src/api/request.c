@@ -176,7 +176,7 @@ static void start(struct api *api, struct http_exchange *ex, bool is_local)
     auto_free char *allow = NULL;
     int rc = http_percent_decode(head->path, &rq->path, &err);
     if (rc == 0)
-        rc = route_find(head->method, rq->path, &rq->route, &rq->id, &allow, &err);
+        rc = api_route_find(head->method, rq->path, &rq->route, &rq->id, &allow, &err);
     if (rc == -EPERM) {
         rq->is_finished = true;
         reply_not_allowed(ex, allow, err.text);
@@ -302,7 +302,7 @@ int request_hash_password(struct request *rq, const char *password,
 
 static int check_routes(struct err *err)
 {
-    for (const struct route *route = api_routes; route->path; route++)
+    for (const struct api_route *route = api_routes; route->path; route++)
         if (route->access == ACCESS_NOBODY)
             return err_set(err, -EINVAL, "route %s %s has no access rule",
                            http_method_name(route->method), route->path);

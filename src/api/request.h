@@ -35,7 +35,7 @@ enum access {
     ACCESS_COUNT
 };
 
-struct route {
+struct api_route {
     enum http_method method;
     const char *path; /* "{id}" stands for one number */
     enum access access;
@@ -57,7 +57,7 @@ struct request {
     struct control *control;
     struct cluster *cluster;   /* control_cluster(control) */
     struct http_exchange *ex;  /* NULL once the client has gone */
-    const struct route *route;
+    const struct api_route *route;
     struct caller caller;
     char *path;                /* decoded */
     int64_t id;                /* the number at {id}, or 0 */

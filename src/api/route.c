@@ -6,7 +6,7 @@
 #include <errno.h>
 
 /* Sorted by path. A row without an access rule keeps control from starting. */
-const struct route api_routes[] = {
+const struct api_route api_routes[] = {
     {HTTP_POST, "/auth/login", ACCESS_PUBLIC, auth_login},
     {HTTP_POST, "/auth/logout", ACCESS_SELF, auth_logout},
     {HTTP_POST, "/auth/update-password", ACCESS_SELF, auth_update_password},
@@ -67,11 +67,11 @@ static bool matches(const char *pattern, const char *path, int64_t *ret_id)
     return true;
 }
 
-int route_find(enum http_method method, const char *path, const struct route **ret, int64_t *ret_id,
+int api_route_find(enum http_method method, const char *path, const struct api_route **ret, int64_t *ret_id,
                char **ret_allow, struct err *err)
 {
     struct buf allow = {0};
-    for (const struct route *route = api_routes; route->path; route++) {
+    for (const struct api_route *route = api_routes; route->path; route++) {
         if (!matches(route->path, path, ret_id))
             continue;
         if (route->method == method) {

@@ -19,8 +19,8 @@ enum { AUTH_DIGEST_HEX = 65, AUTH_PASSWORD_MAX = 256 };
 /* ---- passwords ---- */
 
 /*
- * Argon2id string ("$argon2id$…"); NULL when there is no memory for it or the password is longer than
- * AUTH_PASSWORD_MAX. Slow. Returns owned.
+ * Argon2id string ("$argon2id$..."); NULL when there is no memory for it or the password is longer
+ * than AUTH_PASSWORD_MAX. Slow. Returns owned.
  */
 char *auth_password_hash(struct str password);
 

@@ -30,7 +30,7 @@ struct control {
     struct loop *loop;
     struct store *store;
     struct cluster cluster;
-    struct feed *feed;
+    struct feed_hub *feed;
     struct fleet *fleet;
     struct http_pool *pool;
     char *cluster_token;
@@ -240,7 +240,7 @@ int control_new(const struct control_params *params, struct control **ret, struc
     control->cluster.sink = &sink;
     control->cluster.sink_ctx = control;
     control->pool = http_pool_new(control->loop);
-    control->feed = feed_new(control);
+    control->feed = feed_hub_new(control);
     control->fleet = fleet_new(control);
     store_start(control->store, control->loop);
     control_wake(control);
@@ -252,7 +252,7 @@ void control_free(struct control *control)
 {
     if (!control)
         return;
-    feed_free(control->feed);
+    feed_hub_free(control->feed);
     fleet_free(control->fleet);
     http_pool_free(control->pool);
     if (control->open)
@@ -276,7 +276,7 @@ struct loop *control_loop(struct control *control)
     return control->loop;
 }
 
-struct feed *control_feed(struct control *control)
+struct feed_hub *control_feed(struct control *control)
 {
     return control->feed;
 }

@@ -18,7 +18,7 @@
 #include "store/store.h"
 
 struct control;
-struct feed;
+struct feed_hub;
 struct fleet;
 
 struct control_params {
@@ -37,7 +37,7 @@ void control_free(struct control *control);
 
 struct cluster *control_cluster(struct control *control);
 struct loop *control_loop(struct control *control);
-struct feed *control_feed(struct control *control);
+struct feed_hub *control_feed(struct control *control);
 struct fleet *control_fleet(struct control *control);
 struct http_pool *control_pool(struct control *control);
 

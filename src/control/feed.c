@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "control/turn_priv.h"
 
-struct feed {
+struct feed_hub {
     struct control *control;
     struct list_node subscribers;
     struct timer heartbeat;
@@ -13,7 +13,7 @@ struct feed {
 
 struct subscriber {
     struct list_node node;
-    struct feed *feed;
+    struct feed_hub *feed;
     struct http_exchange *ex;
     uint64_t seq; /* the snapshot that it got includes this line and all before */
 };
@@ -115,7 +115,7 @@ static const struct worker *routable_worker(const struct cluster *cluster,
     return cluster_find(cluster, KIND_WORKER, instance->worker_id);
 }
 
-static void add_delete_line(struct feed *feed, enum kind kind, int64_t id, struct buf *lines)
+static void add_delete_line(struct feed_hub *feed, enum kind kind, int64_t id, struct buf *lines)
 {
     struct json_writer w = begin_line(lines, "del", feed->seq);
     json_put_string(&w, "kind", feed_kind_name(kind));
@@ -123,7 +123,7 @@ static void add_delete_line(struct feed *feed, enum kind kind, int64_t id, struc
     end_line(&w);
 }
 
-static void add_put_line(struct feed *feed, enum kind kind, const void *record, struct buf *lines)
+static void add_put_line(struct feed_hub *feed, enum kind kind, const void *record, struct buf *lines)
 {
     const struct cluster *cluster = control_cluster(feed->control);
     const struct worker *worker = NULL;
@@ -157,7 +157,7 @@ static void add_put_line(struct feed *feed, enum kind kind, const void *record, 
     end_line(&w);
 }
 
-static void add_snapshot(struct feed *feed, struct buf *lines)
+static void add_snapshot(struct feed_hub *feed, struct buf *lines)
 {
     struct json_writer w = begin_line(lines, "reset", feed->seq);
     end_line(&w);
@@ -175,7 +175,7 @@ static void add_snapshot(struct feed *feed, struct buf *lines)
 /* ---- changes ---- */
 
 /* A worker's new address changes the endpoints of its instances. */
-static void note_worker(struct feed *feed, const struct worker *worker, struct buf *lines)
+static void note_worker(struct feed_hub *feed, const struct worker *worker, struct buf *lines)
 {
     CLUSTER_FOR_EACH(control_cluster(feed->control), KIND_INSTANCE, struct model_instance, instance)
     {
@@ -184,7 +184,7 @@ static void note_worker(struct feed *feed, const struct worker *worker, struct b
     }
 }
 
-void feed_note_put(struct feed *feed, enum kind kind, const void *record, struct buf *lines)
+void feed_note_put(struct feed_hub *feed, enum kind kind, const void *record, struct buf *lines)
 {
     if (kind == KIND_WORKER) {
         note_worker(feed, record, lines);
@@ -194,7 +194,7 @@ void feed_note_put(struct feed *feed, enum kind kind, const void *record, struct
     add_put_line(feed, kind, record, lines);
 }
 
-void feed_note_delete(struct feed *feed, enum kind kind, const void *record, struct buf *lines)
+void feed_note_delete(struct feed_hub *feed, enum kind kind, const void *record, struct buf *lines)
 {
     if (!feed_kind_name(kind))
         return;
@@ -202,7 +202,7 @@ void feed_note_delete(struct feed *feed, enum kind kind, const void *record, str
     add_delete_line(feed, kind, record_id(record), lines);
 }
 
-uint64_t feed_last_seq(const struct feed *feed)
+uint64_t feed_last_seq(const struct feed_hub *feed)
 {
     return feed->seq;
 }
@@ -217,7 +217,7 @@ static void send_to(struct subscriber *subscriber, struct str lines)
     }
 }
 
-void feed_flush(struct feed *feed, struct str lines, uint64_t last_seq)
+void feed_flush(struct feed_hub *feed, struct str lines, uint64_t last_seq)
 {
     if (lines.len == 0)
         return;
@@ -231,7 +231,7 @@ void feed_flush(struct feed *feed, struct str lines, uint64_t last_seq)
 
 static void on_heartbeat(struct timer *timer, void *ctx)
 {
-    struct feed *feed = ctx;
+    struct feed_hub *feed = ctx;
     LIST_FOR_EACH(struct subscriber, subscriber, &feed->subscribers, node)
         send_to(subscriber, STR("\n"));
     timer_start(timer, FEED_HEARTBEAT_MS);
@@ -250,7 +250,7 @@ static void on_end(struct http_exchange *ex, void *ctx)
 
 static const struct http_exchange_ops subscriber_ops = {.on_end = on_end, .on_close = on_close};
 
-void feed_subscribe(struct feed *feed, struct http_exchange *ex)
+void feed_subscribe(struct feed_hub *feed, struct http_exchange *ex)
 {
     struct subscriber *subscriber = mem_alloc(sizeof *subscriber);
     subscriber->feed = feed;
@@ -266,7 +266,7 @@ void feed_subscribe(struct feed *feed, struct http_exchange *ex)
     buf_fini(&lines);
 }
 
-unsigned feed_subscriber_count(const struct feed *feed)
+unsigned feed_subscriber_count(const struct feed_hub *feed)
 {
     unsigned count = 0;
     LIST_FOR_EACH(struct subscriber, subscriber, &feed->subscribers, node)
@@ -274,9 +274,9 @@ unsigned feed_subscriber_count(const struct feed *feed)
     return count;
 }
 
-struct feed *feed_new(struct control *control)
+struct feed_hub *feed_hub_new(struct control *control)
 {
-    struct feed *feed = mem_alloc(sizeof *feed);
+    struct feed_hub *feed = mem_alloc(sizeof *feed);
     feed->control = control;
     list_init(&feed->subscribers);
     timer_init(&feed->heartbeat, control_loop(control), on_heartbeat, feed);
@@ -284,7 +284,7 @@ struct feed *feed_new(struct control *control)
     return feed;
 }
 
-void feed_free(struct feed *feed)
+void feed_hub_free(struct feed_hub *feed)
 {
     if (!feed)
         return;

@@ -5,16 +5,16 @@
 #include "control/control.h"
 
 /* Called when a turn is durable: lines and messages may leave now. */
-void feed_flush(struct feed *feed, struct str lines, uint64_t last_seq);
+void feed_flush(struct feed_hub *feed, struct str lines, uint64_t last_seq);
 void fleet_flush(struct fleet *fleet);
 
 /* Tells the parts of a change, as it is made. */
-void feed_note_put(struct feed *feed, enum kind kind, const void *record, struct buf *lines);
-void feed_note_delete(struct feed *feed, enum kind kind, const void *record, struct buf *lines);
-uint64_t feed_last_seq(const struct feed *feed);
+void feed_note_put(struct feed_hub *feed, enum kind kind, const void *record, struct buf *lines);
+void feed_note_delete(struct feed_hub *feed, enum kind kind, const void *record, struct buf *lines);
+uint64_t feed_last_seq(const struct feed_hub *feed);
 void fleet_note_change(struct fleet *fleet, enum kind kind, const void *record);
 
-struct feed *feed_new(struct control *control);
-void feed_free(struct feed *feed);
+struct feed_hub *feed_hub_new(struct control *control);
+void feed_hub_free(struct feed_hub *feed);
 struct fleet *fleet_new(struct control *control);
 void fleet_free(struct fleet *fleet);

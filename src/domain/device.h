@@ -17,7 +17,8 @@ struct device {
     int64_t device_index;      /* card number for the vendor's tools */
     int64_t device_chip_index; /* chip on the card (Ascend); 0 elsewhere */
     char *name;                /* "910B4" */
-    char *vendor;              /* NVIDIA, AMD, Huawei, Apple, Hygon, Moore Threads, Iluvatar, Cambricon */
+    char *vendor;              /* NVIDIA, AMD, Huawei, Apple, Hygon, Moore Threads, Iluvatar,
+                                  Cambricon */
     char *type;                /* cuda, rocm, npu, mps, dcu, musa, corex, mlu */
     char *uuid;
     char *driver_version, *runtime_version; /* NULL when unknown */

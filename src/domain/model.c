@@ -144,7 +144,7 @@ static void check_gpu_selector(const char *selector, struct faults *faults)
         ids = json_object_get(root, "gpu_ids");
     bool is_open = json_is_object(root) && (!ids || json_is_null(ids)); /* any device will do */
     if (!is_open && !is_list_of_strings(ids))
-        faults_add(faults, "gpu_selector", "must be {\"gpu_ids\": [\"worker:type:index\", …]}");
+        faults_add(faults, "gpu_selector", "must be {\"gpu_ids\": [\"worker:type:index\", ...]}");
 }
 
 int model_validate(const struct model *model, struct err *err)

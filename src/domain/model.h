@@ -12,8 +12,8 @@ enum { MODEL_REPLICAS_MAX = 1000 };
 
 struct model {
     int64_t id;
-    char *name;        /* unique; what clients write in "model": 1-128 of letters, digits, . _ - : /,
-                          the first a letter or digit */
+    char *name;        /* unique; what clients write in "model": 1-128 of letters, digits,
+                          . _ - : /, the first a letter or digit */
     char *description;
     int source;        /* enum model_source */
     char *local_path;  /* file or folder on the workers; required for local_path */
@@ -41,8 +41,8 @@ extern const struct record_type model_type;
 
 /*
  * What the field table can't say: name's characters, the source's required path, shape of
- * gpu_selector, no "=" in names of env, no --port or --host
- * among backend_parameters (ports are ours). ERR_INVALID with all faults.
+ * gpu_selector, no "=" in names of env, no --port or --host among backend_parameters (ports are
+ * ours). ERR_INVALID with all faults.
  */
 int model_validate(const struct model *model, struct err *err) must_check;
 

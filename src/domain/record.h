@@ -26,12 +26,12 @@ enum field_kind {
     FIELD_STRINGS,  /* struct string_list; array of strings */
     FIELD_MAP,      /* struct string_map; object of strings */
     FIELD_INTS,     /* struct int_list; array of integers */
-    FIELD_JSON,     /* char *: JSON text of any shape, or NULL; validated as JSON, not looked into */
+    FIELD_JSON,     /* char *: JSON text of any shape, or NULL; checked as JSON, not looked into */
 };
 
 enum field_flags {
-    FIELD_READ_ONLY = 1,   /* set by the system: ignored in what clients send (GPUStack's clients send
-                              whole objects back, so it isn't an error) */
+    FIELD_READ_ONLY = 1,   /* set by the system: ignored in what clients send (GPUStack's send whole
+                              objects back, so it isn't an error) */
     FIELD_SECRET = 2,      /* never in JSON, only in the store */
     FIELD_REQUIRED = 4,    /* must be there and not empty on create */
     FIELD_TRANSIENT = 8,   /* not in the store: computed or observed */
@@ -66,7 +66,7 @@ struct field {
                                  RECORD_STRING_MAX); lists: items (max 0: RECORD_LIST_MAX) */
     const char *const *names; /* FIELD_ENUM: names by number */
     unsigned name_count;
-    const char *fallback;     /* default as JSON text ("true", "1", "\"spread\""); NULL: zero value */
+    const char *fallback;     /* default as JSON text ("true", "\"spread\""); NULL: zero value */
 };
 
 /* The name and place of a row: {FIELD_OF(struct user, is_admin), .kind = FIELD_BOOL}. */
@@ -110,7 +110,7 @@ void record_write_members(const struct record_type *type, const void *record,
 void record_write(const struct record_type *type, const void *record, struct json_writer *w);
 
 enum record_read_mode {
-    RECORD_CREATE, /* defaults for what is absent; required fields must be there; read-only ignored */
+    RECORD_CREATE, /* defaults for what is absent; required must be there; read-only ignored */
     RECORD_MERGE,  /* absent keys stay as they are; read-only ignored */
     RECORD_TRUST,  /* from our own side: read-only fields are taken too; absent keys stay */
 };

@@ -34,7 +34,7 @@ struct faults {
 
 void faults_add(struct faults *faults, const char *field, const char *fmt, ...) printf_like(3, 4);
 
-/* 0 without faults, else ERR_INVALID with "N errors: …" in `err`. Empties `faults`. */
+/* 0 without faults, else ERR_INVALID with "N errors: ..." in `err`. Empties `faults`. */
 int faults_finish(struct faults *faults, struct err *err) must_check;
 
 /* Wall-clock ms of an ISO 8601 text with a zone ("Z", "+02:00"); -EINVAL. */

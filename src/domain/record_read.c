@@ -19,7 +19,7 @@ static char *shown(const json_t *value)
         return mem_strdup("null");
     if (strlen(text) <= SHOWN_MAX)
         return text;
-    char *cut = mem_printf("%.*s…", SHOWN_MAX, text);
+    char *cut = mem_printf("%.*s...", SHOWN_MAX, text);
     free(text);
     return cut;
 }

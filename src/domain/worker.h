@@ -20,8 +20,8 @@ struct worker {
     char *ip;             /* address that gateways connect to */
     int64_t port;         /* of the worker's API and relay */
     char *worker_uuid;    /* identity: made once in its data dir */
-    char *netns_id;       /* host boot and network namespace: a gateway with the same one reaches the
-                             engines on 127.0.0.1 without the relay */
+    char *netns_id;       /* host boot and network namespace: a gateway with the same one reaches
+                             the engines on 127.0.0.1 without the relay */
     char *worker_version;
     struct string_map labels; /* os, arch, worker-name and what the user adds */
     int state;            /* enum worker_state; from the server's clock only */

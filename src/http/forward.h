@@ -28,7 +28,7 @@ struct forward_params {
     const struct http_header *add;     /* set on the request; same-named client headers are dropped; copied */
     unsigned add_count;
     const char *const *drop;           /* request headers not to pass on; NULL-ended; borrowed, static */
-    const struct http_header *reply_add; /* added to the response; copied */
+    const struct http_header *reply_add; /* set on the response, as `add` on the request; copied */
     unsigned reply_add_count;
     struct str body;                   /* when the owner has read the whole request body; borrowed
                                           until on_done(). Otherwise .ptr NULL: streamed through */

@@ -6,7 +6,10 @@
 
 #include <errno.h>
 
-enum { LEADING_LINES_MAX = 4 }; /* empty lines that may stand before a request */
+enum {
+    LEADING_LINES_MAX = 4,       /* empty lines that may stand before a request */
+    CONNECTION_OPTIONS_MAX = 32, /* names in all Connection headers together */
+};
 
 static const char *const method_names[HTTP_METHOD_COUNT] = {
     [HTTP_GET] = "GET",     [HTTP_HEAD] = "HEAD",     [HTTP_POST] = "POST",       [HTTP_PUT] = "PUT",
@@ -115,6 +118,7 @@ static int parse_headers(struct cursor *in, struct http_headers *headers, struct
 struct framing {
     bool has_length, has_coding, has_host, expects_continue;
     bool says_close, says_keep_alive;
+    unsigned option_count; /* of Connection */
     uint64_t length;
 };
 
@@ -159,8 +163,9 @@ static int read_connection(struct str value, struct framing *f, struct err *err)
     struct str option;
     while (str_split(&value, ',', &option)) {
         option = trim_blanks(option);
-        if (!is_all(option, http_char_is_token))
-            return err_set(err, ERR_SYNTAX, "Connection is not a list of names");
+        if (!is_all(option, http_char_is_token) || ++f->option_count > CONNECTION_OPTIONS_MAX)
+            return err_set(err, ERR_SYNTAX, "Connection is not a list of at most %d names",
+                           CONNECTION_OPTIONS_MAX);
         f->says_close |= str_eq_nocase(option, STR("close"));
         f->says_keep_alive |= str_eq_nocase(option, STR("keep-alive"));
     }

@@ -37,7 +37,7 @@ static int mismatched_label(const struct place_request *request, const struct pl
     return -1;
 }
 
-enum place_refusal place_check(const struct place_request *request,
+enum place_refusal place_fit(const struct place_request *request,
                                const struct place_worker *worker)
 {
     if (!worker->is_ready)
@@ -88,7 +88,7 @@ int place(const struct place_request *request, const struct place_worker *worker
 {
     int best = -1;
     for (size_t i = 0; i < count; i++) {
-        enum place_refusal refusal = place_check(request, &workers[i]);
+        enum place_refusal refusal = place_fit(request, &workers[i]);
         if (refusal != PLACE_FITS) {
             if (reasons)
                 explain(request, &workers[i], refusal, reasons);

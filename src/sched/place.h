@@ -43,7 +43,7 @@ enum place_refusal {
 const char *place_refusal_name(enum place_refusal refusal);
 
 /* Whether one worker fits. */
-enum place_refusal place_check(const struct place_request *request,
+enum place_refusal place_fit(const struct place_request *request,
                                const struct place_worker *worker);
 
 /*

@@ -1,15 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/file.h"
+#include "base/num.h"
 #include "store/store_priv.h"
 
 #include <assert.h>
+
+/* The number that a file's name begins with; -1 without one. */
+static int64_t number_of(const struct embedded_file *migration)
+{
+    int64_t number = -1;
+    size_t digits = strspn(migration->name, "0123456789");
+    return num_parse_i64(str_sub(migration->name, digits), 1, INT32_MAX, &number) < 0 ? -1 : number;
+}
 
 /* Migrations are numbered without gaps; number and place in the list are the same thing. */
 static int64_t count_migrations(const struct embedded_file *migrations)
 {
     int64_t count = 0;
     for (; migrations[count].name; count++)
-        assert(strtol(migrations[count].name, NULL, 10) == count + 1);
+        assert(number_of(&migrations[count]) == count + 1);
     return count;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Durable rows of records. Control keeps the cluster in memory; the store only has to bring it back.
+ * Durable rows of records. Control keeps the cluster in memory; the store has to bring it back.
  *
  * A transaction is built on the control thread from copies, handed over, and written on the store's
  * own thread; `done` comes back on the loop's thread, in the order of the commits, once the data is

@@ -37,12 +37,12 @@ int db_query_int(sqlite3 *db, const char *sql, int64_t *ret, struct err *err) mu
 /* ERR_INVALID, naming the file system, when `magic` is one of the network. */
 int place_check(const char *path, uint64_t magic, struct err *err) must_check;
 
-/* Takes "<path>.lock" for this process; `*ret_fd` holds it until closed. ERR_CONFLICT names the pid. */
+/* Takes "<path>.lock" for this process; `*ret_fd` holds it. ERR_CONFLICT names the owner's pid. */
 int place_lock(const char *path, int *ret_fd, struct err *err) must_check;
 
 /* ---- migrate.c, backup.c ---- */
 
-/* Brings `db` to the last of `migrations` (by name, "0001_…" first), with a copy before. */
+/* Brings `db` to the last of `migrations` (by name, "0001_..." first), with a copy before. */
 int migrate(sqlite3 *db, const char *path, const struct embedded_file *migrations,
             struct err *err) must_check;
 

@@ -62,10 +62,8 @@ static void test_user_names(void **state)
                 {"a b", ERR_INVALID},     {"a/b", ERR_INVALID}, {"a:b", ERR_INVALID},
                 {"\xc3\xa4", ERR_INVALID}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        char name[16];
-        struct user user = {0};
-        if (rows[i].name)
-            user.username = strcpy(name, rows[i].name);
+        auto_free char *name = mem_strdup(rows[i].name);
+        struct user user = {.username = name};
         assert_int_equal(user_validate(&user, NULL), rows[i].rc);
     }
 }
@@ -230,9 +228,9 @@ static void test_model_rules(void **state)
         {"{\"name\":\"a\"," LOCAL ",\"gpu_selector\":{\"gpu_ids\":[\"w:cuda:0\"]}}", NULL},
         {"{\"name\":\"a\"," LOCAL ",\"gpu_selector\":{\"gpu_ids\":null}}", NULL},
         {"{\"name\":\"a\"," LOCAL ",\"gpu_selector\":{\"gpu_ids\":[0]}}",
-         "1 error: gpu_selector: must be {\"gpu_ids\": [\"worker:type:index\", …]}"},
+         "1 error: gpu_selector: must be {\"gpu_ids\": [\"worker:type:index\", ...]}"},
         {"{\"name\":\"a\"," LOCAL ",\"gpu_selector\":5}",
-         "1 error: gpu_selector: must be {\"gpu_ids\": [\"worker:type:index\", …]}"},
+         "1 error: gpu_selector: must be {\"gpu_ids\": [\"worker:type:index\", ...]}"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct model model = {0};

@@ -243,7 +243,7 @@ static void test_yaml_faults_are_named(void **state)
         {HEAD "args: ['{dir}']\ncommand: [a]\n", ERR_INVALID,
          "x.yaml: args: no value for placeholder {dir}"},
         {HEAD BODY "---\na: b\n", ERR_INVALID, "x.yaml: must be one document"},
-        {HEAD BODY "---\na: [", ERR_SYNTAX, "x.yaml line 7: did not find"},
+        {HEAD BODY "---\na: [", ERR_SYNTAX, "x.yaml line 8: did not find"},
         {HEAD BODY "aliases: &a [b, *a]\n", ERR_INVALID, "x.yaml line 6: aliases: must be text"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

@@ -359,6 +359,9 @@ static void test_limits(void **state)
     assert_int_equal(parse_many("A: b\r\n", HTTP_HEADERS_MAX), WHOLE);
     assert_int_equal(parse_many("A: b\r\n", HTTP_HEADERS_MAX + 1), ERR_TOO_LARGE);
 
+    assert_int_equal(parse_many("Connection: a, b\r\n", 16), WHOLE);
+    assert_int_equal(parse_many("Connection: a, b\r\n", 17), ERR_SYNTAX);
+
     auto_free char *fill = mem_alloc(HTTP_HEAD_MAX + 1);
     memset(fill, 'x', HTTP_HEAD_MAX);
     int overhead = (int)strlen("GET / HTTP/1.0\r\nA: \r\n\r\n");

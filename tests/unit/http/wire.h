@@ -91,6 +91,26 @@ static inline int wire_connect(unsigned port)
     return fd;
 }
 
+/* A listening socket on a free port, for a peer that the test plays itself. */
+static inline int wire_listen(unsigned *ret_port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t size = sizeof(address);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    *ret_port = ntohs(address.sin_port);
+    return fd;
+}
+
+/* The next connection, or -1 while there is none. */
+static inline int wire_accept(int listening)
+{
+    return accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
 /* Closes with a reset. */
 static inline void wire_reset(int fd)
 {

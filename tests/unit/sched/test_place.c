@@ -56,7 +56,7 @@ static void test_refusals(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct place_request request = {.selector = rows[i].selector,
                                         .ram_bytes = rows[i].ram_bytes};
-        assert_int_equal(place_check(&request, &rows[i].worker), rows[i].want);
+        assert_int_equal(place_fit(&request, &rows[i].worker), rows[i].want);
     }
     string_map_fini(&slow);
 }

@@ -4,6 +4,7 @@
 
 #include "store/store_priv.h"
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -31,11 +32,19 @@ static inline int fixture_setup(void **state)
     return 0;
 }
 
+static inline void fixture_remove_files(void)
+{
+    DIR *dir = opendir(fixture.folder);
+    for (struct dirent *entry; (entry = readdir(dir));)
+        unlinkat(dirfd(dir), entry->d_name, 0); /* refused for "." and ".." */
+    closedir(dir);
+}
+
 static inline int fixture_teardown(void **state)
 {
     loop_free(fixture.loop);
-    auto_free char *command = mem_printf("rm -rf '%s'", fixture.folder);
-    assert_int_equal(system(command), 0);
+    fixture_remove_files();
+    assert_int_equal(rmdir(fixture.folder), 0);
     free(fixture.folder);
     free(fixture.path);
     return 0;

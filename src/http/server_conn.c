@@ -53,6 +53,8 @@ void server_conn_send(struct server_conn *c, const struct iovec *parts, int coun
     queue_trim(c);
     queue_rest(c, parts, count, sent - from_queue);
     c->blocked = server_conn_queued(c) > 0;
+    if (c->blocked)
+        server_conn_touch(c); /* to be told when the socket takes more */
 }
 
 /* ---- phases ---- */
@@ -122,6 +124,7 @@ static void end_exchange(struct server_conn *c, bool gone)
     ex->closed = true;
     if (ex->ops.on_close)
         ex->ops.on_close(ex, gone, ex->ctx);
+    explicit_bzero(ex->text.ptr, ex->text.len); /* credentials stand there */
     buf_fini(&ex->text);
     free(ex);
 }

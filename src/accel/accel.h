@@ -16,8 +16,8 @@ struct accel_options {
 
 /*
  * Detects all devices of the machine, numbered 0.. in `index`. A machine without any gives an empty
- * list and 0. A vendor that is present but broken gives its error text in `err`, the others' devices
- * and a positive count of failed vendors. A bad fake file is ERR_INVALID.
+ * list and 0. A vendor that is present but broken gives its error text in `err`, the others'
+ * devices and a positive count of failed vendors. A bad fake file is ERR_INVALID.
  */
 int accel_detect(const struct accel_options *options, struct device_list *ret,
                  struct err *err) must_check;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ops table behind accel_detect(), for those who write a vendor's file. accel/accel.h is for users.
+ * The ops table behind accel_detect(), for those who write a vendor's file (users: accel/accel.h).
  *
  * A vendor is one file with one `const struct accel_ops` and a row in the table of detect.c. Vendor
  * libraries are opened at run time; nothing is linked.
@@ -19,8 +19,8 @@ struct accel_ops {
     bool (*is_present)(const struct accel_options *options);
 
     /*
-     * Fills `ret` (zeroed before) with this vendor's devices, all strings owned by the list; `index`
-     * is set by accel_detect(). On failure `ret` stays empty and `err` says why.
+     * Fills `ret` (zeroed before) with this vendor's devices, all strings owned by the list;
+     * `index` is set by accel_detect(). On failure `ret` stays empty and `err` says why.
      */
     int (*detect)(const struct accel_options *options, struct device_list *ret, struct err *err);
 };

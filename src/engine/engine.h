@@ -12,20 +12,21 @@
 #include "base/err.h"
 #include "domain/record.h"
 
-enum engine_api { /* what it serves; names in YAML: chat, completions, embeddings, rerank, tokenize */
+/* What it serves; names in YAML: chat, completions, embeddings, rerank, tokenize. */
+enum engine_api {
     ENGINE_CHAT = 1, ENGINE_COMPLETIONS = 2, ENGINE_EMBEDDINGS = 4, ENGINE_RERANK = 8,
     ENGINE_TOKENIZE = 16
 };
 
 struct engine {
-    char *name;        /* "llama.cpp": the model's `backend` */
-    struct string_list aliases;   /* "llama-box" */
-    char *version;     /* of an installed copy; NULL for the one on PATH */
-    struct string_list formats;   /* file suffixes that it is chosen for: ".gguf" */
-    struct string_list command;   /* program and fixed first arguments; placeholders allowed */
-    struct string_list args;      /* argv template; see engine_build_argv() */
-    struct string_list reserved;  /* flags that a model may not set, besides those of the template
-                                     that carry {host}, {port} or {model_path} */
+    char *name;                  /* "llama.cpp": the model's `backend` */
+    struct string_list aliases;  /* "llama-box" */
+    char *version;               /* of an installed copy; NULL for the one on PATH */
+    struct string_list formats;  /* file suffixes that it is chosen for: ".gguf" */
+    struct string_list command;  /* program and fixed first arguments; placeholders allowed */
+    struct string_list args;     /* argv template; see engine_build_argv() */
+    struct string_list reserved; /* flags that a model may not set, besides those of the template
+                                    that carry {host}, {port} or {model_path} */
     struct string_map env;
     char *ready_path;  /* GET here gives 200 when it serves: "/health" */
     int64_t ready_interval_ms;

@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 struct proc_identity {
-    pid_t pid;            /* also the process group's id, for what spawn() started with own_session */
+    pid_t pid;            /* the process group's id too, for what spawn() gave its own session */
     uint64_t start_ticks; /* clock ticks after boot at which it started */
     char boot_id[40];     /* of the kernel's run that the two belong to */
 };

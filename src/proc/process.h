@@ -17,7 +17,10 @@ struct process_exit {
     int status; /* as of waitpid(2) when known */
 };
 
-/* "exit status 1", "killed by signal 9 (KILL)", "ended (exit status unknown, it was adopted)". Owned. */
+/*
+ * "exit status 1", "killed by signal 9 (KILL)", "ended (exit status unknown, it was adopted)".
+ * Returns owned.
+ */
 char *process_exit_text(struct process_exit exit);
 
 typedef void process_exit_cb(struct process *process, struct process_exit exit, void *ctx);
@@ -26,8 +29,8 @@ typedef void process_exit_cb(struct process *process, struct process_exit exit, 
  * Watches a live process; reaps it when it is our child. `on_exit` comes once, also when it is dead
  * already, never from inside this call. -ESRCH when it is not our child and gone. Returns owned.
  *
- * When the leader ends without process_stop(), what is left of its group gets SIGKILL, and on_exit()
- * comes when the group is empty: nothing holds its port or its devices then.
+ * When the leader ends without process_stop(), what is left of its group gets SIGKILL, and
+ * on_exit() comes when the group is empty: nothing holds its port or its devices then.
  */
 int process_watch(struct loop *loop, const struct proc_identity *id, process_exit_cb *on_exit,
                   void *ctx, struct process **ret) must_check;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proc/spawn.h"
 
+#include "base/num.h"
 #include "base/str.h"
 #include "proc/identity_priv.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdnoreturn.h>
@@ -154,8 +156,9 @@ static int find_highest_fd(void)
         return highest;
     const struct dirent *entry;
     while ((entry = readdir(dir))) {
-        int fd = atoi(entry->d_name);
-        highest = fd > highest ? fd : highest;
+        int64_t fd;
+        if (num_parse_i64(str_of(entry->d_name), highest, INT_MAX, &fd) == 0)
+            highest = (int)fd;
     }
     closedir(dir);
     return highest;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Starting a program: argv array, explicit environment, own session and process group, never a
- * shell. The caller's loop is free to go on; nothing runs between fork and exec but async-signal-safe
- * calls. Linux first; see proc/identity.h for what is read from /proc.
+ * shell. The caller's loop is free to go on; nothing runs between fork and exec but calls that are
+ * async-signal-safe. Linux first; see proc/identity.h for what is read from /proc.
  */
 #pragma once
 
@@ -10,7 +10,8 @@
 #include "proc/identity.h"
 
 struct spawn_params {
-    const char *const *argv; /* NULL-ended; argv[0] is looked up on PATH of `env` when without '/' */
+    const char *const *argv; /* NULL-ended; argv[0] without '/' is looked up on PATH of `env`, in
+                                absolute folders only; a relative one with '/' starts at cwd */
     const char *const *env;  /* NULL-ended "K=V"; the whole environment of the child */
     const char *cwd;         /* NULL: stays */
     const char *argv0;       /* what ps shows instead of argv[0]; NULL: the same */
@@ -19,7 +20,7 @@ struct spawn_params {
     int stderr_fd;           /* -1: same as stdout_fd */
     int pass_fd;             /* stays open in the child as descriptor 3; -1: none */
     bool own_session;        /* setsid(): survives the parent and its terminal */
-    bool die_with_parent;    /* SIGKILL when the parent's thread ends; for helpers, never for engines */
+    bool die_with_parent;    /* SIGKILL when the parent's thread ends; for helpers, not engines */
 };
 
 /*

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,10 +20,14 @@ static int make_bin_dir(void **state)
     return *state ? 0 : -1;
 }
 
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *place)
+{
+    return remove(path);
+}
+
 static int remove_bin_dir(void **state)
 {
-    auto_free char *command = mem_printf("rm -r '%s'", (char *)*state);
-    int rc = system(command);
+    int rc = nftw(*state, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
     free(*state);
     return rc;
 }

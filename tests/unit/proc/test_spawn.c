@@ -3,10 +3,12 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/num.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <setjmp.h>
@@ -33,8 +35,9 @@ static int report_self(int argc, char **argv)
     printf("cwd %s\n", cwd);
     DIR *dir = opendir("/proc/self/fd");
     const struct dirent *entry;
+    int64_t fd;
     while ((entry = readdir(dir)))
-        if (entry->d_name[0] != '.' && atoi(entry->d_name) != dirfd(dir))
+        if (num_parse_i64(str_of(entry->d_name), 0, INT_MAX, &fd) == 0 && fd != dirfd(dir))
             printf("fd %s\n", entry->d_name);
     closedir(dir);
     sigset_t blocked;
@@ -201,7 +204,8 @@ static void test_signals_of_the_caller_stay_and_are_reset_in_the_child(void **st
     sigemptyset(&term);
     sigaddset(&term, SIGTERM);
     sigprocmask(SIG_BLOCK, &term, &before);
-    signal(SIGPIPE, SIG_IGN);
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, pipe_before;
+    sigaction(SIGPIPE, &ignore, &pipe_before);
     struct buf out = {0};
     run(
         (struct spawn_params){
@@ -211,7 +215,7 @@ static void test_signals_of_the_caller_stay_and_are_reset_in_the_child(void **st
     sigprocmask(SIG_SETMASK, &before, &after);
     assert_true(sigismember(&after, SIGTERM));
     assert_false(sigismember(&after, SIGINT));
-    signal(SIGPIPE, SIG_DFL);
+    sigaction(SIGPIPE, &pipe_before, NULL);
     buf_fini(&out);
 }
 

@@ -18,7 +18,6 @@ int api_keys_list(struct request *rq, struct err *err)
 
 static int check_fresh(struct request *rq, const struct api_key *fresh, struct err *err)
 {
-    static const char *const scopes[] = {"*", "management", "inference"};
     int count = 0;
     CLUSTER_FOR_EACH(rq->cluster, KIND_API_KEY, struct api_key, key)
     {
@@ -30,19 +29,10 @@ static int check_fresh(struct request *rq, const struct api_key *fresh, struct e
     }
     if (count >= KEYS_PER_USER_MAX)
         return err_set(err, ERR_CONFLICT, "a user has at most %d API keys", KEYS_PER_USER_MAX);
-    for (size_t i = 0; i < fresh->scope.count; i++) {
-        bool known = false;
-        for (size_t k = 0; k < ARRAY_LEN(scopes); k++)
-            known = known || strcmp(fresh->scope.items[i], scopes[k]) == 0;
-        if (!known)
-            return err_set(err, ERR_INVALID,
-                           "scope: must be \"*\", \"management\" or \"inference\", not %.64s",
-                           fresh->scope.items[i]);
-    }
     if (fresh->expires_in < 0 || fresh->expires_in > EXPIRES_IN_MAX)
         return err_set(err, ERR_INVALID, "expires_in: must be 0-%lld seconds, not %lld",
                        (long long)EXPIRES_IN_MAX, (long long)fresh->expires_in);
-    return 0;
+    return api_key_validate(fresh, err);
 }
 
 static void reply_with_value(struct request *rq, const struct api_key *key,

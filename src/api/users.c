@@ -56,6 +56,8 @@ int users_create(struct request *rq, struct err *err)
     struct user checked = {0};
     record_init(&user_type, &checked);
     rc = record_read(&user_type, &checked, rq->body, RECORD_CREATE, err);
+    if (rc == 0)
+        rc = user_validate(&checked, err);
     if (rc == 0 && cluster_user_by_name(rq->cluster, checked.username))
         rc = err_set(err, ERR_EXISTS, "there is a user %s already", checked.username);
     if (rc == 0)

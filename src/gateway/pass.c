@@ -16,7 +16,7 @@ struct pass {
 
 static const struct http_exchange_ops no_ops = {0};
 
-static const char *const never_passed[] = {NULL};
+static const char *const nothing_else[] = {NULL};
 
 static void on_head(struct forward *forward, const struct http_response_head *head, void *ctx)
 {
@@ -69,12 +69,8 @@ void pass_start(struct shard *shard, struct http_exchange *ex)
 {
     const struct http_request_head *head = http_exchange_head(ex);
     struct pass *pass = mem_alloc(sizeof *pass);
-    pass->drop = header_drop_new(&head->headers, never_passed);
+    pass->drop = header_drop_new(&head->headers, nothing_else);
     list_add_tail(&shard->passes, &pass->node);
-    /* What the client says about its own address can't be trusted: ours replaces it. */
-    const struct http_header add[] = {
-        {STR("X-Forwarded-For"), str_of(http_exchange_peer(ex))},
-    };
     struct buf path = {0};
     buf_add_str(&path, head->path);
     if (head->query.len) {
@@ -85,8 +81,6 @@ void pass_start(struct shard *shard, struct http_exchange *ex)
         .pool = shard->pool,
         .target = &shard->shared->control,
         .path = buf_str(&path),
-        .add = add,
-        .add_count = ARRAY_LEN(add),
         .drop = pass->drop,
         .on_head = on_head,
         .on_done = on_done,

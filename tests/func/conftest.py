@@ -37,7 +37,7 @@ def engine_dir():
 @pytest.fixture(scope="session")
 def make_model(tmp_path_factory):
     """Function (name, sentence, *options) -> path of a generated model file."""
-    release = TOP / "build/release"
+    release = pathlib.Path(os.environ.get("GPUSTACK_BUILD_DIR", TOP / "build/release"))
     subprocess.run(["ninja", "-C", release, "tests/lib/make_model"], check=True,
                    stdout=subprocess.DEVNULL)
     folder = tmp_path_factory.mktemp("models")

@@ -354,9 +354,15 @@ class Cluster(Node):
     def api_key(self):
         """An API key of the administrator, made once."""
         if not self._api_key:
-            body = {"name": "harness"}
-            self._api_key = self.admin.post("/v2/api-keys", body).expect(200, 201)["value"]
+            self._api_key = self.make_key({"name": "harness"})
         return self._api_key
+
+    def make_key(self, body):
+        """Makes an API key and returns its value when the gateway knows it too."""
+        value = self.admin.post("/v2/api-keys", body).expect(200, 201)["value"]
+        wait_for(lambda: self.http(value).get("/v1/models").status != 401, 5,
+                 "the gateway knows the key")
+        return value
 
     def user(self):
         """Requests with the API key, as an application makes them."""
@@ -393,15 +399,22 @@ class Cluster(Node):
         return model
 
     def wait_running(self, name, count=1, timeout=30):
-        """Until exactly `count` instances exist and all run and /v1/models lists the model."""
+        """Until exactly `count` instances exist and all run and the gateway serves the model."""
 
         def run():
             found = self.instances(name)
             if [item["state"] for item in found] != ["running"] * count:
                 raise ValueError([(item["state"], item["state_message"]) for item in found])
-            return found
+            if count and name not in self.served():
+                raise ValueError(f"/v1/models does not list {name}")
+            return True
 
-        return wait_for(run, timeout, f"{count} instances of {name} run")
+        wait_for(run, timeout, f"{count} instances of {name} run")
+        return self.instances(name)
+
+    def served(self):
+        """Names that GET /v1/models lists."""
+        return [item["id"] for item in self.user().get("/v1/models").expect(200)["data"]]
 
     def delete_model(self, name):
         """Removes a model and waits until its instances are gone."""

@@ -211,18 +211,19 @@ static void on_timer(struct timer *timer, void *ctx)
     case CONNECT_RESOLVE:
         resolve_cancel(TAKE(stream->connect->resolve));
         settle(stream, fail_timeout(stream->connect));
-        return;
+        break;
     case CONNECT_SOCKET:
         fail_attempt(stream, ERR_TIMEOUT);
         try_addresses(stream);
-        return;
+        break;
     case CONNECT_HANDSHAKE:
         settle(stream, fail_timeout(stream->connect));
-        return;
+        break;
     case CONNECT_SETTLED:
-        report(stream);
-        return;
+        break;
     }
+    if (stream->connect->state == CONNECT_SETTLED)
+        report(stream);
 }
 
 static void on_resolved(int rc, struct addrinfo *list, const struct err *err, void *ctx)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `gpustack engines [list|stop]`: engines of a data folder's worker, for when the worker is stopped. */
+/*
+ * `gpustack engines [list|stop]`: engines of a data folder's worker, for when the worker is
+ * stopped.
+ */
 #include "app/app.h"
 #include "app/command.h"
 #include "proc/process.h"

@@ -74,6 +74,8 @@ int cmd_worker(int argc, char **argv)
     int rc = app_role_config(argc, argv, "worker", &command.config, &err);
     if (rc != 0)
         return rc < 0 ? app_usage_error("worker", &err) : APP_OK;
-    /* Not exit(): that would wait for a pool thread, which may hang in a dead network file system. */
+    /*
+     * Not exit(): that would wait for a pool thread, which may hang in a dead network file system.
+     */
     _exit(run(&command));
 }

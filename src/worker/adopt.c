@@ -58,8 +58,8 @@ static void load_records(const char *record_dir, struct found_engines *found)
         }
         struct proc_identity id = engine_identity(&record);
         bool is_alive = record.ports.count && proc_is_alive(&id);
-        *add(found) = (struct found_engine){
-            .record = record, .is_alive = is_alive, .is_recorded = true};
+        *add(found) =
+            (struct found_engine){.record = record, .is_alive = is_alive, .is_recorded = true};
     }
     int_list_fini(&ids);
 }
@@ -113,8 +113,8 @@ static void on_labelled(const struct proc_identity *id, void *ctx)
     if (instance_id < 0 || port < 0 || getsid(id->pid) != id->pid)
         return;
     struct found_engine *engine = find(found, instance_id);
-    bool is_older = engine && !engine->is_recorded &&
-                    id->start_ticks < (uint64_t)engine->record.start_ticks;
+    bool is_older =
+        engine && !engine->is_recorded && id->start_ticks < (uint64_t)engine->record.start_ticks;
     if (engine && engine->is_alive && !is_older)
         return;
     if (!engine) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Finds the engines of a worker that live on this machine: those it has records of, and those whose
- * record was lost because the worker died between the spawn and the write. The latter are known by
- * their environment (worker/launch.h). Blocks for a scan of /proc: at start-up and in commands only.
+ * Finds the engines of a worker that live on this machine: those it has records of, and those
+ * whose record was lost because the worker died between the spawn and the write. The latter are
+ * known by their environment (worker/launch.h). Blocks for a scan of /proc: at start-up and in
+ * commands only.
  */
 #pragma once
 

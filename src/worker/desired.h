@@ -12,7 +12,7 @@ enum { DESIRED_INSTANCES_MAX = 1024 };
 
 struct desired_instance {
     int64_t id;
-    char *name;               /* "hello-a1b2c" */
+    char *name; /* "hello-a1b2c" */
     int64_t model_id;
     char *model_name;         /* what clients write in "model" */
     int64_t model_generation; /* an engine of another generation must be replaced */
@@ -24,17 +24,20 @@ struct desired_instance {
     struct string_map env;
     struct int_list gpu_indexes;
     bool restart_on_error;
-    char *token;              /* instance token that relay and engine demand; secret */
+    char *token; /* instance token that relay and engine demand; secret */
 };
 
 struct desired_state {
-    bool known;         /* false until control has said something */
-    int64_t generation; /* control's number of this state */
+    bool known;                     /* false until control has said something */
+    int64_t generation;             /* control's number of this state */
     struct desired_instance *items; /* owned, ascending by id, no id twice */
     size_t count;
 };
 
-/* Parses a line. ERR_SYNTAX, ERR_INVALID or ERR_TOO_LARGE names what is wrong. `ret` is zeroed before. */
+/*
+ * Parses a line. ERR_SYNTAX, ERR_INVALID or ERR_TOO_LARGE names what is wrong. `ret` is zeroed
+ * before.
+ */
 int desired_state_read(struct str line, struct desired_state *ret, struct err *err) must_check;
 
 /* Frees what it owns (tokens are wiped) and zeroes it. */

@@ -5,9 +5,9 @@
 #include "base/log.h"
 
 struct fault_log {
-    const char *area;  /* borrowed, static */
-    const char *what;  /* "can't join the cluster"; borrowed, static */
-    char *last;        /* owned; the cause that was told; NULL: all was well */
+    const char *area; /* borrowed, static */
+    const char *what; /* "can't join the cluster"; borrowed, static */
+    char *last;       /* owned; the cause that was told; NULL: all was well */
 };
 
 /* It fails because of `cause`: logged when that is another cause than before. */

@@ -7,7 +7,7 @@ struct address_job {
     struct join *join; /* NULL: it went away meanwhile */
     char *host;
     unsigned port;
-    char *ip;          /* the result */
+    char *ip; /* the result */
     struct err err;
 };
 
@@ -191,8 +191,8 @@ void join_start(struct join *join)
 {
     bool is_first = join->retry_ms == JOIN_RETRY_MIN_MS;
     retry_after(join, is_first ? 0 : join->retry_ms);
-    join->retry_ms = join->retry_ms * 2 > JOIN_RETRY_MAX_MS ? JOIN_RETRY_MAX_MS
-                                                            : join->retry_ms * 2;
+    join->retry_ms =
+        join->retry_ms * 2 > JOIN_RETRY_MAX_MS ? JOIN_RETRY_MAX_MS : join->retry_ms * 2;
 }
 
 void join_reset_delay(struct join *join)

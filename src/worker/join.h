@@ -2,10 +2,10 @@
 /*
  * Registration with the server: finds this machine's address, posts who we are, tries for ever.
  *
- *      IDLE ──start──▶ WAITING ──due──▶ ADDRESS ──found──▶ POSTING ──200──▶ IDLE, on_joined()
- *                         ▲                │ fault            │ refused, unreachable
- *                         └────────────────┴──────────────────┘ back-off; 30 s when credentials or
- *                                                               name are refused
+ *      IDLE --start--> WAITING --due--> ADDRESS --found--> POSTING --200--> IDLE, on_joined()
+ *                         ^                | fault            | refused, unreachable
+ *                         +----------------+------------------+
+ *                back-off; 30 s when credentials or name are refused
  *
  * Embedded in the session; one loop's thread.
  */

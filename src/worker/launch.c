@@ -77,8 +77,7 @@ int launch_engine(const struct launch *launch, struct proc_identity *ret, struct
                                    .host = "127.0.0.1",
                                    .port = launch->port};
     struct string_list argv = {0}, env = {0};
-    int rc =
-        engine_build_argv(engine, &values, &launch->wanted->backend_parameters, &argv, err);
+    int rc = engine_build_argv(engine, &values, &launch->wanted->backend_parameters, &argv, err);
     if (rc >= 0) {
         struct string_map extra = {0};
         collect_extra(launch, &extra);

@@ -16,8 +16,8 @@ struct launch {
     const struct desired_instance *wanted;
     const struct prepared *prepared;
     unsigned port;
-    unsigned run;            /* number of the run, for its log */
-    const char *serve_dir;   /* folder of the engines' logs */
+    unsigned run;          /* number of the run, for its log */
+    const char *serve_dir; /* folder of the engines' logs */
     const char *worker_uuid;
     const char *cluster_id;
 };

@@ -14,10 +14,9 @@ static bool has_word(struct str line, struct str word)
 
 static bool speaks_of_error(struct str line)
 {
-    static const char *const words[] = {"error",     "failed",     "fatal",         "exception",
-                                        "traceback", "abort",      "panic",         "segmentation",
-                                        "cannot ",   "can't",      "out of memory", "not found",
-                                        "no such",   "assertion"};
+    static const char *const words[] = {
+        "error",        "failed",  "fatal", "exception",     "traceback", "abort",   "panic",
+        "segmentation", "cannot ", "can't", "out of memory", "not found", "no such", "assertion"};
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
         if (has_word(line, str_of(words[i])))
             return true;

@@ -47,8 +47,7 @@ static int measure_file(const char *path, int64_t *ret_bytes, struct err *err)
         return stat_file(path, ret_bytes, err);
     int stem = (int)(strlen(path) - SPLIT_TAIL_LEN);
     for (int64_t i = 1; i <= parts; i++) {
-        auto_free char *file =
-            mem_printf("%.*s-%05d-of-%05d.gguf", stem, path, (int)i, (int)parts);
+        auto_free char *file = mem_printf("%.*s-%05d-of-%05d.gguf", stem, path, (int)i, (int)parts);
         int rc = stat_file(file, ret_bytes, err);
         if (rc < 0)
             return rc;
@@ -65,9 +64,9 @@ static bool is_model_file(const char *name)
 }
 
 struct folder_view {
-    char *model;        /* name of one model file, owned; NULL: none */
-    unsigned models;    /* how many there are */
-    int64_t bytes;      /* of all regular files */
+    char *model;     /* name of one model file, owned; NULL: none */
+    unsigned models; /* how many there are */
+    int64_t bytes;   /* of all regular files */
 };
 
 static int view_folder(const char *path, struct folder_view *ret, struct err *err)

@@ -12,12 +12,12 @@
 struct node {
     char *uuid;
     char *name;
-    bool name_is_configured;  /* by --worker-name: control refuses it rather than changes it */
-    bool name_is_saved;       /* <data-dir>/worker_name has it */
+    bool name_is_configured; /* by --worker-name: control refuses it rather than changes it */
+    bool name_is_saved;      /* <data-dir>/worker_name has it */
     char *hostname;
-    char *netns_id;           /* base/netns.h */
-    char *ip;                 /* NULL until node_find_ip() */
-    char *cluster_id;         /* from the registration; "" before */
+    char *netns_id;   /* base/netns.h */
+    char *ip;         /* NULL until node_find_ip() */
+    char *cluster_id; /* from the registration; "" before */
 };
 
 /* Reads or makes the files. Blocks on small local files. */

@@ -12,8 +12,9 @@ struct port_range {
 };
 
 /*
- * A free port of `range` that isn't in `taken`, beginning behind `after` (0: at the front) and going
- * round once, so that a port that was just given up isn't handed out at once. ERR_UNAVAILABLE.
+ * A free port of `range` that isn't in `taken`, beginning behind `after` (0: at the front) and
+ * going round once, so that a port that was just given up isn't handed out at once.
+ * ERR_UNAVAILABLE.
  */
 int port_reserve(struct port_range range, const struct int_list *taken, int64_t after,
                  struct err *err) must_check;

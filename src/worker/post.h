@@ -20,7 +20,7 @@ struct post {
     struct http_call *call; /* NULL: none runs */
     struct buf body;        /* filled by the owner before post_send(); stays until the next */
     struct buf reply;
-    char *authorization;    /* owned; "Bearer ..." */
+    char *authorization; /* owned; "Bearer ..." */
     unsigned status;
     post_cb *cb;
     void *ctx;

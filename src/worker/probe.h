@@ -11,14 +11,17 @@ enum { PROBE_TIMEOUT_MS = 1000 };
 
 struct probe;
 
-/* `text` says what is wrong when it doesn't serve; NULL when it does. The owner may stop the probe. */
+/*
+ * `text` says what is wrong when it doesn't serve; NULL when it does. The owner may stop the
+ * probe.
+ */
 typedef void probe_cb(struct probe *probe, bool serves, const char *text, void *ctx);
 
 struct probe {
     struct http_pool *pool; /* borrowed */
     struct http_target target;
-    char *path;             /* owned; NULL while stopped */
-    int64_t interval_ms;    /* from an answer to the next request; the owner may change it */
+    char *path;          /* owned; NULL while stopped */
+    int64_t interval_ms; /* from an answer to the next request; the owner may change it */
     struct timer timer;
     struct http_call *call; /* NULL: none runs */
     unsigned status;        /* of the answer that is coming */

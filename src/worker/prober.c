@@ -56,8 +56,8 @@ struct prober {
     struct timer timer;      /* silence while a child runs, else its restart */
     int64_t restart_ms;      /* delay of the next restart */
     struct device_list devices;
-    char *last_line;         /* owned; NULL before the first */
-    char *last_fault;        /* owned; that was logged */
+    char *last_line;  /* owned; NULL before the first */
+    char *last_fault; /* owned; that was logged */
 };
 
 static void close_pipe(struct prober *prober)

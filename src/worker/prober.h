@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keeps a `gpustack prober` child and its last answer. Vendor libraries may crash, leak or hang: they
- * do so in the child, which prints one JSON line a round and is replaced when it ends or is silent
- * for a minute. The devices of the last good line stay known meanwhile. One loop's thread.
+ * Keeps a `gpustack prober` child and its last answer. Vendor libraries may crash, leak or hang:
+ * they do so in the child, which prints one JSON line a round and is replaced when it ends or is
+ * silent for a minute. The devices of the last good line stay known meanwhile. One loop's thread.
  *
- *     {"devices":[...]}                          a round; "fault":"..." beside it when a vendor failed
- *     {"fault":"fake devices FILE: ..."}         nothing could be detected
+ *     {"devices":[...]}                     a round; "fault":"..." beside it: a vendor failed
+ *     {"fault":"fake devices FILE: ..."}    nothing could be detected
  */
 #pragma once
 
@@ -14,11 +14,11 @@
 #include "io/loop.h"
 
 enum {
-    PROBER_ROUND_MS = 5000,      /* what the child waits between two rounds */
-    PROBER_SILENCE_MS = 60000,   /* without a line it is replaced */
+    PROBER_ROUND_MS = 5000,    /* what the child waits between two rounds */
+    PROBER_SILENCE_MS = 60000, /* without a line it is replaced */
     PROBER_RESTART_MIN_MS = 1000,
     PROBER_RESTART_MAX_MS = 60000,
-    PROBER_LINE_MAX = 4 << 20,   /* bytes */
+    PROBER_LINE_MAX = 4 << 20, /* bytes */
 };
 
 /*

@@ -51,8 +51,7 @@ static void let_go(const struct desired_instance *wanted, const struct observed_
     case PHASE_NEW:
     case PHASE_PREPARING:
     case PHASE_FAILED:
-        add_effect(effects, (struct effect){wanted ? EFFECT_RENEW : EFFECT_REMOVE,
-                                            .id = seen->id,
+        add_effect(effects, (struct effect){wanted ? EFFECT_RENEW : EFFECT_REMOVE, .id = seen->id,
                                             .desired = wanted});
         return;
     case PHASE_STARTING:

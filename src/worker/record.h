@@ -3,9 +3,9 @@
  * The on-disk record of an engine, by which a restarted worker finds it again:
  * <data-dir>/run/instances/<id>.json, mode 0600, replaced atomically.
  *
- * Written right after the spawn and when what it says changes; removed when the instance is no longer
- * wanted and has no process. A record whose process is dead is kept: it carries the run number and
- * the restart count. Plain data; the functions block on small local files.
+ * Written right after the spawn and when what it says changes; removed when the instance is no
+ * longer wanted and has no process. A record whose process is dead is kept: it carries the run
+ * number and the restart count. Plain data; the functions block on small local files.
  */
 #pragma once
 
@@ -17,22 +17,22 @@ enum {
 };
 
 struct engine_record {
-    int64_t id;               /* the instance's */
+    int64_t id; /* the instance's */
     char *name;
     char *model_name;
     int64_t model_generation;
-    int64_t pid;              /* 0: stopped on purpose, to be started again without a delay */
-    int64_t start_ticks;      /* with pid and boot_id: proc/identity.h */
+    int64_t pid;         /* 0: stopped on purpose, to be started again without a delay */
+    int64_t start_ticks; /* with pid and boot_id: proc/identity.h */
     char *boot_id;
-    struct int_list ports;    /* reserved; the first is where the engine serves */
-    int64_t run;              /* number of the last run, from 0 */
+    struct int_list ports; /* reserved; the first is where the engine serves */
+    int64_t run;           /* number of the last run, from 0 */
     int64_t restart_count;
     int64_t last_restart_time; /* wall ms; 0: none */
-    char *state;              /* instance state word when it was written */
-    char *ready_path;         /* probe */
-    char *resolved_path;      /* model file that it was started with; NULL: unknown */
-    int64_t model_bytes;      /* size of the model's files */
-    char *token;              /* instance token, so that the relay serves without control; secret */
+    char *state;               /* instance state word when it was written */
+    char *ready_path;          /* probe */
+    char *resolved_path;       /* model file that it was started with; NULL: unknown */
+    int64_t model_bytes;       /* size of the model's files */
+    char *token; /* instance token, so that the relay serves without control; secret */
 };
 
 void engine_record_fini(struct engine_record *record);
@@ -44,7 +44,10 @@ char *engine_record_dir(const char *data_dir);
 int engine_record_save(const char *dir, const struct engine_record *record,
                        struct err *err) must_check;
 
-/* Reads <dir>/<id>.json. ERR_INVALID also when the file tells of another id. `ret` is zeroed before. */
+/*
+ * Reads <dir>/<id>.json. ERR_INVALID also when the file tells of another id. `ret` is zeroed
+ * before.
+ */
 int engine_record_load(const char *dir, int64_t id, struct engine_record *ret,
                        struct err *err) must_check;
 

@@ -44,7 +44,8 @@ bool relay_is_authorized(struct str authorization, const char *token)
 }
 
 /* The runner that the request may use; else an error was replied and it is NULL. */
-static const struct runner *admit(const struct relay *relay, struct http_exchange *ex, struct str id)
+static const struct runner *admit(const struct relay *relay, struct http_exchange *ex,
+                                  struct str id)
 {
     const struct http_request_head *head = http_exchange_head(ex);
     int64_t number;

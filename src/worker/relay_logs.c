@@ -47,7 +47,8 @@ static void send_more(struct log_sender *sender)
     int n;
     bool goes_on;
     do {
-        goes_on = sender->follow && is_live(sender); /* before reading: what ends now is read whole */
+        /* Before reading: what ends now is read whole. */
+        goes_on = sender->follow && is_live(sender);
         buf_clear(&text);
         n = logfile_read(runner_set_serve_dir(sender->runners), sender->name, sender->run,
                          &sender->cursor, LOGS_READ_BYTES, &text, NULL);
@@ -105,7 +106,10 @@ static int parse_request(struct str query, struct log_request *ret, struct err *
     return rc < 0 ? rc : parse_number(query, "run", INT32_MAX, &ret->run, err);
 }
 
-/* The run to be shown: the one asked for if it is there, else the latest. Negative when there is none. */
+/*
+ * The run to be shown: the one asked for if it is there, else the latest. Negative when there is
+ * none.
+ */
 static int choose_run(const char *dir, const char *name, int64_t wanted)
 {
     unsigned runs[LOGS_RUNS_MAX];

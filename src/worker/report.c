@@ -21,8 +21,8 @@ static void write_report(struct report *report, struct buf *out)
 /* A report made too early would tell control of fewer devices and worse states than there are. */
 static bool is_settled(const struct report *report)
 {
-    bool has_devices = prober_has_answered(report->prober) ||
-                       loop_now_ms(report->loop) >= report->devices_due_ms;
+    bool has_devices =
+        prober_has_answered(report->prober) || loop_now_ms(report->loop) >= report->devices_due_ms;
     return has_devices && runner_set_is_settled(report->runners);
 }
 

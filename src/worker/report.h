@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Status reports to the server: every 5 s, and at once when something changed (one a turn). One at a
- * time: what changes while one is under way goes out with the next. Embedded in the session; one
+ * Status reports to the server: every 5 s, and at once when something changed (one a turn). One at
+ * a time: what changes while one is under way goes out with the next. Embedded in the session; one
  * loop's thread.
  */
 #pragma once
@@ -26,7 +26,7 @@ struct report {
     void (*on_unknown)(struct report *report, void *ctx);
     void *ctx;
     struct http_target server;
-    char *token;            /* owned, secret; NULL: stopped */
+    char *token; /* owned, secret; NULL: stopped */
     struct post post;
     struct timer timer;
     bool is_due;            /* changed while one was under way */

@@ -11,7 +11,7 @@
 #include <stdio.h>
 
 enum {
-    ERROR_SCAN_LINES = 100,       /* of the log's end that are searched for an error */
+    ERROR_SCAN_LINES = 100, /* of the log's end that are searched for an error */
     ERROR_SCAN_BYTES = 64 << 10,
     ERROR_READ_BYTES = 1 << 20,
 };
@@ -220,8 +220,8 @@ struct prepare_job {
 static void prepare_on_pool(void *arg)
 {
     struct prepare_job *job = arg;
-    job->rc = prepare_engine(&job->wanted, job->bin_dir, job->worker_name, &job->prepared,
-                             &job->err);
+    job->rc =
+        prepare_engine(&job->wanted, job->bin_dir, job->worker_name, &job->prepared, &job->err);
 }
 
 static void observe_engine(struct runner *runner, int64_t probe_ms)
@@ -343,8 +343,8 @@ void runner_renew(struct runner *runner, const struct desired_instance *wanted)
 
 void runner_stop(struct runner *runner, enum stop_reason reason)
 {
-    static const char *const texts[] = {[STOP_UNWANTED] = "not wanted any more",
-                                        [STOP_STALLED] = "no sign of work while starting"};
+    static const char *const texts[] = {
+        [STOP_UNWANTED] = "not wanted any more", [STOP_STALLED] = "no sign of work while starting"};
     runner->stop = reason;
     probe_stop(&runner->probe);
     set_phase(runner, PHASE_STOPPING, mem_strdup(texts[reason]));

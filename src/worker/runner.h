@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One instance on this worker: carries out what worker/reconcile.h decides, and observes its engine.
+ * One instance on this worker: carries out what worker/reconcile.h decides, and observes its
+ * engine.
  *
  *             start            spawned             probe: 200
- *      NEW ──────────▶ PREPARING ────────▶ STARTING ──────────▶ SERVING
- *       ▲ ▲                │ fault            │ │ exit           │ │
- *       │ │                ▼                  │ │                │ │ exit
- *       │ │            FAILED ◀───────────────┼─┴────────────────┼─┘
- *       │ │              │ ▲ exit             │ stop             │ stop
- *       │ │   start, due │ │ (was stalled)    ▼                  ▼
- *       │ │  PREPARING ◀─┘ └────────────── STOPPING ◀────────────┘
- *       │ └────────────────────────────────── │ exit (was not wanted)
- *       adopted: NEW ▶ STARTING when its process lives, NEW ▶ FAILED when it died while we were away
- *       renewed: PREPARING or FAILED ▶ NEW when it is wanted in another generation
+ *      NEW ----------> PREPARING --------> STARTING ----------> SERVING
+ *       ^                  | fault            | exit, stop        | exit, stop
+ *       |                  v                  v                   v
+ *       |               FAILED <--------------+-------------------+ exit
+ *       |                  |  ^               |                   |
+ *       |      start, due  |  |               v                   v stop
+ *       |   PREPARING <----+  +----------- STOPPING <-------------+
+ *       |                     exit, stalled   | exit, not wanted
+ *       +-------------------------------------+
+ *
+ *      adopted: NEW -> STARTING when its process lives, NEW -> FAILED when it died while we were
+ *               away
+ *      renewed: PREPARING or FAILED -> NEW when it is wanted in another generation
  *
  * A runner never decides: it doesn't restart or stop an engine by itself. Freeing it leaves the
  * engine running. One loop's thread.
@@ -58,21 +62,21 @@ struct runner {
     struct engine_record record;    /* as on disk; ports are empty while there is no process */
     bool has_run;                   /* record.run is the number of a run that began */
     enum runner_phase phase;
-    char *message;                  /* owned; NULL: all is well */
-    int64_t model_bytes;            /* 0: not known */
-    struct process *process;        /* STARTING, SERVING, STOPPING */
-    struct prepare_job *job;        /* PREPARING */
+    char *message;           /* owned; NULL: all is well */
+    int64_t model_bytes;     /* 0: not known */
+    struct process *process; /* STARTING, SERVING, STOPPING */
+    struct prepare_job *job; /* PREPARING */
     struct probe probe;
-    bool was_probed;                /* the probe has answered since the process is watched */
-    unsigned missed_probes;         /* in a row */
-    unsigned failures;              /* in a row, for the back-off */
-    int64_t retry_at_ms;            /* FAILED */
-    int64_t serving_since_ms;       /* SERVING */
-    int64_t progress_at_ms;         /* STARTING: last sign of work */
-    int64_t progress_seen_ms;       /* when we last looked */
+    bool was_probed;          /* the probe has answered since the process is watched */
+    unsigned missed_probes;   /* in a row */
+    unsigned failures;        /* in a row, for the back-off */
+    int64_t retry_at_ms;      /* FAILED */
+    int64_t serving_since_ms; /* SERVING */
+    int64_t progress_at_ms;   /* STARTING: last sign of work */
+    int64_t progress_seen_ms; /* when we last looked */
     struct proc_progress progress;
     uint64_t log_bytes;
-    enum stop_reason stop;          /* STOPPING */
+    enum stop_reason stop; /* STOPPING */
 };
 
 /* For a desired instance that isn't known here. Returns owned. */

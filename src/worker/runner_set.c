@@ -154,8 +154,7 @@ static void adopt_all(struct runner_set *set)
     found_engines_fini(&found);
 }
 
-int runner_set_new(const struct runner_set_params *params, struct runner_set **ret,
-                   struct err *err)
+int runner_set_new(const struct runner_set_params *params, struct runner_set **ret, struct err *err)
 {
     const struct config *config = params->config;
     auto_free char *record_dir = engine_record_dir(config->data_dir);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * All instances of this worker: adopts at start-up, runs the decision when something changed, carries
- * out its effects through the runners. Changes mark it dirty; one pass a turn compares and acts. One
- * loop's thread.
+ * All instances of this worker: adopts at start-up, runs the decision when something changed,
+ * carries out its effects through the runners. Changes mark it dirty; one pass a turn compares and
+ * acts. One loop's thread.
  */
 #pragma once
 

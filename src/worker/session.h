@@ -2,11 +2,12 @@
 /*
  * The worker's side of the conversation with control, through the server's public port:
  *
- *      JOINING ──registered──▶ JOINED: desired stream and status reports
- *         ▲                      │ 401 or 404 on either
- *         └──────────────────────┘
+ *      JOINING --registered--> JOINED: desired stream and status reports
+ *         ^                      | 401 or 404 on either
+ *         +----------------------+
  *
- * Losing the server never touches an engine: the last desired state stays in force. One loop's thread.
+ * Losing the server never touches an engine: the last desired state stays in force. One loop's
+ * thread.
  */
 #pragma once
 
@@ -20,7 +21,7 @@ struct session_params {
     struct loop *loop;
     struct http_pool *pool;
     const struct config *config;
-    struct node *node;            /* name, ip and cluster_id are set by the session */
+    struct node *node; /* name, ip and cluster_id are set by the session */
     struct runner_set *runners;
     const struct prober *prober;
 };

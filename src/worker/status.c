@@ -10,8 +10,8 @@
 
 enum {
     PROC_TEXT_MAX = 4 << 20,
-    MOUNTS_MAX = 64,     /* entries of the report */
-    CPU_COLUMNS = 8,     /* user nice system idle iowait irq softirq steal; guest is within user */
+    MOUNTS_MAX = 64, /* entries of the report */
+    CPU_COLUMNS = 8, /* user nice system idle iowait irq softirq steal; guest is within user */
     CPU_IDLE = 3,
     CPU_IOWAIT = 4,
 };
@@ -120,8 +120,8 @@ bool status_next_mount(struct str *rest, struct mount *ret)
         if (!next_word(&line, &mount.source) || !next_word(&line, &mount.point) ||
             !next_word(&line, &mount.type))
             continue;
-        bool is_fuse = str_has_prefix(mount.type, STR("fuse")) &&
-                       !str_eq(mount.type, STR("fuseblk"));
+        bool is_fuse =
+            str_has_prefix(mount.type, STR("fuse")) && !str_eq(mount.type, STR("fuseblk"));
         bool is_disk = str_has_prefix(mount.source, STR("/dev/")) && !is_fuse;
         if (!is_disk && !str_eq(mount.point, STR("/")))
             continue;

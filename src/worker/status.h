@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The machine as GPUStack's worker status shows it: cpu, memory, swap, filesystem, os, kernel, uptime.
- * The parsers take text of /proc and /etc and are pure; machine_status_write() reads the files. One
- * thread per struct.
+ * The machine as GPUStack's worker status shows it: cpu, memory, swap, filesystem, os, kernel,
+ * uptime. The parsers take text of /proc and /etc and are pure; machine_status_write() reads the
+ * files. One thread per struct.
  */
 #pragma once
 
@@ -11,7 +11,7 @@
 struct cpu_times {
     uint64_t busy_ticks, total_ticks; /* since boot, of all cores */
     unsigned cores;
-    int64_t boot_s;                   /* wall-clock seconds at which the kernel started; 0: unknown */
+    int64_t boot_s; /* wall-clock seconds of the kernel's start; 0: unknown */
 };
 
 struct memory_info {
@@ -41,8 +41,9 @@ struct mount {
 };
 
 /*
- * Next line of /proc/self/mounts that is a disk of this machine ("/dev/...", or the root whatever it
- * is); network and FUSE file systems are left out because asking a dead one blocks. Moves `rest` on.
+ * Next line of /proc/self/mounts that is a disk of this machine ("/dev/...", or the root whatever
+ * it is); network and FUSE file systems are left out because asking a dead one blocks. Moves
+ * `rest` on.
  */
 bool status_next_mount(struct str *rest, struct mount *ret);
 

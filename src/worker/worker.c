@@ -98,8 +98,8 @@ static int start(struct worker_role *role, struct loop *loop, const struct confi
     return rc;
 }
 
-int worker_role_new(struct loop *loop, const struct config *config,
-                    const char *const *prober_argv, struct worker_role **ret, struct err *err)
+int worker_role_new(struct loop *loop, const struct config *config, const char *const *prober_argv,
+                    struct worker_role **ret, struct err *err)
 {
     struct worker_role *role = mem_alloc(sizeof *role);
     role->lock = -1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The worker role: node agent and relay, everything on one loop. See doc/worker.md for its files and
- * states. Stopping it never stops an engine.
+ * The worker role: node agent and relay, everything on one loop. See doc/worker.md for its files
+ * and states. Stopping it never stops an engine.
  */
 #pragma once
 
@@ -16,9 +16,8 @@ struct worker_role;
  * of the prober, NULL-ended, borrowed too. ERR_CONFLICT: another worker runs on this data folder;
  * -EADDRINUSE: the worker port is taken. Returns owned.
  */
-int worker_role_new(struct loop *loop, const struct config *config,
-                    const char *const *prober_argv, struct worker_role **ret,
-                    struct err *err) must_check;
+int worker_role_new(struct loop *loop, const struct config *config, const char *const *prober_argv,
+                    struct worker_role **ret, struct err *err) must_check;
 
 /* Leaves the engines alone. NULL is fine. */
 void worker_role_free(struct worker_role *role);

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/mem.h"
+#include "base/num.h"
 
 #include <arpa/inet.h>
 #include <libgen.h>
@@ -52,7 +53,7 @@ static inline void engine_stub_answer(int client)
             strlen(body), body);
 }
 
-static inline int engine_stub_serve(int port)
+static inline int engine_stub_serve(int64_t port)
 {
     int on = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in address = {.sin_family = AF_INET,
@@ -73,11 +74,11 @@ static inline int engine_stub_serve(int port)
 static inline int engine_stub_main(int argc, char **argv)
 {
     const char *mode = getenv("STUB");
-    int port = 0;
+    int64_t port = 0;
     alarm(60); /* never outlives a test that was cut short for long */
     for (int i = 1; i + 1 < argc; i++)
         if (strcmp(argv[i], "--port") == 0)
-            port = atoi(argv[i + 1]);
+            (void)!num_parse_i64(str_of(argv[i + 1]), 1, 65535, &port);
     if (!mode || strcmp(mode, "serve") == 0)
         return engine_stub_serve(port);
     if (strcmp(mode, "crash") == 0) {

@@ -30,7 +30,8 @@ static inline void folder_free(char *path)
 }
 
 /* Writes `bytes` of 'x' when `text` is NULL. */
-static inline void folder_write(const char *folder, const char *name, const char *text, size_t bytes)
+static inline void folder_write(const char *folder, const char *name, const char *text,
+                                size_t bytes)
 {
     auto_free char *path = mem_printf("%s/%s", folder, name);
     FILE *file = fopen(path, "w");

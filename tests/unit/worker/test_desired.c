@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #define INSTANCE(id)                                                                               \
-    "{\"id\":" id ",\"name\":\"m-a\",\"model_id\":2,\"model_name\":\"m\",\"model_generation\":4,"   \
+    "{\"id\":" id ",\"name\":\"m-a\",\"model_id\":2,\"model_name\":\"m\",\"model_generation\":4,"  \
     "\"source\":\"local_path\",\"local_path\":\"/m.gguf\",\"backend\":null,"                       \
     "\"backend_version\":null,\"backend_parameters\":[\"--ctx-size 64\"],\"env\":{\"A\":\"b\"},"   \
     "\"gpu_indexes\":[0,1],\"restart_on_error\":false,\"token\":\"t\",\"new_key\":1}"

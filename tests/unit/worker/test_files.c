@@ -22,11 +22,18 @@ static const struct row rows[] = {
     {"the only one", {"m.gguf", "README.md"}, "", "m.gguf", 10, NULL},
     {"a projector doesn't count", {"m.gguf", "mmproj-m.gguf"}, "", "m.gguf", 10, NULL},
     {"two models", {"a.gguf", "b.gguf"}, "", NULL, 0, "2 models"},
-    {"split", {"m-00001-of-00002.gguf", "m-00002-of-00002.gguf"}, "", "m-00001-of-00002.gguf", 20,
+    {"split",
+     {"m-00001-of-00002.gguf", "m-00002-of-00002.gguf"},
+     "",
+     "m-00001-of-00002.gguf",
+     20,
      NULL},
     {"split by its first part",
      {"m-00001-of-00003.gguf", "m-00002-of-00003.gguf", "m-00003-of-00003.gguf", "b.gguf"},
-     "m-00001-of-00003.gguf", "m-00001-of-00003.gguf", 30, NULL},
+     "m-00001-of-00003.gguf",
+     "m-00001-of-00003.gguf",
+     30,
+     NULL},
     {"a part is missing", {"m-00001-of-00002.gguf"}, "", NULL, 0, "m-00002-of-00002.gguf"},
     {"the first part is missing", {"m-00002-of-00002.gguf"}, "", "", 10, NULL},
     {"other formats: the folder", {"model.safetensors", "config.json"}, "", "", 20, NULL},
@@ -68,9 +75,8 @@ static void test_finds_what_the_engine_gets(void **state)
 
 static int prepare(const char *source, const char *path, struct err *err)
 {
-    struct desired_instance wanted = {.name = mem_strdup("m-a"),
-                                      .source = mem_strdup(source),
-                                      .local_path = mem_strdup(path)};
+    struct desired_instance wanted = {
+        .name = mem_strdup("m-a"), .source = mem_strdup(source), .local_path = mem_strdup(path)};
     struct prepared prepared = {0};
     int rc = prepare_engine(&wanted, "/nonexistent", "w1", &prepared, err);
     desired_instance_fini(&wanted);

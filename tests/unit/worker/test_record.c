@@ -87,8 +87,8 @@ static void test_garbage_is_refused(void **state)
 static void test_ids_of_a_folder(void **state)
 {
     char *dir = folder_new();
-    static const char *const names[] = {"12.json", "x.json",      "0.json", "-3.json", "3.json.tmp-4",
-                                        "5",       "12a.json", ".json"};
+    static const char *const names[] = {"12.json", "x.json",   "0.json", "-3.json",
+                                        "5",       "12a.json", ".json",  "3.json.tmp-4"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         folder_write(dir, names[i], "{}", 0);
     struct int_list ids = {0};

@@ -55,13 +55,12 @@ static void ask(struct bench *bench, const struct relay *relay, const struct req
                 struct answer *answer)
 {
     struct http_target target = {.host = "127.0.0.1", .port = relay_port(relay)};
-    auto_free char *authorization =
-        mem_printf("Bearer %s", request->bearer ? request->bearer : "");
+    auto_free char *authorization = mem_printf("Bearer %s", request->bearer ? request->bearer : "");
     struct http_header headers[2];
     unsigned count = 0;
     if (request->instance)
-        headers[count++] = (struct http_header){STR("x-gpustack-model-instance"),
-                                                str_of(request->instance)};
+        headers[count++] =
+            (struct http_header){STR("x-gpustack-model-instance"), str_of(request->instance)};
     if (request->bearer)
         headers[count++] = (struct http_header){STR("Authorization"), str_of(authorization)};
     struct http_call_params params = {.target = &target,
@@ -116,11 +115,16 @@ static void test_bearer(void **state)
         const char *value, *token;
         bool allowed;
     } rows[] = {
-        {"Bearer secret", "secret", true},  {"bearer  secret ", "secret", true},
-        {"Bearer secre", "secret", false},  {"Bearer secret2", "secret", false},
-        {"Bearer ", "", false},             {"Bearer ", "secret", false},
-        {"", "secret", false},              {"Bearer x", NULL, false},
-        {"Basic secret", "secret", false},  {"secret", "secret", false},
+        {"Bearer secret", "secret", true},
+        {"bearer  secret ", "secret", true},
+        {"Bearer secre", "secret", false},
+        {"Bearer secret2", "secret", false},
+        {"Bearer ", "", false},
+        {"Bearer ", "secret", false},
+        {"", "secret", false},
+        {"Bearer x", NULL, false},
+        {"Basic secret", "secret", false},
+        {"secret", "secret", false},
         {"Bearer secret", "SECRET", false},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)

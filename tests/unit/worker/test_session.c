@@ -100,8 +100,8 @@ struct fixture {
     struct worker_role *role;
 };
 
-static const char *const prober_argv[] = {"/bin/sh", "-c",
-                                          "echo '{\"devices\":[]}'; exec sleep 60", NULL};
+static const char *const prober_argv[] = {"/bin/sh", "-c", "echo '{\"devices\":[]}'; exec sleep 60",
+                                          NULL};
 
 static struct fixture *fixture_new(unsigned join_status)
 {
@@ -109,8 +109,8 @@ static struct fixture *fixture_new(unsigned join_status)
     fixture->loop = loop_new(&clock_system);
     fixture->dir = folder_new();
     struct control *control = &fixture->control;
-    *control = (struct control){
-        .loop = fixture->loop, .join_status = join_status, .report_status = 204};
+    *control =
+        (struct control){.loop = fixture->loop, .join_status = join_status, .report_status = 204};
     control->server = http_server_new(fixture->loop, on_request, control);
     int port = http_server_listen_tcp(control->server, "127.0.0.1", 0, false, NULL);
     assert_true(port > 0);
@@ -222,8 +222,8 @@ static void test_one_worker_per_data_folder(void **state)
     struct worker_role *second;
     struct err err = {0};
     auto_free char *pid = mem_printf("pid %d", (int)getpid());
-    assert_int_equal(
-        worker_role_new(fixture->loop, &fixture->config, prober_argv, &second, &err), ERR_CONFLICT);
+    assert_int_equal(worker_role_new(fixture->loop, &fixture->config, prober_argv, &second, &err),
+                     ERR_CONFLICT);
     assert_non_null(strstr(err.text, pid));
     fixture_free(fixture);
 }

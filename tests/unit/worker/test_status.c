@@ -46,8 +46,12 @@ static void test_os_release(void **state)
                                 "VERSION_ID='12'\nID=debian\nEMPTY=\nHALF=\"\n");
     static const struct {
         const char *key, *value;
-    } rows[] = {{"NAME", "Debian GNU/Linux"}, {"VERSION_ID", "12"}, {"ID", "debian"},
-                {"EMPTY", ""},                {"HALF", "\""},       {"NOT", NULL}};
+    } rows[] = {{"NAME", "Debian GNU/Linux"},
+                {"VERSION_ID", "12"},
+                {"ID", "debian"},
+                {"EMPTY", ""},
+                {"HALF", "\""},
+                {"NOT", NULL}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         auto_free char *value = status_os_field(text, rows[i].key);
         if (rows[i].value)
@@ -75,8 +79,8 @@ static void test_mounts(void **state)
 /* The report of this very machine has GPUStack's shape. */
 static void test_report(void **state)
 {
-    static const char *const keys[] = {"cpu", "memory", "swap", "filesystem", "os", "kernel",
-                                       "uptime"};
+    static const char *const keys[] = {"cpu", "memory", "swap",  "filesystem",
+                                       "os",  "kernel", "uptime"};
     struct machine_status status = {0};
     struct buf out = {0};
     struct json_writer w = json_writer_into(&out);

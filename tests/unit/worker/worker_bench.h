@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A runner set on a loop with a scratch data folder and stub engines, for tests of what runs them. */
+/*
+ * A runner set on a loop with a scratch data folder and stub engines, for tests of what runs them.
+ */
 #pragma once
 
 #include "engine_stub.h"

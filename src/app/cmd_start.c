@@ -56,6 +56,22 @@ static int run(struct config *config, int argc, char **argv)
     return supervisor_run(&(struct supervisor_params){config, argc, argv});
 }
 
+/* Copies of the arguments, which a reload reads again; they live as long as the process. */
+static char **keep_arguments(int argc, char **argv)
+{
+    char **kept = mem_alloc_array((size_t)argc + 1, sizeof *kept);
+    for (int i = 0; i < argc; i++)
+        kept[i] = mem_strdup(argv[i]);
+    return kept;
+}
+
+static void free_arguments(char **kept)
+{
+    for (char **at = kept; *at; at++)
+        mem_free_secret(*at);
+    free(kept);
+}
+
 int cmd_start(int argc, char **argv)
 {
     struct config config;
@@ -63,7 +79,10 @@ int cmd_start(int argc, char **argv)
     int rc = app_load_config(argc, argv, "start", &config, &err);
     if (rc != 0)
         return rc < 0 ? app_usage_error("start", &err) : APP_OK;
-    int status = run(&config, argc, argv);
+    char **kept = keep_arguments(argc, argv);
+    config_hide_secrets(argc, argv);
+    int status = run(&config, argc, kept);
+    free_arguments(kept);
     config_fini(&config);
     return status;
 }

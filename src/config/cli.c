@@ -2,6 +2,7 @@
 #include "config/load_priv.h"
 
 #include <errno.h>
+#include <string.h>
 
 static int unknown_option(struct str word, unsigned roles, struct err *err)
 {
@@ -77,4 +78,26 @@ int settings_read_cli(struct settings *settings, unsigned roles, int argc, char 
         i += used;
     }
     return 0;
+}
+
+/* The same length is kept: ps shows the area that the kernel gave to the arguments. */
+static void mask(char *text)
+{
+    memset(text, '*', strlen(text));
+}
+
+void config_hide_secrets(int argc, char **argv)
+{
+    struct err ignored;
+    for (int i = 1; i < argc; i++) {
+        const char *value;
+        const struct option *option =
+            match_argument(str_of(argv[i]), ROLES_ALL, &value, &ignored);
+        if (!option || !(option->flags & OPTION_SECRET))
+            continue;
+        if (value)
+            mask(argv[i] + (value - argv[i]));
+        else if (i + 1 < argc)
+            mask(argv[++i]);
+    }
 }

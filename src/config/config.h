@@ -72,6 +72,12 @@ char *config_manual(const char *commands);
 /* Sets the token, as read from a file, when it is a good one; wiped and freed with the struct. */
 int config_set_token(struct config *config, const char *token, struct err *err) must_check;
 
+/*
+ * Overwrites the values of secret options in the process's own arguments, which other users can see
+ * with ps. Whoever needs them later keeps a copy.
+ */
+void config_hide_secrets(int argc, char **argv);
+
 /* Whether "NAME=value" sets a secret option: such entries are kept from child processes. */
 bool config_env_is_secret(const char *entry);
 

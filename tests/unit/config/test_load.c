@@ -363,6 +363,19 @@ static int remove_folder(void **state)
     return rmdir(folder);
 }
 
+static void test_secrets_leave_the_arguments(void **state)
+{
+    char first[] = "--token", second[] = "s3cret", third[] = "--bootstrap-password=Passw0rd!";
+    char fourth[] = "--port", fifth[] = "80", sixth[] = "-t", seventh[] = "again";
+    char word[] = "start";
+    char *argv[] = {word, first, second, third, fourth, fifth, sixth, seventh, NULL};
+    config_hide_secrets((int)ARRAY_LEN(argv) - 1, argv);
+    assert_string_equal(argv[2], "******");
+    assert_string_equal(argv[3], "--bootstrap-password=*********");
+    assert_string_equal(argv[5], "80");
+    assert_string_equal(argv[7], "*****");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -378,6 +391,7 @@ int main(void)
         cmocka_unit_test(test_yaml),
         cmocka_unit_test(test_faults_of_yaml),
         cmocka_unit_test(test_missing_file),
+        cmocka_unit_test(test_secrets_leave_the_arguments),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

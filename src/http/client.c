@@ -8,8 +8,8 @@
 #include <stdio.h>
 
 enum {
-    HEAD_STEP = 4096,         /* bytes that are looked at at a time while the head isn't complete */
-    INTERIM_MAX = 16,         /* 1xx responses before the real one */
+    HEAD_STEP = 4096, /* bytes that are looked at at a time while the head isn't complete */
+    INTERIM_MAX = 16, /* 1xx responses before the real one */
     SEND_LOW_WATER = 64 << 10, /* at or below, on_drain() comes */
 };
 
@@ -73,8 +73,8 @@ static void fail_at_target(struct http_call *call, int code, const char *what)
 
 static void complete(struct http_call *call, size_t surplus)
 {
-    bool keep = call->head.keep_alive && surplus == 0 && !call->is_last &&
-                request_out_is_done(&call->out);
+    bool keep =
+        call->head.keep_alive && surplus == 0 && !call->is_last && request_out_is_done(&call->out);
     struct stream *stream = TAKE(call->stream);
     if (keep)
         http_pool_keep(call->pool, call->target, stream);
@@ -124,8 +124,8 @@ static void update_interest(struct http_call *call)
         return;
     bool reads = call->state == CALL_HEAD || (!call->is_paused && call->held.len == 0);
     bool writes = request_out_waiting(&call->out) > 0;
-    stream_want(call->stream, (reads ? (unsigned)WATCH_READ : 0) |
-                                  (writes ? (unsigned)WATCH_WRITE : 0));
+    stream_want(call->stream,
+                (reads ? (unsigned)WATCH_READ : 0) | (writes ? (unsigned)WATCH_WRITE : 0));
 }
 
 /* Never calls back: errors show when the response is read. */
@@ -269,7 +269,7 @@ static void take_input(struct http_call *call, struct str data)
 
 static void connect_call(struct http_call *call);
 
-/* A kept connection may have been closed while the request was on its way: that is nobody's fault. */
+/* A kept connection may have been closed while the request was on its way: nobody's fault. */
 static bool may_retry(const struct http_call *call)
 {
     return call->is_reused && call->state == CALL_HEAD && !call->out.is_streamed &&
@@ -300,8 +300,8 @@ static void on_input_end(struct http_call *call, int code)
     bool is_early = call->state == CALL_HEAD && call->head_text.len == 0;
     char what[128];
     snprintf(what, sizeof what, "closed the connection %s%s%s",
-             is_early ? "without a response" : "in the middle of the response",
-             code ? ": " : "", code ? strerrordesc_np(-code) : "");
+             is_early ? "without a response" : "in the middle of the response", code ? ": " : "",
+             code ? strerrordesc_np(-code) : "");
     fail_at_target(call, ERR_CLOSED, what);
 }
 
@@ -334,8 +334,8 @@ static void on_event(struct stream *stream, unsigned events, void *ctx)
         send_more(call);
         tell_drain(call);
     }
-    if ((events & WATCH_READ) && (call->state == CALL_HEAD ||
-                                  (call->state == CALL_BODY && !call->is_paused)))
+    if ((events & WATCH_READ) &&
+        (call->state == CALL_HEAD || (call->state == CALL_BODY && !call->is_paused)))
         read_more(call);
     update_interest(call);
 }
@@ -406,8 +406,8 @@ struct http_call *http_call_start(struct http_pool *pool, const struct http_call
     call->ctx = ctx;
     call->target = params->target;
     call->method = params->method;
-    call->connect_timeout_ms = params->connect_timeout_ms ? params->connect_timeout_ms
-                                                          : HTTP_CONNECT_TIMEOUT_MS;
+    call->connect_timeout_ms =
+        params->connect_timeout_ms ? params->connect_timeout_ms : HTTP_CONNECT_TIMEOUT_MS;
     call->head_timeout_ms = params->head_timeout_ms;
     call->idle_timeout_ms = params->idle_timeout_ms;
     list_add_tail(&pool->calls, &call->node);

@@ -26,7 +26,7 @@ struct http_target {
 };
 
 /*
- * Parses "http://host[:port][/]", "https://…" or "unix:/path". ERR_INVALID names what is wrong.
+ * Parses "http://host[:port][/]", "https://..." or "unix:/path". ERR_INVALID names what is wrong.
  */
 int http_target_parse(const char *url, struct http_target *ret, struct err *err) must_check;
 
@@ -46,14 +46,14 @@ struct http_call_ops {
     void (*on_head)(struct http_call *call, const struct http_response_head *head, void *ctx);
     /* Next bytes of the body, dechunked; borrowed for the call. Optional. */
     void (*on_body)(struct http_call *call, struct str data, void *ctx);
-    /* What had to wait in http_call_write() went out but for 64 KiB or less. Only with `stream_body`.
-     * Optional. */
+    /* What had to wait in http_call_write() went out but for 64 KiB or less. Optional. */
     void (*on_drain)(struct http_call *call, void *ctx);
     /* The response is complete. */
     void (*on_end)(struct http_call *call, void *ctx);
     /*
      * The call failed. `code` is -ECONNREFUSED and the like, ERR_TIMEOUT, ERR_CLOSED (peer closed
-     * too early), ERR_PROTOCOL, ERR_INVALID (path or headers that can't be sent). Whether on_head() came first is for the owner to remember.
+     * too early), ERR_PROTOCOL, ERR_INVALID (path or headers that can't be sent). Whether on_head()
+     * came first is for the owner to remember.
      */
     void (*on_error)(struct http_call *call, int code, const char *text, void *ctx);
 };
@@ -62,7 +62,7 @@ struct http_call_params {
     const struct http_target *target;
     enum http_method method;
     struct str path;                   /* path and query */
-    const struct http_header *headers; /* besides Host, Content-Length, Transfer-Encoding, Connection */
+    const struct http_header *headers; /* without Host, Connection and those of the framing */
     unsigned header_count;
     struct str body;                   /* whole body; borrowed until the call ends */
     bool stream_body;                  /* the body comes by http_call_write() instead */

@@ -10,7 +10,7 @@
 
 enum { HTTP_TARGET_TEXT_MAX = 300 };
 
-/* "http://host:port", "https://[::1]:443" or "unix:/path": for texts, and equal for equal targets. */
+/* "http://host:port", "https://[::1]:443" or "unix:/path": for texts, and to tell targets apart. */
 void http_target_text(const struct http_target *target, char ret[HTTP_TARGET_TEXT_MAX]);
 
 /* ---- the pool ---- */

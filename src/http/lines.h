@@ -21,7 +21,7 @@ struct line_stream_params {
     struct http_pool *pool;
     struct http_target target;
     const char *path;            /* copied */
-    const char *bearer;          /* Authorization: Bearer …; copied, NULL for none */
+    const char *bearer;          /* Authorization: Bearer BEARER; copied, NULL for none */
     /* A new stream was opened: what follows starts from the beginning. Optional. */
     void (*on_open)(struct line_stream *stream, void *ctx);
     /* One line without its end, never empty; borrowed for the call. */

@@ -3,6 +3,7 @@
 #include "http/client_priv.h"
 
 #define uthash_fatal(text) abort()
+#define HASH_FUNCTION HASH_SAX /* uthash's own choice doesn't pass -Wimplicit-fallthrough */
 #include <uthash.h>
 
 struct kept_group {
@@ -77,8 +78,7 @@ static void on_idle_event(struct stream *stream, unsigned events, void *ctx)
     stream_free(release(ctx));
 }
 
-void http_pool_keep(struct http_pool *pool, const struct http_target *target,
-                    struct stream *stream)
+void http_pool_keep(struct http_pool *pool, const struct http_target *target, struct stream *stream)
 {
     struct kept_group *group = find_group(pool, target);
     if (!group)
@@ -119,7 +119,7 @@ void http_pool_forget(struct http_pool *pool, const struct http_target *target)
 {
     char key[HTTP_TARGET_TEXT_MAX];
     http_target_text(target, key);
-    LIST_FOR_EACH(struct http_call, call, &pool->calls, node) {
+    LIST_FOR_EACH (struct http_call, call, &pool->calls, node) {
         char other[HTTP_TARGET_TEXT_MAX];
         http_target_text(call->target, other);
         if (strcmp(key, other) == 0)
@@ -141,7 +141,7 @@ void http_pool_free(struct http_pool *pool)
 {
     if (!pool)
         return;
-    LIST_FOR_EACH(struct http_call, call, &pool->calls, node)
+    LIST_FOR_EACH (struct http_call, call, &pool->calls, node)
         http_call_cancel(call);
     while (pool->groups)
         close_group(pool->groups);

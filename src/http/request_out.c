@@ -5,7 +5,7 @@
 #include <errno.h>
 
 enum {
-    HEAD_ROOM = 1024,     /* first size of a head: enough for most, so that secrets aren't moved */
+    HEAD_ROOM = 1024,      /* first size of a head: enough for most, so that secrets aren't moved */
     QUEUE_KEEP = 64 << 10, /* an empty queue larger than this gives its memory back */
 };
 

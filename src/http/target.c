@@ -20,14 +20,14 @@ void http_target_text(const struct http_target *target, char ret[HTTP_TARGET_TEX
         return;
     }
     const char *scheme = target->tls ? "https" : "http";
-    snprintf(ret, HTTP_TARGET_TEXT_MAX, is_v6(target->host) ? "%s://[%s]:%u" : "%s://%s:%u",
-             scheme, target->host, target->port);
+    snprintf(ret, HTTP_TARGET_TEXT_MAX, is_v6(target->host) ? "%s://[%s]:%u" : "%s://%s:%u", scheme,
+             target->host, target->port);
 }
 
 static bool is_name_char(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '-' || c == '.' || c == '_';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_';
 }
 
 static int check_name(struct str host, struct err *err)
@@ -107,8 +107,8 @@ int http_target_parse(const char *url, struct http_target *ret, struct err *err)
     } else {
         target.tls = strip(&rest, STR("https://"));
         if (!target.tls && !strip(&rest, STR("http://")))
-            return err_set(err, ERR_INVALID,
-                           "\"%s\" must begin with http://, https:// or unix:/", url);
+            return err_set(err, ERR_INVALID, "\"%s\" must begin with http://, https:// or unix:/",
+                           url);
         if (target.tls)
             target.port = PORT_HTTPS;
         if (str_has_suffix(rest, STR("/")))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Connecting a stream: name to addresses, each address in turn, then the TLS handshake. The owner is
- * always told from the timer, so never from inside stream_connect() and never twice.
+ * Connecting a stream: name to addresses, each address in turn, then the TLS handshake. The owner
+ * is always told from the timer, so never from inside stream_connect() and never twice.
  */
 #include "io/resolve_priv.h"
 #include "io/stream_priv.h"
@@ -30,7 +30,7 @@ struct connect {
     int64_t deadline_ms;
     struct timer timer; /* end of the state's time; at once when settled */
     struct resolve *resolve;
-    struct addrinfo *list; /* owned */
+    struct addrinfo *list;       /* owned */
     const struct addrinfo *next; /* in `list`; not yet tried */
     int rc;
     struct err err; /* of the last address that was tried */

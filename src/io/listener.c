@@ -24,7 +24,7 @@ struct listener {
     struct timer pause; /* armed while accepting rests for want of descriptors */
     listener_accept_cb *on_accept;
     void *ctx;
-    char *path; /* owned; unix socket's file, NULL with TCP */
+    char *path;        /* owned; unix socket's file, NULL with TCP */
     dev_t path_device; /* what the file was when it was made, so that no successor's is removed */
     ino_t path_inode;
 };
@@ -140,8 +140,8 @@ static int bind_failure(const char *host, unsigned port, int fault, struct err *
     if (fault != EADDRINUSE)
         return err_errno(err, fault, "can't listen on %s port %u", host, port);
     if (!port_owner_find(port, &owner))
-        return err_set(err, -EADDRINUSE, "port %u is in use by another program; choose another port",
-                       port);
+        return err_set(err, -EADDRINUSE,
+                       "port %u is in use by another program; choose another port", port);
     return err_set(err, -EADDRINUSE,
                    "port %u is in use by pid %d (%s); stop it or choose another port", port,
                    (int)owner.pid, owner.program);
@@ -164,8 +164,8 @@ int listener_tcp(struct loop *loop, const char *host, unsigned port, bool reuse_
     int rc = parse_address(host, port, &address, err);
     if (rc < 0)
         return rc;
-    auto_close int fd = socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                               0);
+    auto_close int fd =
+        socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return err_errno(err, errno, "can't listen on %s port %u", host, port);
     set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -194,8 +194,7 @@ static int check_served(const char *path, const struct sockaddr_un *address, str
     auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return err_errno(err, errno, "can't open a socket");
-    if (connect(fd, (const struct sockaddr *)address, sizeof *address) < 0 &&
-        errno == ECONNREFUSED)
+    if (connect(fd, (const struct sockaddr *)address, sizeof *address) < 0 && errno == ECONNREFUSED)
         return 0;
     struct ucred cred;
     socklen_t size = sizeof cred;

@@ -6,15 +6,17 @@
 
 struct listener;
 
-/* A new connection: takes `fd` (non-blocking, close-on-exec). `peer` is the numeric address or
- * "unix"; `peer_uid` the user on a unix socket (SO_PEERCRED) or -1. */
+/*
+ * A new connection: takes `fd` (non-blocking, close-on-exec). `peer` is the numeric address or
+ * "unix"; `peer_uid` the user on a unix socket (SO_PEERCRED) or -1.
+ */
 typedef void listener_accept_cb(struct listener *listener, int fd, const char *peer,
                                 int64_t peer_uid, void *ctx);
 
 /*
  * Numeric `host` ("0.0.0.0", "::", "127.0.0.1"), port 0 picks one. On -EADDRINUSE the text says
- * which port and, as far as /proc tells, which pid and program hold it. Out of descriptors: accepting
- * pauses for 100 ms and goes on. `ret_port` may be NULL.
+ * which port and, as far as /proc tells, which pid and program hold it. Out of descriptors:
+ * accepting pauses for 100 ms and goes on. `ret_port` may be NULL.
  */
 int listener_tcp(struct loop *loop, const char *host, unsigned port, bool reuse_port,
                  listener_accept_cb *on_accept, void *ctx, struct listener **ret,

@@ -119,7 +119,8 @@ struct loop *loop_new(const struct clock *clock)
     or_abort(uv_prepare_start(&loop->before_poll, before_poll));
     or_abort(uv_check_start(&loop->after_poll, after_poll));
     /* A write to a closed socket is an error code here, never the end of the process. */
-    signal(SIGPIPE, SIG_IGN);
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigaction(SIGPIPE, &ignore, NULL);
     return loop;
 }
 

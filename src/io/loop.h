@@ -19,8 +19,8 @@
 struct loop;
 
 /*
- * `clock` is borrowed for the loop's life. With clock_system the loop wakes for its timers; with any
- * other clock due timers run in every turn, and whoever moves that clock wakes the loop with
+ * `clock` is borrowed for the loop's life. With clock_system the loop wakes for its timers; with
+ * any other clock due timers run in every turn, and whoever moves that clock wakes the loop with
  * loop_post(). Ignores SIGPIPE for the process. Returns owned; aborts when the kernel has no
  * descriptors.
  */
@@ -82,8 +82,8 @@ struct watch;
 typedef void watch_cb(struct watch *watch, unsigned events, void *ctx);
 
 /*
- * Watches `fd` (borrowed; not yet watched by this loop). Makes it non-blocking. A descriptor that the
- * kernel can't watch (a regular file) is ready in every turn: READ | WRITE. Returns owned.
+ * Watches `fd` (borrowed; not yet watched by this loop). Makes it non-blocking. A descriptor that
+ * the kernel can't watch (a regular file) is ready in every turn: READ | WRITE. Returns owned.
  */
 struct watch *watch_new(struct loop *loop, int fd, watch_cb *cb, void *ctx);
 
@@ -102,15 +102,15 @@ void signal_watch_free(struct signal_watch *watch);
 
 /* ---- mailbox and end of turn ---- */
 
-/* Any thread: runs fn(arg) on the loop's thread soon. What was posted before loop_free() runs first. */
+/* Any thread: runs fn(arg) on the loop's thread soon. loop_free() first runs what was posted. */
 void loop_post(struct loop *loop, void (*fn)(void *arg), void *arg);
 
 /* Any thread: loop_stop() by mail. */
 void loop_wake_stop(struct loop *loop);
 
 /*
- * Loop thread: runs fn(arg) at the end of this turn, in the order of the calls; what those defer runs
- * in the same turn too. For freeing objects.
+ * Loop thread: runs fn(arg) at the end of this turn, in the order of the calls; what those defer
+ * runs in the same turn too. For freeing objects.
  */
 void loop_defer(struct loop *loop, void (*fn)(void *arg), void *arg);
 

@@ -22,10 +22,10 @@ typedef void stream_event_cb(struct stream *stream, unsigned events, void *ctx);
 struct stream *stream_from_fd(struct loop *loop, int fd, stream_event_cb *on_event, void *ctx);
 
 struct stream_address {
-    const char *host;      /* name or numeric; NULL with unix_path */
+    const char *host; /* name or numeric; NULL with unix_path */
     unsigned port;
     const char *unix_path; /* set: connect there */
-    bool tls;              /* handshake with certificate and name check against the system's store */
+    bool tls;              /* certificate (by the system's store) and name are checked */
     int64_t timeout_ms;    /* for name, connect and handshake together */
 };
 
@@ -51,7 +51,7 @@ ssize_t stream_read(struct stream *stream, void *data, size_t n);
 /* Bytes written (may be fewer), -EAGAIN, -EPIPE, ... Never raises SIGPIPE. */
 ssize_t stream_write(struct stream *stream, const struct iovec *parts, int count);
 
-/* Whether the peer has closed or sent something while the stream was idle: then it can't be reused. */
+/* Whether the peer has closed or sent something while the stream was idle: it can't be reused. */
 bool stream_is_stale(struct stream *stream);
 
 int stream_fd(const struct stream *stream);

@@ -9,9 +9,9 @@ struct connect;
 
 struct stream {
     struct loop *loop;
-    int fd;               /* owned; -1 while there is no socket */
-    struct watch *watch;  /* of fd; NULL while there is none */
-    unsigned wanted;      /* by the owner */
+    int fd;              /* owned; -1 while there is no socket */
+    struct watch *watch; /* of fd; NULL while there is none */
+    unsigned wanted;     /* by the owner */
     stream_event_cb *on_event;
     void *ctx;
     struct tls *tls;         /* NULL in the clear */

@@ -45,12 +45,15 @@ static bool is_address(const char *host)
     return inet_pton(AF_INET, host, binary) == 1 || inet_pton(AF_INET6, host, binary) == 1;
 }
 
-/* The name that is checked against the certificate; names are also sent (SNI), addresses are not. */
+/* Sets what the certificate is checked for; names are also sent (SNI), addresses are not. */
 static bool set_peer(SSL *ssl, const char *host)
 {
     if (is_address(host))
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1;
-    return SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
+    /* As SSL_set_tlsext_host_name(), whose cast clang refuses; the name is only read. */
+    return SSL_set1_host(ssl, host) == 1 &&
+           SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+                    (void *)(uintptr_t)host) == 1;
 }
 
 struct tls *tls_new(struct loop *loop, int fd, const char *host, struct err *err)

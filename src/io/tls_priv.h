@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TLS client side on a connected, non-blocking socket that the stream owns. OpenSSL is first touched
- * by the first tls_new() of a loop. One loop's thread.
+ * TLS client side on a connected, non-blocking socket that the stream owns. OpenSSL is first
+ * touched by the first tls_new() of a loop. One loop's thread.
  */
 #pragma once
 
@@ -13,13 +13,13 @@
 struct ssl_st;
 
 struct tls {
-    struct ssl_st *ssl;     /* owned */
-    bool read_wants_write;  /* the last read can go on only when the socket is writable */
-    bool write_wants_read;  /* the last write can go on only when there is something to read */
-    struct timer more;      /* for the stream: tells of bytes that are decrypted already */
+    struct ssl_st *ssl;    /* owned */
+    bool read_wants_write; /* the last read can go on only when the socket is writable */
+    bool write_wants_read; /* the last write can go on only when there is something to read */
+    struct timer more;     /* for the stream: tells of bytes that are decrypted already */
 };
 
-/* `host` is the name (or address) that the certificate must be for. Returns owned, or NULL + text. */
+/* The certificate must be for `host`, a name or an address. Returns owned, or NULL with a text. */
 struct tls *tls_new(struct loop *loop, int fd, const char *host, struct err *err);
 
 /* 0 when done, -EAGAIN with the events to wait for, or ERR_PROTOCOL with OpenSSL's reason. */

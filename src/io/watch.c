@@ -7,8 +7,8 @@ struct watch {
     struct loop *loop;
     watch_cb *cb;
     void *ctx;
-    unsigned events;       /* of interest */
-    bool can_poll;         /* false: the kernel can't watch this descriptor, `unwatched` is used */
+    unsigned events; /* of interest */
+    bool can_poll;   /* false: the kernel can't watch this descriptor, `unwatched` is used */
     struct timer unwatched;
 };
 
@@ -35,7 +35,7 @@ static void on_poll(uv_poll_t *handle, int status, int events)
     struct watch *watch = handle->data;
     loop_enter(watch->loop);
     if (status < 0) {
-        /* libuv has stopped the handle. What is left to read must still be told of, turn by turn. */
+        /* libuv has stopped the handle. What is left to read is still told of, turn by turn. */
         uv_poll_start(handle, to_uv(watch->events), on_poll);
         watch->cb(watch, WATCH_READ | WATCH_WRITE, watch->ctx);
         return;

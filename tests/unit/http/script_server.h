@@ -72,8 +72,8 @@ struct script_server {
     unsigned port;
     const struct reply *replies;
     unsigned reply_count;
-    unsigned answered;          /* replies given */
-    unsigned accepted, closed;  /* connections; closed: by the client */
+    unsigned answered;         /* replies given */
+    unsigned accepted, closed; /* connections; closed: by the client */
     struct server_conn conns[SERVER_CONNS_MAX];
     struct buf seen; /* all input of all connections */
     bool is_deaf;    /* doesn't read */

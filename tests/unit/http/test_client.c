@@ -7,144 +7,7 @@
 
 #include <cmocka.h>
 
-#include "script_server.h"
-
-/* ---- a call and what came of it ---- */
-
-struct record {
-    struct loop *loop;
-    struct http_call *call; /* NULL once ended */
-    unsigned heads, pieces, drains, ends, errors;
-    unsigned status;
-    int code;
-    struct err text;
-    struct buf body;
-    void (*in_head)(struct record *);
-    void (*in_body)(struct record *);
-    void (*in_end)(struct record *);
-    struct http_pool *pool;
-};
-
-static void on_head(struct http_call *call, const struct http_response_head *head, void *ctx)
-{
-    struct record *record = ctx;
-    assert_ptr_equal(call, record->call);
-    record->heads++;
-    record->status = head->status;
-    loop_stop(record->loop);
-    if (record->in_head)
-        record->in_head(record);
-}
-
-static void on_body(struct http_call *call, struct str data, void *ctx)
-{
-    struct record *record = ctx;
-    assert_ptr_equal(call, record->call);
-    assert_true(data.len > 0);
-    record->pieces++;
-    buf_add_str(&record->body, data);
-    loop_stop(record->loop);
-    if (record->in_body)
-        record->in_body(record);
-}
-
-static void on_drain(struct http_call *call, void *ctx)
-{
-    (void)call;
-    struct record *record = ctx;
-    record->drains++;
-    loop_stop(record->loop);
-}
-
-static void on_end(struct http_call *call, void *ctx)
-{
-    (void)call;
-    struct record *record = ctx;
-    record->ends++;
-    record->call = NULL;
-    loop_stop(record->loop);
-    if (record->in_end)
-        record->in_end(record);
-}
-
-static void on_error(struct http_call *call, int code, const char *text, void *ctx)
-{
-    (void)call;
-    struct record *record = ctx;
-    record->errors++;
-    record->code = code;
-    err_set(&record->text, code, "%s", text);
-    record->call = NULL;
-    loop_stop(record->loop);
-}
-
-static const struct http_call_ops ops = {.on_head = on_head,
-                                         .on_body = on_body,
-                                         .on_drain = on_drain,
-                                         .on_end = on_end,
-                                         .on_error = on_error};
-
-static bool is_over(const struct record *record)
-{
-    return record->ends + record->errors > 0;
-}
-
-/* ---- a client, a server, one loop ---- */
-
-struct fixture {
-    struct loop *loop;
-    struct http_pool *pool;
-    struct script_server server;
-    struct http_target target;
-};
-
-static void set_up(struct fixture *f, const struct reply *replies, unsigned count)
-{
-    *f = (struct fixture){.loop = loop_new(&virtual_clock)};
-    f->pool = http_pool_new(f->loop);
-    server_start(&f->server, f->loop, replies, count);
-    f->target.port = f->server.port;
-    memcpy(f->target.host, "127.0.0.1", sizeof "127.0.0.1");
-}
-
-static void tear_down(struct fixture *f)
-{
-    server_stop(&f->server);
-    http_pool_free(f->pool);
-    loop_free(f->loop);
-}
-
-static struct http_call_params get(struct fixture *f)
-{
-    return (struct http_call_params){
-        .target = &f->target, .method = HTTP_GET, .path = STR("/x?y=1")};
-}
-
-static void start(struct fixture *f, struct record *record, const struct http_call_params *params)
-{
-    *record = (struct record){.loop = f->loop, .pool = f->pool};
-    record->call = http_call_start(f->pool, params, &ops, record);
-    assert_non_null(record->call);
-    assert_false(is_over(record));
-}
-
-static void run_call(struct fixture *f, struct record *record,
-                     const struct http_call_params *params)
-{
-    start(f, record, params);
-    RUN_UNTIL(f->loop, is_over(record));
-}
-
-static void expect_body(struct record *record, unsigned status, const char *body)
-{
-    assert_int_equal(record->errors, 0);
-    assert_int_equal(record->ends, 1);
-    assert_int_equal(record->status, status);
-    assert_string_equal(record->body.ptr ? record->body.ptr : "", body);
-    buf_fini(&record->body);
-}
-
-#define OK "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+#include "client_fixture.h"
 
 /* ---- requests ---- */
 
@@ -159,9 +22,10 @@ static void test_request_is_written_right(void **state)
         const char *expected;
     } cases[] = {
         {HTTP_GET, 0, {0}, "GET /x?y=1 HTTP/1.1\r\nHost: 127.0.0.1:PORT\r\n\r\n"},
-        {HTTP_GET, 2, {0},
-         "GET /x?y=1 HTTP/1.1\r\nHost: 127.0.0.1:PORT\r\nA: b\r\nC: d e\r\n\r\n"},
-        {HTTP_POST, 0, {0},
+        {HTTP_GET, 2, {0}, "GET /x?y=1 HTTP/1.1\r\nHost: 127.0.0.1:PORT\r\nA: b\r\nC: d e\r\n\r\n"},
+        {HTTP_POST,
+         0,
+         {0},
          "POST /x?y=1 HTTP/1.1\r\nHost: 127.0.0.1:PORT\r\nContent-Length: 0\r\n\r\n"},
         {HTTP_PUT, 0, STR("abc"),
          "PUT /x?y=1 HTTP/1.1\r\nHost: 127.0.0.1:PORT\r\nContent-Length: 3\r\n\r\nabc"},
@@ -194,10 +58,10 @@ static void test_request_that_would_smuggle_is_refused(void **state)
         struct str path;
         struct http_header header;
     } cases[] = {
-        {STR("/a b"), {STR("A"), STR("b")}},   {STR("/a\r\nB: c"), {STR("A"), STR("b")}},
-        {STR("http"), {STR("A"), STR("b")}},   {STR("/"), {STR("A:"), STR("b")}},
+        {STR("/a b"), {STR("A"), STR("b")}},      {STR("/a\r\nB: c"), {STR("A"), STR("b")}},
+        {STR("http"), {STR("A"), STR("b")}},      {STR("/"), {STR("A:"), STR("b")}},
         {STR("/"), {STR("A"), STR("b\r\nC: d")}}, {STR("/"), {STR(""), STR("b")}},
-        {STR(""), {STR("A"), STR("b")}},       {STR("/"), {STR("A"), STR("b\0c")}},
+        {STR(""), {STR("A"), STR("b")}},          {STR("/"), {STR("A"), STR("b\0c")}},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct fixture f;
@@ -234,10 +98,12 @@ static void test_responses(void **state)
         {HTTP_GET, "HTTP/1.1 204 No Content\r\n\r\n", false, 204, "", true},
         {HTTP_GET, "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", false, 304, "", true},
         {HTTP_HEAD, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", false, 200, "", true},
-        {HTTP_GET, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-                   "3\r\nabc\r\n2\r\nde\r\n0\r\nX: y\r\n\r\n", false, 200, "abcde", true},
-        {HTTP_GET, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nA: b\r\n\r\n" OK, false,
-         200, "ok", true},
+        {HTTP_GET,
+         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+         "3\r\nabc\r\n2\r\nde\r\n0\r\nX: y\r\n\r\n",
+         false, 200, "abcde", true},
+        {HTTP_GET, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nA: b\r\n\r\n" OK, false, 200,
+         "ok", true},
         {HTTP_GET, "HTTP/1.1 200 OK\r\n\r\nto the end", true, 200, "to the end", false},
         {HTTP_GET, "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", false, 200, "ok", false},
         {HTTP_GET, "HTTP/1.1 500 Bad\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx", false,
@@ -327,12 +193,13 @@ static void test_head_that_is_too_large(void **state)
     struct buf head = {0};
     buf_add_cstr(&head, "HTTP/1.1 200 OK\r\n");
     while (head.len < HTTP_HEAD_MAX)
-        buf_add_cstr(&head, "X: 0123456789012345678901234567890123456789012345678901234567890123"
-                            "456789012345678901234567890123456789012345678901234567890123456789"
-                            "456789012345678901234567890123456789012345678901234567890123456789"
-                            "456789012345678901234567890123456789012345678901234567890123456789"
-                            "456789012345678901234567890123456789012345678901234567890123456789"
-                            "456789012345678901234567890123456789012345678901234567890123456789\r\n");
+        buf_add_cstr(&head,
+                     "X: 0123456789012345678901234567890123456789012345678901234567890123"
+                     "456789012345678901234567890123456789012345678901234567890123456789"
+                     "456789012345678901234567890123456789012345678901234567890123456789"
+                     "456789012345678901234567890123456789012345678901234567890123456789"
+                     "456789012345678901234567890123456789012345678901234567890123456789"
+                     "456789012345678901234567890123456789012345678901234567890123456789\r\n");
     buf_add_cstr(&head, "\r\n");
     const struct reply replies[] = {{.bytes = head.ptr}};
     struct fixture f;
@@ -345,129 +212,6 @@ static void test_head_that_is_too_large(void **state)
     buf_fini(&head);
 }
 
-/* ---- kept connections ---- */
-
-static void test_connection_is_reused_and_the_last_one_first(void **state)
-{
-    (void)state;
-    static const struct reply replies[] = {{.bytes = OK}, {.bytes = OK}, {.bytes = OK}, {.bytes = OK}};
-    struct fixture f;
-    struct record a, b;
-    set_up(&f, replies, 4);
-    struct http_call_params params = get(&f);
-    start(&f, &a, &params);
-    start(&f, &b, &params);
-    RUN_UNTIL(f.loop, is_over(&a) && is_over(&b));
-    expect_body(&a, 200, "ok");
-    expect_body(&b, 200, "ok");
-    run_call(&f, &a, &params);
-    expect_body(&a, 200, "ok");
-    run_call(&f, &b, &params);
-    expect_body(&b, 200, "ok");
-    assert_int_equal(f.server.accepted, 2);
-    tear_down(&f);
-}
-
-static void test_kept_connection_goes_after_its_time(void **state)
-{
-    (void)state;
-    static const struct reply replies[] = {{.bytes = OK}, {.bytes = OK}};
-    struct fixture f;
-    struct record record;
-    set_up(&f, replies, 2);
-    struct http_call_params params = get(&f);
-    run_call(&f, &record, &params);
-    expect_body(&record, 200, "ok");
-    pass_ms(f.loop, HTTP_POOL_IDLE_MS - 1);
-    assert_int_equal(f.server.closed, 0);
-    pass_ms(f.loop, 1);
-    RUN_UNTIL(f.loop, f.server.closed == 1);
-    run_call(&f, &record, &params);
-    expect_body(&record, 200, "ok");
-    assert_int_equal(f.server.accepted, 2);
-    tear_down(&f);
-}
-
-static void test_connection_closed_while_kept_is_not_used(void **state)
-{
-    (void)state;
-    static const struct reply replies[] = {{.bytes = OK}, {.bytes = OK}};
-    for (int turns = 0; turns < 2; turns++) {
-        struct fixture f;
-        struct record record;
-        set_up(&f, replies, 2);
-        struct http_call_params params = get(&f);
-        run_call(&f, &record, &params);
-        expect_body(&record, 200, "ok");
-        server_close(&f.server.conns[0], false);
-        /* Without a turn in between only the look at the socket can tell. */
-        for (int i = 0; i < turns; i++)
-            turn(f.loop);
-        run_call(&f, &record, &params);
-        expect_body(&record, 200, "ok");
-        assert_int_equal(f.server.accepted, 2);
-        tear_down(&f);
-    }
-}
-
-static void test_stale_connection_is_replaced_once(void **state)
-{
-    (void)state;
-    static const struct {
-        struct reply replies[3];
-        bool streamed;
-        unsigned accepted;
-        int code;
-    } cases[] = {
-        {{{.bytes = OK}, {.closes = true}, {.after = "body", .bytes = OK}}, false, 2, 0},
-        {{{.bytes = OK}, {.resets = true}, {.after = "body", .bytes = OK}}, false, 2, 0},
-        {{{.bytes = OK}, {.closes = true}, {.closes = true}}, false, 2,
-         ERR_CLOSED},
-        {{{.bytes = OK}, {.bytes = "HTTP/1.1 2", .closes = true}, {.bytes = OK}}, false, 1, ERR_CLOSED},
-        {{{.bytes = OK}, {.closes = true}, {.bytes = OK}}, true, 1, ERR_CLOSED},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct fixture f;
-        struct record record;
-        set_up(&f, cases[i].replies, 3);
-        struct http_call_params params = get(&f);
-        run_call(&f, &record, &params);
-        expect_body(&record, 200, "ok");
-        params.method = HTTP_POST;
-        params.body = STR("body");
-        params.stream_body = cases[i].streamed;
-        params.stream_length = -1;
-        run_call(&f, &record, &params);
-        assert_int_equal(record.code, cases[i].code);
-        assert_int_equal(f.server.accepted, cases[i].accepted);
-        if (cases[i].code == 0)
-            expect_body(&record, 200, "ok");
-        tear_down(&f);
-    }
-}
-
-static void test_forgotten_target_keeps_nothing(void **state)
-{
-    (void)state;
-    static const struct reply replies[] = {{.bytes = OK}, {.bytes = NULL}};
-    struct fixture f;
-    struct record a, b;
-    set_up(&f, replies, 2);
-    struct http_call_params params = get(&f);
-    start(&f, &a, &params);
-    start(&f, &b, &params);
-    RUN_UNTIL(f.loop, is_over(&a) && f.server.answered == 2);
-    http_pool_forget(f.pool, &f.target);
-    RUN_UNTIL(f.loop, f.server.closed == 1);
-    for (unsigned i = 0; i < 2; i++)
-        if (f.server.conns[i].stream)
-            server_send(&f.server.conns[i], OK);
-    RUN_UNTIL(f.loop, is_over(&b) && f.server.closed == 2);
-    expect_body(&a, 200, "ok");
-    expect_body(&b, 200, "ok");
-    tear_down(&f);
-}
-
 /* ---- streamed requests and back-pressure ---- */
 
 static void test_streamed_request(void **state)
@@ -478,8 +222,7 @@ static void test_streamed_request(void **state)
         const char *end;
         const char *expected;
     } cases[] = {
-        {-1, "0\r\n\r\n",
-         "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"},
+        {-1, "0\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"},
         {5, "abcde", "Content-Length: 5\r\n\r\nabcde"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -567,7 +310,7 @@ static void test_pause_holds_the_body_back(void **state)
     (void)state;
     static const struct reply replies[] = {
         {.bytes = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-               "1\r\na\r\n1\r\nb\r\n1\r\nc\r\n0\r\n\r\n"}};
+                  "1\r\na\r\n1\r\nb\r\n1\r\nc\r\n0\r\n\r\n"}};
     struct fixture f;
     struct record record;
     set_up(&f, replies, 1);
@@ -593,7 +336,8 @@ static void test_paused_call_does_not_read(void **state)
 {
     (void)state;
     enum { LENGTH = 8 << 20 };
-    static const struct reply replies[] = {{.bytes = "HTTP/1.1 200 OK\r\nContent-Length: 8388608\r\n\r\n"}};
+    static const struct reply replies[] = {
+        {.bytes = "HTTP/1.1 200 OK\r\nContent-Length: 8388608\r\n\r\n"}};
     struct fixture f;
     struct record record;
     set_up(&f, replies, 1);
@@ -664,7 +408,8 @@ static void test_callbacks_may_end_everything(void **state)
         {.in_end = start_another, .ends = true},
     };
     static const struct reply replies[] = {
-        {.bytes = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n"}};
+        {.bytes =
+             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n"}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct fixture f;
         struct record record;
@@ -707,7 +452,7 @@ static void test_cancel_closes_the_connection(void **state)
     tear_down(&f);
 }
 
-/* ---- timeouts and targets ---- */
+/* ---- timeouts ---- */
 
 static void test_timeouts(void **state)
 {
@@ -761,51 +506,6 @@ static void test_nobody_listens(void **state)
     tear_down(&f);
 }
 
-static void test_target_parse(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *url, *host, *unix_path;
-        unsigned port;
-        bool tls;
-    } cases[] = {
-        {"http://a.example", "a.example", "", 80, false},
-        {"http://a.example/", "a.example", "", 80, false},
-        {"HTTPS://a.example", "a.example", "", 443, true},
-        {"https://10.0.0.1:8443/", "10.0.0.1", "", 8443, true},
-        {"http://[::1]:81", "::1", "", 81, false},
-        {"http://[fe80::1]", "fe80::1", "", 80, false},
-        {"unix:/run/x.sock", "", "/run/x.sock", 80, false},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct http_target target;
-        assert_int_equal(http_target_parse(cases[i].url, &target, NULL), 0);
-        assert_string_equal(target.host, cases[i].host);
-        assert_string_equal(target.unix_path, cases[i].unix_path);
-        assert_int_equal(target.port, cases[i].port);
-        assert_int_equal(target.tls, cases[i].tls);
-    }
-}
-
-static void test_target_parse_refuses(void **state)
-{
-    (void)state;
-    static const char *const bad[] = {
-        "",           "a.example",      "ftp://a",        "http://",       "http:///",
-        "http://a:0", "http://a:65536", "http://a:",      "http://a:x",    "http://a/b",
-        "http://a?b", "http://u@a",     "http://[::1",    "http://[::1]x", "http://[a]",
-        "http://::1", "unix:relative",  "http://a b",     "unix:",         "http://a:80:80",
-        "unix:/0123456789012345678901234567890123456789012345678901234567890123456789"
-        "01234567890123456789012345678901234567",
-    };
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        struct http_target target;
-        struct err err = {0};
-        assert_int_equal(http_target_parse(bad[i], &target, &err), ERR_INVALID);
-        assert_true(err.text[0] != '\0');
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -815,11 +515,6 @@ int main(void)
         cmocka_unit_test(test_response_byte_by_byte),
         cmocka_unit_test(test_broken_responses),
         cmocka_unit_test(test_head_that_is_too_large),
-        cmocka_unit_test(test_connection_is_reused_and_the_last_one_first),
-        cmocka_unit_test(test_kept_connection_goes_after_its_time),
-        cmocka_unit_test(test_connection_closed_while_kept_is_not_used),
-        cmocka_unit_test(test_stale_connection_is_replaced_once),
-        cmocka_unit_test(test_forgotten_target_keeps_nothing),
         cmocka_unit_test(test_streamed_request),
         cmocka_unit_test(test_streamed_request_waits_for_a_slow_peer),
         cmocka_unit_test(test_response_before_the_request_is_out),
@@ -829,8 +524,6 @@ int main(void)
         cmocka_unit_test(test_cancel_closes_the_connection),
         cmocka_unit_test(test_timeouts),
         cmocka_unit_test(test_nobody_listens),
-        cmocka_unit_test(test_target_parse),
-        cmocka_unit_test(test_target_parse_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,9 +16,9 @@ struct fixture {
     struct script_server server;
     struct line_stream *stream;
     unsigned opens, lines, breaks;
-    unsigned status;  /* of the last break */
-    struct err text;  /* of the last break */
-    struct buf trace; /* lines, each with a '|' behind */
+    unsigned status;     /* of the last break */
+    struct err text;     /* of the last break */
+    struct buf trace;    /* lines, each with a '|' behind */
     const char *free_at; /* free the stream in that callback: "open", "line", "break" */
 };
 

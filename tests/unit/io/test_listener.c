@@ -101,20 +101,23 @@ static void test_busy_port_names_who_holds_it(void **state)
     struct listener *listener = NULL, *other = NULL;
     unsigned port = 0;
     assert_int_equal(listener_tcp(accepted.loop, "0.0.0.0", 0, false, on_accept, &accepted,
-                                  &listener, &port, NULL), 0);
-    auto_free char *expected = mem_printf("port %u is in use by pid %d (test_io_listene); stop it",
-                                          port, (int)getpid());
+                                  &listener, &port, NULL),
+                     0);
+    auto_free char *expected =
+        mem_printf("port %u is in use by pid %d (test_io_listene); stop it", port, (int)getpid());
     for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
         struct err err = {0};
         assert_int_equal(listener_tcp(accepted.loop, hosts[i], port, false, on_accept, &accepted,
-                                      &other, NULL, &err), -EADDRINUSE);
+                                      &other, NULL, &err),
+                         -EADDRINUSE);
         assert_int_equal(strncmp(err.text, expected, strlen(expected)), 0);
         assert_null(other);
     }
     listener_free(listener);
     /* Free again at once. */
     assert_int_equal(listener_tcp(accepted.loop, "0.0.0.0", port, false, on_accept, &accepted,
-                                  &listener, NULL, NULL), 0);
+                                  &listener, NULL, NULL),
+                     0);
     listener_free(listener);
     loop_free(accepted.loop);
 }
@@ -125,10 +128,12 @@ static void test_port_may_be_shared(void **state)
     struct accepted accepted = {.loop = loop_new(&clock_system)};
     struct listener *first = NULL, *second = NULL;
     unsigned port = 0;
-    assert_int_equal(listener_tcp(accepted.loop, "127.0.0.1", 0, true, on_accept, &accepted,
-                                  &first, &port, NULL), 0);
+    assert_int_equal(listener_tcp(accepted.loop, "127.0.0.1", 0, true, on_accept, &accepted, &first,
+                                  &port, NULL),
+                     0);
     assert_int_equal(listener_tcp(accepted.loop, "127.0.0.1", port, true, on_accept, &accepted,
-                                  &second, NULL, NULL), 0);
+                                  &second, NULL, NULL),
+                     0);
     listener_free(first);
     listener_free(second);
     loop_free(accepted.loop);
@@ -146,7 +151,8 @@ static void test_bad_addresses_are_refused(void **state)
         struct listener *listener = NULL;
         struct err err = {0};
         assert_int_equal(listener_tcp(loop, cases[i].host, cases[i].port, false, on_accept, NULL,
-                                      &listener, NULL, &err), -EINVAL);
+                                      &listener, NULL, &err),
+                         -EINVAL);
         assert_true(err.text[0] != '\0');
     }
     loop_free(loop);
@@ -159,7 +165,8 @@ static void test_listener_freed_in_its_callback(void **state)
     struct listener *listener = NULL;
     unsigned port = 0;
     assert_int_equal(listener_tcp(accepted.loop, "127.0.0.1", 0, false, on_accept, &accepted,
-                                  &listener, &port, NULL), 0);
+                                  &listener, &port, NULL),
+                     0);
     int first = connect_v4(port), second = connect_v4(port);
     loop_run(accepted.loop);
     assert_int_equal(accepted.count, 1);
@@ -175,7 +182,8 @@ static void test_out_of_descriptors_pauses_and_goes_on(void **state)
     struct listener *listener = NULL;
     unsigned port = 0;
     assert_int_equal(listener_tcp(accepted.loop, "127.0.0.1", 0, false, on_accept, &accepted,
-                                  &listener, &port, NULL), 0);
+                                  &listener, &port, NULL),
+                     0);
     int fd = connect_v4(port);
     int lowest = dup(fd); /* no number below it is free */
     close(lowest);

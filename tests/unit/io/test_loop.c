@@ -402,7 +402,7 @@ static void on_free_and_close(struct watch *watch, unsigned events, void *ctx)
     seen->calls++;
     watch_free(watch);
     close(seen->fd);
-    /* The same descriptor number again at once, and with something to read, must not be mistaken. */
+    /* The same descriptor number at once, with something to read, must not be mistaken. */
     int fds[2];
     make_pair(fds);
     send_byte(fds[1]);

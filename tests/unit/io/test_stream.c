@@ -76,8 +76,7 @@ static void begin(struct attempt *attempt, const struct stream_address *address)
 static int bound_socket(unsigned *ret_port)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
     assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
@@ -100,7 +99,9 @@ static void test_connect_failures_are_told_later_and_name_the_address(void **sta
         {{.unix_path = "/nowhere/x.sock"}, -ENOENT, "can't connect to unix:/nowhere/x.sock: No su"},
         {{.host = "a..b", .port = 80}, -EHOSTUNREACH, "can't resolve a..b: "},
         {{.unix_path = "/0123456789012345678901234567890123456789012345678901234567890123456789"
-                       "01234567890123456789012345678901234567"}, -ENAMETOOLONG, "longer than"},
+                       "01234567890123456789012345678901234567"},
+         -ENAMETOOLONG,
+         "longer than"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct attempt attempt = {.loop = loop_new(&clock_system)};
@@ -167,7 +168,8 @@ static void test_connect_by_name_tries_all_addresses(void **state)
         struct listener *listener = NULL;
         unsigned port;
         assert_int_equal(listener_tcp(attempt.loop, "127.0.0.1", 0, false, on_accept, NULL,
-                                      &listener, &port, NULL), 0);
+                                      &listener, &port, NULL),
+                         0);
         struct stream_address address = {.host = "localhost", .port = port, .timeout_ms = 30000};
         begin(&attempt, &address);
         loop_run(attempt.loop);

@@ -33,8 +33,7 @@ static void make_identity(struct identity *id, const char *subject, const char *
     X509_gmtime_adj(X509_getm_notBefore(id->cert), -3600);
     X509_gmtime_adj(X509_getm_notAfter(id->cert), 3600);
     X509_NAME *name = X509_get_subject_name(id->cert);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)subject, -1, -1,
-                               0);
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)subject, -1, -1, 0);
     X509_set_issuer_name(id->cert, name);
     X509_set_pubkey(id->cert, id->key);
     X509_EXTENSION *alt = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, names);
@@ -181,9 +180,9 @@ static void connect_client(struct client *client, const struct identity *id, con
     client->server.id = id;
     unsigned port;
     assert_int_equal(listener_tcp(client->loop, "127.0.0.1", 0, false, on_accept, &client->server,
-                                  &client->listener, &port, NULL), 0);
-    struct stream_address address = {
-        .host = host, .port = port, .tls = true, .timeout_ms = 30000};
+                                  &client->listener, &port, NULL),
+                     0);
+    struct stream_address address = {.host = host, .port = port, .tls = true, .timeout_ms = 30000};
     client->stream = stream_connect(client->loop, &address, on_connect, on_event, client);
     loop_run(client->loop);
 }
@@ -244,7 +243,8 @@ static void test_handshake_times_out(void **state)
     struct client client = {.loop = loop_new(&virtual_clock)};
     unsigned port;
     assert_int_equal(listener_tcp(client.loop, "127.0.0.1", 0, false, on_accept_silently, &client,
-                                  &client.listener, &port, NULL), 0);
+                                  &client.listener, &port, NULL),
+                     0);
     struct stream_address address = {
         .host = "127.0.0.1", .port = port, .tls = true, .timeout_ms = 700};
     client.stream = stream_connect(client.loop, &address, on_connect, on_event, &client);

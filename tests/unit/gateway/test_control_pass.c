@@ -112,8 +112,9 @@ static void test_drain(void **state)
     gateway_drain(w.gateway, WAIT_MS, note_drained, &w);
     WAIT_UNTIL(&w, watch.is_ended);
     assert_int_equal(watch.error, 0);
-    ask(&w, &late, HTTP_GET, "/healthz", NULL, NULL);
-    assert_int_equal(late.error, -ECONNREFUSED);
+    do { /* each thread closes its listener by itself */
+        ask(&w, &late, HTTP_GET, "/healthz", NULL, NULL);
+    } while (late.error != -ECONNREFUSED && (answer_fini(&late), true));
     assert_false(chat.is_ended);
     assert_false(w.is_drained);
     http_reply_end(w.engines[0].ex);
@@ -141,7 +142,7 @@ static void test_drain_ends_in_time(void **state)
     assert_false(a.is_ended);
     gateway_free(TAKE(w.gateway));
     WAIT_UNTIL(&w, a.is_ended);
-    assert_int_equal(a.error, ERR_CLOSED);
+    assert_true(a.error == ERR_CLOSED || a.error == -ECONNRESET);
     answer_fini(&a);
     world_fini(&w);
 }

@@ -68,6 +68,7 @@ struct answer {
     bool is_ended;
     int error; /* of a call that failed */
     struct http_call *call;
+    struct http_target target;
     char *path;
     char *text;
     struct http_header headers[4];
@@ -305,8 +306,8 @@ static inline void ask_start(struct world *world, struct answer *answer, enum ht
 {
     static const struct http_call_ops ops = {.on_head = answer_head, .on_body = answer_body,
                                              .on_end = answer_end, .on_error = answer_error};
-    struct http_target target = {.host = "127.0.0.1", .port = gateway_port(world->gateway)};
     *answer = (struct answer){.world = world, .path = mem_strdup(path), .text = mem_strdup(body)};
+    answer->target = (struct http_target){.host = "127.0.0.1", .port = gateway_port(world->gateway)};
     unsigned count = 0;
     answer->headers[count++] = (struct http_header){STR("X-Request-Id"), STR("rid-1")};
     answer->headers[count++] = (struct http_header){STR("X-GPUStack-Model-Instance"), STR("99")};
@@ -315,7 +316,7 @@ static inline void ask_start(struct world *world, struct answer *answer, enum ht
     else if (credential)
         answer->headers[count++] = (struct http_header){STR("Cookie"), str_of(credential)};
     answer->call = http_call_start(world->pool, &(struct http_call_params){
-        .target = &target,
+        .target = &answer->target,
         .method = method,
         .path = str_of(answer->path),
         .headers = answer->headers,

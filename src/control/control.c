@@ -18,7 +18,7 @@ struct waiter {
 /* What one turn of the loop has changed, until it is durable. */
 struct turn {
     struct list_node node;
-    struct control *control;
+    struct control *control;  /* NULL: control is gone, what comes back only frees the turn */
     struct store_txn *txn;    /* owned until committed */
     struct list_node waiters; /* struct waiter */
     struct buf feed_lines;
@@ -55,7 +55,7 @@ static struct turn *open_turn(struct control *control)
     turn->txn = store_txn_new(control->store);
     list_init(&turn->waiters);
     control->open = turn;
-    loop_defer(control->loop, end_turn, control);
+    loop_defer(control->loop, end_turn, turn);
     return turn;
 }
 
@@ -102,7 +102,10 @@ static void commit_done(int rc, const char *text, void *ctx)
         exit(EXIT_FAILURE);
     }
     turn->is_durable = true;
-    release_durable(turn->control);
+    if (turn->control)
+        release_durable(turn->control);
+    else
+        turn_free(turn);
 }
 
 static char *make_suffix(void *ctx)
@@ -127,9 +130,14 @@ static void run_reconciler(struct control *control)
 
 static void end_turn(void *arg)
 {
-    struct control *control = arg;
+    struct turn *turn = arg;
+    struct control *control = turn->control;
+    if (!control) {
+        turn_free(turn);
+        return;
+    }
     run_reconciler(control);
-    struct turn *turn = TAKE(control->open);
+    control->open = NULL;
     turn->feed_seq = feed_last_seq(control->feed);
     list_add_tail(&control->sealed, &turn->node);
     if (store_txn_is_empty(turn->txn)) {
@@ -248,6 +256,18 @@ int control_new(const struct control_params *params, struct control **ret, struc
     return 0;
 }
 
+/* Something will still come back for each of them, from the loop or from the store. */
+static void abandon_turns(struct control *control)
+{
+    if (control->open)
+        control->open->control = NULL;
+    LIST_FOR_EACH(struct turn, turn, &control->sealed, node)
+    {
+        list_remove(&turn->node);
+        turn->control = NULL;
+    }
+}
+
 void control_free(struct control *control)
 {
     if (!control)
@@ -255,10 +275,7 @@ void control_free(struct control *control)
     feed_hub_free(control->feed);
     fleet_free(control->fleet);
     http_pool_free(control->pool);
-    if (control->open)
-        turn_free(control->open);
-    LIST_FOR_EACH(struct turn, turn, &control->sealed, node)
-        turn_free(turn);
+    abandon_turns(control);
     cluster_fini(&control->cluster);
     mem_free_secret(control->cluster_token);
     free(control);

@@ -32,7 +32,10 @@ struct control_params {
 int control_new(const struct control_params *params, struct control **ret,
                 struct err *err) must_check;
 
-/* Ends worker and feed streams; what was not durable yet is lost. NULL is fine. */
+/*
+ * Forgets what was not durable yet. NULL is fine. The servers whose exchanges it answers must have
+ * been freed before, the store closed; the loop is freed after.
+ */
 void control_free(struct control *control);
 
 struct cluster *control_cluster(struct control *control);

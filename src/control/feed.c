@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "control/turn_priv.h"
 
+#include <assert.h>
+
 struct feed_hub {
     struct control *control;
     struct list_node subscribers;
@@ -289,10 +291,6 @@ void feed_hub_free(struct feed_hub *feed)
     if (!feed)
         return;
     timer_stop(&feed->heartbeat);
-    LIST_FOR_EACH(struct subscriber, subscriber, &feed->subscribers, node)
-        http_exchange_abort(subscriber->ex);
-    /* on_close() may come at the end of the turn; whoever is left must not find this list. */
-    LIST_FOR_EACH(struct subscriber, left, &feed->subscribers, node)
-        list_remove(&left->node);
+    assert(list_is_empty(&feed->subscribers));
     free(feed);
 }

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The control role with a real loop, a real store and streams over a real socket. */
+#include "auth/auth.h"
+#include "control/feed.h"
+#include "control/fleet.h"
+#include "http/lines.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+/* ---- a world: one control in a folder of its own, with a clock that can be moved on ---- */
+
+static int64_t skew_ms;
+
+static int64_t mono(void *ctx)
+{
+    return clock_mono_ms(&clock_system) + skew_ms;
+}
+
+static int64_t wall(void *ctx)
+{
+    return clock_wall_ms(&clock_system) + skew_ms;
+}
+
+static const struct clock test_clock = {.mono_ms = mono, .wall_ms = wall};
+
+struct world {
+    char folder[64];
+    struct loop *loop;
+    struct store *store;
+    struct control *control;
+    struct http_server *server;
+    struct http_pool *pool;
+    int64_t stream_worker; /* whose desired state /desired gives */
+    struct timer guard;    /* ends a test that waits in vain */
+    bool timed_out;
+};
+
+static void on_guard(struct timer *timer, void *ctx)
+{
+    struct world *w = ctx;
+    w->timed_out = true;
+    loop_stop(w->loop);
+}
+
+static void on_request(struct http_exchange *ex, void *ctx)
+{
+    struct world *w = ctx;
+    if (str_eq(http_exchange_head(ex)->path, STR("/feed"))) {
+        feed_subscribe(control_feed(w->control), ex);
+        return;
+    }
+    struct worker *worker =
+        cluster_find(control_cluster(w->control), KIND_WORKER, w->stream_worker);
+    assert_non_null(worker);
+    fleet_subscribe(control_fleet(w->control), worker, ex);
+}
+
+static void open_world(struct world *w)
+{
+    struct err err = {0};
+    auto_free char *database = mem_printf("%s/database.db", w->folder);
+    auto_free char *socket = mem_printf("%s/s", w->folder);
+    w->loop = loop_new(&test_clock);
+    const struct store_options options = {.path = database, .allow_network_fs = true};
+    assert_int_equal(store_open(&options, &w->store, &err), 0);
+    const struct control_params params = {
+        .loop = w->loop, .store = w->store, .cluster_token = "cluster"};
+    assert_int_equal(control_new(&params, &w->control, &err), 0);
+    w->server = http_server_new(w->loop, on_request, w);
+    assert_int_equal(http_server_listen_unix(w->server, socket, &err), 0);
+    w->pool = http_pool_new(w->loop);
+    timer_init(&w->guard, w->loop, on_guard, w);
+}
+
+static void close_world(struct world *w)
+{
+    timer_stop(&w->guard);
+    http_pool_free(w->pool);
+    http_server_free(w->server);
+    store_close(w->store);
+    control_free(w->control);
+    loop_free(w->loop);
+}
+
+static int set_up(void **state)
+{
+    auth_init();
+    struct world *w = mem_alloc(sizeof *w);
+    snprintf(w->folder, sizeof w->folder, "/tmp/gpustack-control-XXXXXX");
+    assert_non_null(mkdtemp(w->folder));
+    skew_ms = 0;
+    open_world(w);
+    *state = w;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+    close_world(w);
+    static const char *const files[] = {"database.db", "database.db-wal", "database.db-shm",
+                                        "database.db.lock", "s"};
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        auto_free char *path = mem_printf("%s/%s", w->folder, files[i]);
+        unlink(path);
+    }
+    assert_int_equal(rmdir(w->folder), 0);
+    free(w);
+    return 0;
+}
+
+/* Runs the loop until something stops it, 20 s at most. */
+static void run(struct world *w)
+{
+    timer_start(&w->guard, 20000 + skew_ms);
+    loop_run(w->loop);
+    timer_stop(&w->guard);
+    assert_false(w->timed_out);
+}
+
+static void stop_loop(void *ctx)
+{
+    loop_stop(ctx);
+}
+
+static void settle(struct world *w)
+{
+    control_when_durable(w->control, stop_loop, w->loop);
+    run(w);
+}
+
+static void put_model(struct world *w, const char *name, int64_t replicas)
+{
+    struct model fresh = {0};
+    record_init(&model_type, &fresh);
+    mem_replace(&fresh.name, name);
+    mem_replace(&fresh.local_path, "/m.gguf");
+    fresh.source = MODEL_LOCAL_PATH;
+    fresh.replicas = replicas;
+    fresh.generation = 1;
+    cluster_put(control_cluster(w->control), KIND_MODEL, &fresh, control_now_ms(w->control));
+}
+
+static struct worker *join(struct world *w, const char *name, const char *uuid)
+{
+    auto_fini(json_release) json_t *body =
+        json_pack("{s:s,s:s,s:s,s:i,s:s}", "name", name, "worker_uuid", uuid, "ip", "10.0.0.9",
+                  "port", 10150, "netns_id", "here");
+    struct worker *worker = NULL;
+    struct err err = {0};
+    assert_int_equal(fleet_register(control_fleet(w->control), body, &worker, &err), 0);
+    return worker;
+}
+
+static int report(struct world *w, int64_t worker_id, const char *text)
+{
+    auto_fini(json_release) json_t *body = NULL;
+    struct err err = {0};
+    assert_int_equal(json_read(str_of(text), &body, &err), 0);
+    return fleet_report(control_fleet(w->control), worker_id, body, &err);
+}
+
+#define STATUS "\"status\":{\"memory\":{\"total\":17179869184}}"
+
+/* ---- a reader of line streams that remembers all lines ---- */
+
+struct reader {
+    struct world *w;
+    struct line_stream *stream;
+    struct buf text;
+    const char *awaited; /* stops the loop when a line holds it */
+};
+
+static void on_line(struct line_stream *stream, struct str line, void *ctx)
+{
+    struct reader *reader = ctx;
+    buf_add_str(&reader->text, line);
+    buf_add_char(&reader->text, '\n');
+    if (reader->awaited && memmem(line.ptr, line.len, reader->awaited, strlen(reader->awaited)))
+        loop_stop(reader->w->loop);
+}
+
+static void open_reader(struct reader *reader, struct world *w, const char *path)
+{
+    *reader = (struct reader){.w = w};
+    struct line_stream_params params = {
+        .pool = w->pool, .path = path, .on_line = on_line, .ctx = reader};
+    auto_free char *url = mem_printf("unix:%s/s", w->folder);
+    struct err err = {0};
+    assert_int_equal(http_target_parse(url, &params.target, &err), 0);
+    reader->stream = line_stream_new(&params);
+}
+
+static void await_line(struct reader *reader, const char *part)
+{
+    if (reader->text.ptr && strstr(reader->text.ptr, part))
+        return;
+    reader->awaited = part;
+    run(reader->w);
+    reader->awaited = NULL;
+}
+
+static void close_reader(struct reader *reader)
+{
+    line_stream_free(reader->stream);
+    buf_fini(&reader->text);
+}
+
+/* ---- tests ---- */
+
+static void test_durable_state_comes_back(void **state)
+{
+    struct world *w = *state;
+    put_model(w, "m", 2);
+    settle(w);
+    auto_free char *secret = mem_strdup(control_cluster(w->control)->secret);
+    close_world(w);
+    open_world(w);
+    const struct cluster *cluster = control_cluster(w->control);
+    assert_non_null(cluster_model_by_name(cluster, "m"));
+    assert_int_equal(cluster->tables[KIND_INSTANCE].count, 2);
+    assert_string_equal(cluster->secret, secret);
+}
+
+static void test_ids_survive_deletion_and_restart(void **state)
+{
+    struct world *w = *state;
+    put_model(w, "m", 0);
+    settle(w);
+    int64_t id = cluster_model_by_name(control_cluster(w->control), "m")->id;
+    cluster_delete(control_cluster(w->control), KIND_MODEL, id);
+    settle(w);
+    close_world(w);
+    open_world(w);
+    put_model(w, "n", 0);
+    assert_int_equal(cluster_model_by_name(control_cluster(w->control), "n")->id, id + 1);
+    settle(w);
+}
+
+static void test_feed_is_a_snapshot_and_then_changes(void **state)
+{
+    struct world *w = *state;
+    put_model(w, "before", 0);
+    settle(w);
+    struct reader reader;
+    open_reader(&reader, w, "/feed");
+    await_line(&reader, "\"op\":\"ready\"");
+    assert_non_null(strstr(reader.text.ptr, "\"name\":\"before\""));
+    put_model(w, "after", 0);
+    await_line(&reader, "\"name\":\"after\"");
+    cluster_delete(control_cluster(w->control), KIND_MODEL, 1);
+    await_line(&reader, "\"op\":\"del\"");
+    close_reader(&reader);
+}
+
+static void test_endpoints_come_and_go(void **state)
+{
+    struct world *w = *state;
+    struct worker *worker = join(w, "node1", "u1");
+    assert_int_equal(report(w, worker->id, "{\"generation\":0,\"instances\":[]," STATUS "}"), 0);
+    put_model(w, "m", 1);
+    settle(w);
+    struct reader reader;
+    open_reader(&reader, w, "/feed");
+    await_line(&reader, "\"op\":\"ready\"");
+    assert_null(strstr(reader.text.ptr, "\"kind\":\"endpoint\""));
+    assert_int_equal(report(w, worker->id,
+                            "{\"instances\":[{\"id\":1,\"state\":\"running\",\"port\":40001,"
+                            "\"pid\":5}]," STATUS "}"),
+                     0);
+    await_line(&reader, "\"local_port\":40001");
+    assert_non_null(strstr(reader.text.ptr, "\"host\":\"10.0.0.9\""));
+    assert_int_equal(report(w, worker->id,
+                            "{\"instances\":[{\"id\":1,\"state\":\"error\"}]," STATUS "}"),
+                     0);
+    await_line(&reader, "\"op\":\"del\"");
+    close_reader(&reader);
+}
+
+static void test_worker_gets_its_desired_state(void **state)
+{
+    struct world *w = *state;
+    struct worker *worker = join(w, "node1", "u1");
+    w->stream_worker = worker->id;
+    assert_int_equal(report(w, worker->id, "{\"instances\":[]," STATUS "}"), 0);
+    struct reader reader;
+    open_reader(&reader, w, "/desired");
+    await_line(&reader, "\"instances\":[]");
+    put_model(w, "m", 1);
+    await_line(&reader, "\"model_name\":\"m\"");
+    close_reader(&reader);
+}
+
+static void test_registering_again_keeps_the_row(void **state)
+{
+    struct world *w = *state;
+    int64_t id = join(w, "node1", "u1")->id;
+    assert_int_equal(join(w, "renamed", "u1")->id, id);
+    assert_string_equal(
+        ((struct worker *)cluster_find(control_cluster(w->control), KIND_WORKER, id))->name,
+        "renamed");
+    struct worker *other = join(w, "renamed", "u2");
+    assert_int_not_equal(other->id, id);
+    assert_memory_equal(other->name, "renamed-", 8);
+    settle(w);
+}
+
+static void test_configured_name_of_another_is_refused(void **state)
+{
+    struct world *w = *state;
+    join(w, "node1", "u1");
+    auto_fini(json_release) json_t *body =
+        json_pack("{s:s,s:s,s:s,s:i,s:b}", "name", "node1", "worker_uuid", "u2", "ip", "10.0.0.8",
+                  "port", 10150, "name_is_configured", 1);
+    struct worker *worker;
+    struct err err = {0};
+    assert_int_equal(fleet_register(control_fleet(w->control), body, &worker, &err), ERR_EXISTS);
+    assert_non_null(strstr(err.text, "10.0.0.9"));
+    settle(w);
+}
+
+static void test_bad_registrations(void **state)
+{
+    struct world *w = *state;
+    static const char *const bad[] = {
+        "{}", "{\"name\":\"n\",\"worker_uuid\":\"u\",\"ip\":\"1.2.3.4\"}",
+        "{\"name\":\"n\",\"worker_uuid\":\"u\",\"ip\":\"1.2.3.4\",\"port\":0}",
+        "{\"name\":\"\",\"worker_uuid\":\"u\",\"ip\":\"1.2.3.4\",\"port\":1}",
+        "{\"name\":\"n\",\"worker_uuid\":\"\",\"ip\":\"1.2.3.4\",\"port\":1}"};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        auto_fini(json_release) json_t *body = NULL;
+        struct err err = {0};
+        struct worker *worker;
+        assert_int_equal(json_read(str_of(bad[i]), &body, &err), 0);
+        assert_int_equal(fleet_register(control_fleet(w->control), body, &worker, &err),
+                         ERR_INVALID);
+    }
+    assert_int_equal(control_cluster(w->control)->tables[KIND_WORKER].count, 0);
+}
+
+static void stop_when_silent(struct timer *timer, void *ctx)
+{
+    struct world *w = ctx;
+    const struct worker *worker = control_cluster(w->control)->tables[KIND_WORKER].rows[0];
+    if (worker->state == WORKER_NOT_READY)
+        loop_stop(w->loop);
+    else
+        timer_start(timer, 20);
+}
+
+static void test_silent_worker_is_unreachable_but_routed(void **state)
+{
+    struct world *w = *state;
+    struct worker *worker = join(w, "node1", "u1");
+    static const char running[] =
+        "{\"instances\":[{\"id\":1,\"state\":\"running\",\"port\":40001,\"pid\":5}]," STATUS "}";
+    report(w, worker->id, "{\"instances\":[]," STATUS "}");
+    put_model(w, "m", 1);
+    settle(w);
+    assert_int_equal(report(w, worker->id, running), 0);
+    skew_ms += FLEET_SILENCE_MS + 1000;
+    struct timer look;
+    timer_init(&look, w->loop, stop_when_silent, w);
+    timer_start(&look, 0);
+    run(w);
+    const struct model_instance *instance =
+        cluster_find(control_cluster(w->control), KIND_INSTANCE, 1);
+    assert_int_equal(instance->state, INSTANCE_UNREACHABLE);
+    struct reader reader;
+    open_reader(&reader, w, "/feed");
+    await_line(&reader, "\"op\":\"ready\"");
+    assert_non_null(strstr(reader.text.ptr, "\"local_port\":40001"));
+    close_reader(&reader);
+    assert_int_equal(report(w, worker->id, running), 0);
+    assert_int_equal(worker->state, WORKER_READY);
+    assert_int_equal(instance->state, INSTANCE_RUNNING);
+    settle(w);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_durable_state_comes_back),
+        TEST(test_ids_survive_deletion_and_restart),
+        TEST(test_feed_is_a_snapshot_and_then_changes),
+        TEST(test_endpoints_come_and_go),
+        TEST(test_worker_gets_its_desired_state),
+        TEST(test_registering_again_keeps_the_row),
+        TEST(test_configured_name_of_another_is_refused),
+        TEST(test_bad_registrations),
+        TEST(test_silent_worker_is_unreachable_but_routed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -21,6 +21,7 @@ import pathlib
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 PASSWORD = "Harness-1!"
@@ -101,6 +102,9 @@ class Http:
         if auth:
             self.headers["Authorization"] = auth if " " in auth else f"Bearer {auth}"
 
+    def connect(self, timeout):
+        return http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+
     def open(self, method, path, body=None, headers=None, timeout=None):
         """Sends and returns (connection, response) with the body unread: for streams. A dict or
         list goes as JSON, bytes as they are. The caller closes the connection."""
@@ -108,8 +112,7 @@ class Http:
         if isinstance(body, (dict, list)):
             body = json.dumps(body)
             headers.setdefault("Content-Type", "application/json")
-        connection = http.client.HTTPConnection(self.host, self.port,
-                                                timeout=timeout or self.timeout)
+        connection = self.connect(timeout or self.timeout)
         try:
             connection.request(method, path, body, headers)
             return connection, connection.getresponse()
@@ -153,6 +156,80 @@ class Http:
         return self.request("DELETE", path, **options)
 
 
+class UnixConnection(http.client.HTTPConnection):
+    """To a socket in the file system."""
+
+    def __init__(self, path, timeout):
+        super().__init__("localhost", timeout=timeout)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class UnixHttp(Http):
+    """The same over a unix socket: UnixHttp(data_dir / "run/admin.sock") is the administrator."""
+
+    def __init__(self, path, timeout=30):
+        super().__init__("localhost", 0, timeout=timeout)
+        self.path = path
+
+    def connect(self, timeout):
+        return UnixConnection(self.path, timeout)
+
+
+class Stream(threading.Thread):
+    """Reads a streamed chat completion in a thread of its own.
+
+        with Stream(cluster.user(), "endless", max_tokens=100) as stream:
+            wait_for(lambda: stream.count > 10)
+    """
+
+    def __init__(self, user, model, **fields):
+        super().__init__(daemon=True)
+        self.count = 0             # events so far
+        self.events = []           # the last two
+        self.error = None          # what broke it, if anything
+        body = {"model": model, "messages": [{"role": "user", "content": "Go"}], "stream": True,
+                **fields}
+        self.connection, self.response = user.open("POST", "/v1/chat/completions", body)
+        assert self.response.status == 200, self.response.read()
+        self.start()
+
+    def run(self):
+        try:
+            for line in self.response:
+                if line.startswith(b"data: "):
+                    self.events = [*self.events[-1:], line[6:].decode().strip()]
+                    self.count += 1
+        except (OSError, ValueError, AttributeError, http.client.HTTPException) as error:
+            self.error = error
+
+    def ended_normally(self):
+        """After join(): the engine's last words came, whole."""
+        if self.is_alive() or self.error or self.events[-1:] != ["[DONE]"]:
+            return False
+        return json.loads(self.events[0])["choices"][0]["finish_reason"] in ("stop", "length")
+
+    def close(self):
+        """Goes away without a word, as a client that was killed."""
+        sock = self.connection.sock or self.response.fp.raw._sock
+        try:
+            sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass # it has ended
+        self.join(10)
+        self.connection.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
 def basic_auth(user, password):
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
@@ -180,6 +257,32 @@ def is_alive(pid):
     except OSError:
         return False
     return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def connections_to(port, pid):
+    """Local ports of the TCP connections that process `pid` holds open to 127.0.0.1:`port`."""
+    inodes = set()
+    for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            target = os.readlink(entry)
+        except OSError:
+            continue
+        if target.startswith("socket:["):
+            inodes.add(target[8:-1])
+    found = set()
+    for line in pathlib.Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[2] == f"0100007F:{port:04X}" and fields[9] in inodes:
+            found.add(int(fields[1].rpartition(":")[2], 16))
+    return found
+
+
+def engine_token(pid):
+    """The bearer token that the engine `pid` takes requests with."""
+    for entry in read_proc(pid, "environ"):
+        if entry.startswith("LLAMA_API_KEY="):
+            return entry.partition("=")[2]
+    raise ValueError(f"no token in the environment of engine {pid}")
 
 
 def pss_bytes(pid):
@@ -415,6 +518,13 @@ class Cluster(Node):
     def served(self):
         """Names that GET /v1/models lists."""
         return [item["id"] for item in self.user().get("/v1/models").expect(200)["data"]]
+
+    def kill_engine(self, name):
+        """SIGKILL for the engine of the model's first instance; returns its pid."""
+        pid = self.instances(name)[0]["pid"]
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not is_alive(pid), 5, f"engine {pid} is gone")
+        return pid
 
     def delete_model(self, name):
         """Removes a model and waits until its instances are gone."""

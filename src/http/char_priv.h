@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Character classes of RFC 9110 section 5.6.2 and 5.5, shared by the parsers of this folder. Pure. */
+/* Character classes of RFC 9110 sections 5.5 and 5.6.2, for the parsers of this folder. Pure. */
 #pragma once
 
 #include <stdbool.h>
@@ -17,7 +17,7 @@ static inline bool http_char_is_token(unsigned char c)
     return table[c];
 }
 
-/* A character of a header value or reason phrase: tab, space, visible ASCII, and bytes from 0x80. */
+/* A character of a header value or reason phrase: tab, space, visible ASCII, bytes from 0x80. */
 static inline bool http_char_is_value(unsigned char c)
 {
     return (c >= 0x20 && c != 0x7f) || c == '\t';

@@ -3,7 +3,7 @@
 #include "http/message.h"
 
 enum {
-    CHUNK_DIGITS_MAX = 15,   /* hex digits of a size: below 2^60, so `left` can't overflow */
+    CHUNK_DIGITS_MAX = 15,    /* hex digits of a size: below 2^60, so `left` can't overflow */
     TRAILER_BYTES_MAX = 8192, /* all trailers together; they are only skipped */
 };
 

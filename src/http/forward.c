@@ -14,7 +14,7 @@ struct forward {
     char *forwarded_for;           /* X-Forwarded-For as it is sent, or NULL */
     struct http_header *add;       /* copies */
     struct http_header *reply_add; /* copies */
-    struct http_header *headers;   /* of the request that is sent; borrow from `add` and the exchange */
+    struct http_header *headers;   /* of the request; borrow from `add` and the exchange */
     bool streams;                  /* the request's body is passed through */
     bool replied;                  /* the response's head was passed on */
     bool in_callback;              /* the owner is being called and may cancel */
@@ -70,8 +70,9 @@ static bool is_option(struct str name, struct str options)
 /* Whether a header concerns this connection only, or is written anew by the next one's framing. */
 static bool is_hop_by_hop(struct str name, const struct http_headers *headers)
 {
-    static const char *const names[] = {"Connection", "Keep-Alive",        "TE",      "Trailer",
-                                        "Upgrade",    "Transfer-Encoding", "Content-Length", NULL};
+    static const char *const names[] = {"Connection",     "Keep-Alive", "TE",
+                                        "Trailer",        "Upgrade",    "Transfer-Encoding",
+                                        "Content-Length", NULL};
     static const struct str proxy = {"Proxy-", 6};
     if (is_listed(name, names) ||
         (name.len > proxy.len && str_eq_nocase(str_sub(name.ptr, proxy.len), proxy)))
@@ -211,9 +212,9 @@ static const struct http_exchange_ops exchange_ops = {
 /* The length to announce, or -1 where it shows with the last byte only. */
 static int64_t response_length(const struct http_response_head *head)
 {
-    bool is_known = head->body == HTTP_BODY_LENGTH ||
-                    (head->body == HTTP_BODY_NONE &&
-                     http_headers_get(&head->headers, "Content-Length").ptr);
+    bool is_known =
+        head->body == HTTP_BODY_LENGTH ||
+        (head->body == HTTP_BODY_NONE && http_headers_get(&head->headers, "Content-Length").ptr);
     return is_known ? (int64_t)head->content_length : -1;
 }
 

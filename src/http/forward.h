@@ -23,16 +23,16 @@ enum forward_outcome {
 
 struct forward_params {
     struct http_pool *pool;
-    const struct http_target *target;  /* copied */
-    struct str path;                   /* path and query to ask for; copied */
-    const struct http_header *add;     /* set on the request; same-named client headers are dropped; copied */
+    const struct http_target *target; /* copied */
+    struct str path;                  /* path and query to ask for; copied */
+    const struct http_header *add;    /* set on the request instead of the client's; copied */
     unsigned add_count;
-    const char *const *drop;           /* request headers not to pass on; NULL-ended; borrowed, static */
+    const char *const *drop; /* request headers not to pass on; NULL-ended; borrowed, static */
     const struct http_header *reply_add; /* set on the response, as `add` on the request; copied */
     unsigned reply_add_count;
-    struct str body;                   /* when the owner has read the whole request body; borrowed
-                                          until on_done(). Otherwise .ptr NULL: streamed through */
-    int64_t head_timeout_ms;           /* as in http_call_params */
+    struct str body;         /* when the owner has read the whole request body; borrowed
+                                until on_done(). Otherwise .ptr NULL: streamed through */
+    int64_t head_timeout_ms; /* as in http_call_params */
     int64_t idle_timeout_ms;
     /* Sees the response's head before it is passed on. Optional. */
     void (*on_head)(struct forward *fwd, const struct http_response_head *head, void *ctx);
@@ -55,7 +55,7 @@ struct forward_params {
  */
 struct forward *forward_start(struct http_exchange *ex, const struct forward_params *params);
 
-/* Cuts a forward short: upstream is closed, on_done(FORWARD_CUT or FORWARD_FAILED) comes at once. */
+/* Cuts a forward short: upstream is closed, on_done(FORWARD_CUT or _FAILED) comes at once. */
 void forward_cancel(struct forward *fwd, int code, const char *text);
 
 /* The exchange that is being forwarded. */

@@ -12,8 +12,9 @@ enum {
 };
 
 static const char *const method_names[HTTP_METHOD_COUNT] = {
-    [HTTP_GET] = "GET",     [HTTP_HEAD] = "HEAD",     [HTTP_POST] = "POST",       [HTTP_PUT] = "PUT",
-    [HTTP_PATCH] = "PATCH", [HTTP_DELETE] = "DELETE", [HTTP_OPTIONS] = "OPTIONS",
+    [HTTP_GET] = "GET",         [HTTP_HEAD] = "HEAD",   [HTTP_POST] = "POST",
+    [HTTP_PUT] = "PUT",         [HTTP_PATCH] = "PATCH", [HTTP_DELETE] = "DELETE",
+    [HTTP_OPTIONS] = "OPTIONS",
 };
 
 const char *http_method_name(enum http_method method)
@@ -53,8 +54,8 @@ static int next_line(struct cursor *in, struct str *ret, struct err *err)
         return 0;
     }
     if (cr + 1 != n)
-        return err_set(err, ERR_SYNTAX, cr == n ? "a line ends in LF without CR"
-                                                : "a CR stands without its LF");
+        return err_set(err, ERR_SYNTAX,
+                       cr == n ? "a line ends in LF without CR" : "a CR stands without its LF");
     *ret = str_sub(in->rest.ptr, cr);
     in->rest = str_skip(in->rest, n + 1);
     in->seen += n + 1;

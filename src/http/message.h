@@ -22,7 +22,13 @@ enum {
 };
 
 enum http_method {
-    HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, HTTP_OPTIONS,
+    HTTP_GET,
+    HTTP_HEAD,
+    HTTP_POST,
+    HTTP_PUT,
+    HTTP_PATCH,
+    HTTP_DELETE,
+    HTTP_OPTIONS,
     HTTP_METHOD_COUNT
 };
 
@@ -44,18 +50,18 @@ struct str http_headers_get(const struct http_headers *headers, const char *name
 
 enum http_body_kind {
     HTTP_BODY_NONE,
-    HTTP_BODY_LENGTH,  /* content_length bytes */
+    HTTP_BODY_LENGTH, /* content_length bytes */
     HTTP_BODY_CHUNKED,
     HTTP_BODY_TO_CLOSE, /* responses only: until the peer closes */
 };
 
 struct http_request_head {
     enum http_method method;
-    struct str target;   /* as sent: "/v1/models?page=2" */
-    struct str path;     /* before the '?', still percent-encoded; of a URL without host, never empty */
-    struct str query;    /* after the '?', or empty */
-    unsigned minor;      /* HTTP/1.minor: 0 or 1 */
-    bool keep_alive;     /* the client wants the connection to stay */
+    struct str target; /* as sent: "/v1/models?page=2" */
+    struct str path; /* before the '?', still percent-encoded; of a URL without host, never empty */
+    struct str query; /* after the '?', or empty */
+    unsigned minor;   /* HTTP/1.minor: 0 or 1 */
+    bool keep_alive;  /* the client wants the connection to stay */
     bool expect_continue;
     enum http_body_kind body;
     uint64_t content_length;
@@ -63,7 +69,7 @@ struct http_request_head {
 };
 
 struct http_response_head {
-    unsigned status;     /* 100-599 */
+    unsigned status; /* 100-599 */
     struct str reason;
     unsigned minor;
     bool keep_alive;
@@ -105,8 +111,8 @@ int http_chunked_decode(struct http_chunked *state, struct str *data, struct str
 /* ---- queries and percent-encoding ---- */
 
 /*
- * Value of `name` in a query, percent-decoded ('+' is a space, a bad escape stays as it is). Returns
- * owned, or NULL when absent.
+ * Value of `name` in a query, percent-decoded ('+' is a space, a bad escape stays as it is).
+ * Returns owned, or NULL when absent.
  */
 char *http_query_get(struct str query, const char *name);
 

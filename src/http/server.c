@@ -34,8 +34,8 @@ int http_server_listen_tcp(struct http_server *server, const char *host, unsigne
     assert(server->listener_count < CONN_LISTENERS_MAX);
     struct listener *listener;
     unsigned got;
-    int rc = listener_tcp(server->loop, host, port, reuse_port, on_accept, server, &listener, &got,
-                          err);
+    int rc =
+        listener_tcp(server->loop, host, port, reuse_port, on_accept, server, &listener, &got, err);
     if (rc < 0)
         return rc;
     server->listeners[server->listener_count++] = listener;
@@ -68,7 +68,7 @@ void http_server_drain(struct http_server *server)
 {
     server->draining = true;
     close_listeners(server);
-    LIST_FOR_EACH(struct server_conn, conn, &server->conns, node)
+    LIST_FOR_EACH (struct server_conn, conn, &server->conns, node)
         if (conn->phase == CONN_HEAD)
             server_conn_touch(conn);
 }

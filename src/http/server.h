@@ -26,10 +26,10 @@
 
 enum {
     HTTP_HIGH_WATER = 256 << 10,
-    HTTP_HEAD_TIMEOUT_MS = 30000,   /* from first byte to complete head */
-    HTTP_IDLE_TIMEOUT_MS = 75000,   /* between requests on a kept connection */
-    HTTP_BODY_STALL_MS = 60000,     /* no byte of a request body, or none taken of a response */
-    HTTP_CONNECTIONS_MAX = 20000,   /* per server; more are closed at once */
+    HTTP_HEAD_TIMEOUT_MS = 30000, /* from first byte to complete head */
+    HTTP_IDLE_TIMEOUT_MS = 75000, /* between requests on a kept connection */
+    HTTP_BODY_STALL_MS = 60000,   /* no byte of a request body, or none taken of a response */
+    HTTP_CONNECTIONS_MAX = 20000, /* per server; more are closed at once */
 };
 
 struct http_server;
@@ -40,9 +40,10 @@ struct http_exchange_ops {
     void (*on_body)(struct http_exchange *ex, struct str data, void *ctx);
     /* The request is complete (also when it had no body); not while paused. Optional. */
     void (*on_end)(struct http_exchange *ex, void *ctx);
-    /* The response queue fell below the low-water mark after it was above the high one. Optional. */
+    /* The response queue fell below the low-water mark after it was above the high one.
+     * Optional. */
     void (*on_drain)(struct http_exchange *ex, void *ctx);
-    /* Last call. `gone`: the client left, or the exchange was aborted, before the response was out. */
+    /* Last call. `gone`: the client left, or the exchange was aborted, before all was sent. */
     void (*on_close)(struct http_exchange *ex, bool gone, void *ctx);
 };
 
@@ -59,18 +60,20 @@ struct http_server *http_server_new(struct loop *loop, http_request_cb *on_reque
 int http_server_listen_tcp(struct http_server *server, const char *host, unsigned port,
                            bool reuse_port, struct err *err) must_check;
 
-/* Listens on a unix socket of mode 0600; a stale socket file is replaced, a live one is -EADDRINUSE. */
+/* Listens on a unix socket of mode 0600; a stale socket file is replaced, a live one is
+ * -EADDRINUSE. */
 int http_server_listen_unix(struct http_server *server, const char *path,
                             struct err *err) must_check;
 
-/* Closes the listeners and idle connections; exchanges in progress go on, then their connections close. */
+/* Closes the listeners and idle connections; exchanges in progress go on, then their connections
+ * close. */
 void http_server_drain(struct http_server *server);
 
 /* Exchanges in progress. */
 unsigned http_server_active(const struct http_server *server);
 
-/* Aborts everything that is left (each exchange gets its on_close) and frees; not from inside one of
- * the server's callbacks. NULL is fine. */
+/* Aborts everything that is left (each exchange gets its on_close) and frees; not from inside one
+ * of the server's callbacks. NULL is fine. */
 void http_server_free(struct http_server *server);
 
 /* ---- the exchange ---- */
@@ -87,7 +90,7 @@ const char *http_exchange_peer(const struct http_exchange *ex);
 /* User id of the peer on a unix socket (SO_PEERCRED), or -1. */
 int64_t http_exchange_peer_uid(const struct http_exchange *ex);
 
-/* Stops and restarts the delivery of the request's body. "100 Continue" is sent once it is taken. */
+/* Stops and restarts the delivery of the request's body; with it goes the "100 Continue". */
 void http_exchange_pause(struct http_exchange *ex);
 void http_exchange_resume(struct http_exchange *ex);
 
@@ -96,12 +99,13 @@ void http_reply(struct http_exchange *ex, unsigned status, const struct http_hea
                 unsigned count, struct str body);
 
 /*
- * Response in pieces. `content_length` < 0 means unknown: chunked for HTTP/1.1, until close for 1.0.
+ * Response in pieces. `content_length` < 0 means unknown: chunked for HTTP/1.1, until close
+ * for 1.0.
  */
 void http_reply_start(struct http_exchange *ex, unsigned status, const struct http_header *headers,
                       unsigned count, int64_t content_length);
 
-/* Copies `data` into the queue, sends what the socket takes, returns the bytes left in the queue. */
+/* Sends what the socket takes, copies the rest into the queue; returns the bytes left there. */
 size_t http_reply_write(struct http_exchange *ex, struct str data);
 
 /* The response is complete; it is sent out and the exchange then closes (gone = false). */
@@ -110,5 +114,6 @@ void http_reply_end(struct http_exchange *ex);
 /* Whether a status line was already written. */
 bool http_reply_started(const struct http_exchange *ex);
 
-/* Cuts the connection so that the client sees an incomplete response; on_close(gone = true) follows. */
+/* Cuts the connection so that the client sees an incomplete response; on_close(gone = true)
+ * follows. */
 void http_exchange_abort(struct http_exchange *ex);

@@ -105,8 +105,11 @@ static void refuse(struct server_conn *c, unsigned status, const char *message)
     json_end_object(&w);
 
     const struct http_header type = {STR("Content-Type"), STR("application/json")};
-    const struct reply_head head = {.status = status, .headers = &type, .count = 1,
-                                    .coding = REPLY_LENGTH, .content_length = (int64_t)body.len,
+    const struct reply_head head = {.status = status,
+                                    .headers = &type,
+                                    .count = 1,
+                                    .coding = REPLY_LENGTH,
+                                    .content_length = (int64_t)body.len,
                                     .close = true};
     reply_head_write(c->server, &head, &c->out);
     buf_add_str(&c->out, buf_str(&body));

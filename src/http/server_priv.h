@@ -16,10 +16,10 @@
 
 enum {
     CONN_LISTENERS_MAX = 8,
-    CONN_READ_HEAD = 4 << 10,     /* bytes read at once while a head is awaited */
+    CONN_READ_HEAD = 4 << 10, /* bytes read at once while a head is awaited */
     CONN_READ_BODY = 64 << 10,
     CONN_PIPELINE_MAX = 64 << 10, /* bytes of next requests that are read ahead */
-    CONN_DISCARD_MAX = 1 << 20,   /* bytes of an unwanted body that are read for the connection's sake */
+    CONN_DISCARD_MAX = 1 << 20,   /* bytes of an unwanted body that are read all the same */
     CONN_LINGER_MS = 2000,        /* after a last reply: time for the client to read it and close */
     CONN_LOW_WATER = HTTP_HIGH_WATER / 4,
     CONN_PEER_MAX = 48,
@@ -44,12 +44,12 @@ struct http_server {
     struct list_node conns;   /* server_conn.node */
     struct list_node touched; /* server_conn.touched: to be settled at the end of this turn */
     unsigned conn_count;
-    unsigned active;          /* exchanges */
+    unsigned active; /* exchanges */
     bool draining;
-    bool sweep_due;           /* a deferred sweep holds a pointer to this server */
-    bool freed;               /* the sweep frees it */
-    int64_t date_s;           /* second that `date` is for */
-    char date[40];            /* "Tue, 15 Nov 1994 08:12:31 GMT" */
+    bool sweep_due; /* a deferred sweep holds a pointer to this server */
+    bool freed;     /* the sweep frees it */
+    int64_t date_s; /* second that `date` is for */
+    char date[40];  /* "Tue, 15 Nov 1994 08:12:31 GMT" */
 };
 
 struct server_conn {
@@ -57,24 +57,24 @@ struct server_conn {
     struct list_node node;
     struct list_node touched;
     struct stream *stream;
-    struct timer timer;        /* fires at or before the deadline, which is computed */
-    int64_t since_ms;          /* start of the wait that has a deadline: entry or last progress */
+    struct timer timer; /* fires at or before the deadline, which is computed */
+    int64_t since_ms;   /* start of the wait that has a deadline: entry or last progress */
     enum conn_phase phase;
-    bool failed;               /* client gone, stalled or aborted: ends with the next settling */
-    bool reset;                /* close with a reset */
+    bool failed; /* client gone, stalled or aborted: ends with the next settling */
+    bool reset;  /* close with a reset */
     bool settling;
-    bool blocked;              /* the socket took less than it was given */
-    bool unread;               /* bytes of the client are left unread: linger */
-    bool parse_due;            /* a line has come since the head was last looked at */
-    bool continue_due;         /* the client waits for "100 Continue" */
-    enum http_body_kind body;  /* of the request, as far as unread: NONE once it is complete */
+    bool blocked;             /* the socket took less than it was given */
+    bool unread;              /* bytes of the client are left unread: linger */
+    bool parse_due;           /* a line has come since the head was last looked at */
+    bool continue_due;        /* the client waits for "100 Continue" */
+    enum http_body_kind body; /* of the request, as far as unread: NONE once it is complete */
     uint64_t body_left;
     struct http_chunked chunked;
-    size_t discarded;          /* bytes of this request that nobody wanted */
-    struct buf in;             /* read and not yet used; no memory while idle */
-    struct buf out;            /* queue of the response; no memory while idle */
-    size_t out_sent;           /* bytes of `out` that are sent */
-    struct http_exchange *ex;  /* in CONN_EXCHANGE */
+    size_t discarded;         /* bytes of this request that nobody wanted */
+    struct buf in;            /* read and not yet used; no memory while idle */
+    struct buf out;           /* queue of the response; no memory while idle */
+    size_t out_sent;          /* bytes of `out` that are sent */
+    struct http_exchange *ex; /* in CONN_EXCHANGE */
     int64_t peer_uid;
     char peer[CONN_PEER_MAX];
 };
@@ -85,16 +85,16 @@ struct http_exchange {
     struct server_conn *conn;
     struct http_exchange_ops ops;
     void *ctx;
-    struct buf text;          /* what `head` borrows from */
+    struct buf text; /* what `head` borrows from */
     struct http_request_head head;
     bool paused;
-    bool end_told;            /* on_end() was called */
-    bool closed;              /* on_close() was called */
+    bool end_told; /* on_end() was called */
+    bool closed;   /* on_close() was called */
     bool reply_started, reply_ended;
-    bool keep_alive;          /* the connection may serve another request; set by the reply */
-    bool above_high;          /* on_drain() is due when the queue gets low */
+    bool keep_alive; /* the connection may serve another request; set by the reply */
+    bool above_high; /* on_drain() is due when the queue gets low */
     enum reply_coding coding;
-    uint64_t reply_left;      /* REPLY_LENGTH: bytes still to be written */
+    uint64_t reply_left; /* REPLY_LENGTH: bytes still to be written */
 };
 
 /* Takes over an accepted socket. */

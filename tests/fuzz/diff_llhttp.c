@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Our request parser against llhttp (strict build): whatever we accept as a complete request, llhttp
- * must accept with the same length. The other way round we are stricter on purpose. Input is the
- * corpus and seeded mutations of it, so a failure comes again.
+ * Our request parser against llhttp (strict build): whatever we accept as a complete request,
+ * llhttp must accept with the same length. The other way round we are stricter on purpose. Input is
+ * the corpus and seeded mutations of it, so a failure comes again.
  *
  * Exceptions, where llhttp is not asked: an Upgrade header (llhttp ends the message at its head; we
  * ignore it), trailers that name framing headers (llhttp reads those as such; we drop them), and a
@@ -86,8 +86,7 @@ static bool compare(struct str text, unsigned *accepted)
     size_t theirs = llhttp_request_length(text.ptr, text.len, &reason);
     if (ours.length == theirs || is_exception(&ours))
         return true;
-    printf("ours %zu, llhttp %zu (%s):\n%.*s\n---\n", ours.length, theirs, reason,
-           STR_ARGS(text));
+    printf("ours %zu, llhttp %zu (%s):\n%.*s\n---\n", ours.length, theirs, reason, STR_ARGS(text));
     return false;
 }
 
@@ -104,10 +103,37 @@ static size_t random_below(size_t n)
 }
 
 static const char *const words[] = {
-    "\r\n", "\r", "\n", " ", "\t", ":", ",", ";", "0\r\n\r\n", "\r\n\r\n", "chunked", "+5", "0x5",
-    "Content-Length: 5\r\n", "Content-Length: 0\r\n", "Transfer-Encoding: chunked\r\n",
-    "Transfer-Encoding: identity\r\n", "Connection: close\r\n", "Host: b\r\n", "HTTP/1.0", "HTTP/1.1",
-    "GET ", "PATCH ", "http://", "\x80", "\x7f", "\x01", " \r\n", "a: b\r\n", "A:\r\n", "5\r\nhello\r\n",
+    "\r\n",
+    "\r",
+    "\n",
+    " ",
+    "\t",
+    ":",
+    ",",
+    ";",
+    "0\r\n\r\n",
+    "\r\n\r\n",
+    "chunked",
+    "+5",
+    "0x5",
+    "Content-Length: 5\r\n",
+    "Content-Length: 0\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "Transfer-Encoding: identity\r\n",
+    "Connection: close\r\n",
+    "Host: b\r\n",
+    "HTTP/1.0",
+    "HTTP/1.1",
+    "GET ",
+    "PATCH ",
+    "http://",
+    "\x80",
+    "\x7f",
+    "\x01",
+    " \r\n",
+    "a: b\r\n",
+    "A:\r\n",
+    "5\r\nhello\r\n",
 };
 
 static void insert(struct buf *text, size_t at, const char *data, size_t n)

@@ -7,8 +7,7 @@
 
 static bool lies_within(struct str part, struct str whole)
 {
-    return part.len == 0 ||
-           (part.ptr >= whole.ptr && part.ptr + part.len <= whole.ptr + whole.len);
+    return part.len == 0 || (part.ptr >= whole.ptr && part.ptr + part.len <= whole.ptr + whole.len);
 }
 
 static void check_head(const struct http_request_head *head, struct str text)

@@ -24,15 +24,17 @@ static unsigned front_port;
 static int listening; /* upstream's socket */
 static struct forward *running;
 static struct forward_params params; /* for the next forward */
-static struct buf trace; /* outcomes: "D" done, "G" client gone, "F" failed, "C" cut */
+static struct buf trace;             /* outcomes: "D" done, "G" client gone, "F" failed, "C" cut */
 static int last_code;
 static char last_text[256];
 
 static void on_done(struct forward *fwd, enum forward_outcome outcome, int code, const char *text,
                     void *ctx)
 {
-    static const char letters[] = {[FORWARD_DONE] = 'D', [FORWARD_CLIENT_GONE] = 'G',
-                                   [FORWARD_FAILED] = 'F', [FORWARD_CUT] = 'C'};
+    static const char letters[] = {[FORWARD_DONE] = 'D',
+                                   [FORWARD_CLIENT_GONE] = 'G',
+                                   [FORWARD_FAILED] = 'F',
+                                   [FORWARD_CUT] = 'C'};
     buf_add_char(&trace, letters[outcome]);
     last_code = code;
     snprintf(last_text, sizeof(last_text), "%s", text);
@@ -120,7 +122,8 @@ static const struct {
      "Keep-Alive: 5\r\nProxy-Authenticate: x\r\nUpgrade: h2c\r\nTrailer: x\r\nDate: theirs\r\n"
      "Server: s\r\n\r\n",
      "HTTP/1.1 200 OK\r\nDate: theirs\r\nServer: s\r\nContent-Length: 0\r\n\r\n", false},
-    {"GET /x?y HTTP/1.1\r\n" H "X-Forwarded-For: 1.1.1.1, 2.2.2.2\r\nx-forwarded-for: 3.3.3.3\r\n\r\n",
+    {"GET /x?y HTTP/1.1\r\n" H
+     "X-Forwarded-For: 1.1.1.1, 2.2.2.2\r\nx-forwarded-for: 3.3.3.3\r\n\r\n",
      "X-Forwarded-For: 1.1.1.1, 2.2.2.2, 3.3.3.3, 127.0.0.1\r\n\r\n",
      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-T: 1\r\n\r\n",
      "HTTP/1.1 200 OK\r\n" D "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", false},
@@ -183,7 +186,8 @@ static void test_added_and_dropped_headers(void **state)
     params.drop = drop;
     params.reply_add = reply_add;
     params.reply_add_count = 1;
-    int client = client_sends("GET / HTTP/1.1\r\n" H "authorization: theirs\r\ncookie: c\r\nA: b\r\n\r\n");
+    int client =
+        client_sends("GET / HTTP/1.1\r\n" H "authorization: theirs\r\ncookie: c\r\nA: b\r\n\r\n");
     int upstream = upstream_accepts();
     struct buf seen = {0};
     wire_read_until(loop, upstream, &seen, "\r\n\r\n");
@@ -238,7 +242,8 @@ static void test_pieces_pass_before_the_end(void **state)
 
 static void test_request_body_streams(void **state)
 {
-    int client = client_sends("POST / HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 6\r\n\r\n");
+    int client =
+        client_sends("POST / HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 6\r\n\r\n");
     int upstream = upstream_accepts();
     wire_expect(loop, client, "HTTP/1.1 100 Continue\r\n\r\n");
     struct buf seen = {0};
@@ -258,7 +263,8 @@ static void test_request_body_streams(void **state)
 static void test_whole_body(void **state)
 {
     params.body = STR("{\"a\":1}");
-    int client = client_sends("POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+    int client =
+        client_sends("POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
     int upstream = upstream_accepts();
     struct buf seen = {0};
     wire_read_until(loop, upstream, &seen, "Content-Length: 7\r\n\r\n{\"a\":1}");
@@ -288,9 +294,9 @@ static void test_early_response_ends_the_upload(void **state)
 
 static void test_client_gone_closes_upstream(void **state)
 {
-    static const char *const responses[] = {
-        "", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"};
+    static const char *const responses[] = {"", "HTTP/1.1 200 OK\r\n",
+                                            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+                                            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"};
     for (size_t i = 0; i < ARRAY_LEN(responses); i++) {
         int client = client_sends(GET);
         int upstream = upstream_accepts();
@@ -336,7 +342,8 @@ static void test_upstream_breaks_the_protocol(void **state)
 {
     int client = client_sends(GET);
     int upstream = upstream_accepts();
-    wire_send(loop, upstream, STR("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n"));
+    wire_send(loop, upstream,
+              STR("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n"));
     expect_outcome("F");
     assert_int_equal(last_code, ERR_PROTOCOL);
     close(client);
@@ -347,7 +354,8 @@ static void test_upstream_cut(void **state)
 {
     int client = client_sends(GET);
     int upstream = upstream_accepts();
-    wire_send(loop, upstream, STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"));
+    wire_send(loop, upstream,
+              STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"));
     wire_expect(loop, client,
                 "HTTP/1.1 200 OK\r\n" D "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
     close(upstream);

@@ -18,7 +18,10 @@ struct vector {
     int want; /* WHOLE: accepted with its full length; PARTIAL; or the error */
 };
 
-#define ROW(text, want) {STR(text), want}
+#define ROW(text, want)                                                                            \
+    {                                                                                              \
+        STR(text), want                                                                            \
+    }
 
 static const struct vector requests[] = {
     /* legal */
@@ -301,8 +304,8 @@ static void test_keep_alive_and_expect(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct http_request_head head;
-        auto_free char *text = mem_printf("GET / HTTP/%s\r\nHost: a\r\n%s\r\n\r\n",
-                                          rows[i].version, rows[i].header);
+        auto_free char *text =
+            mem_printf("GET / HTTP/%s\r\nHost: a\r\n%s\r\n\r\n", rows[i].version, rows[i].header);
         assert_true(http_parse_request(str_of(text), &head, NULL) > 0);
         assert_int_equal(head.keep_alive, rows[i].keep_alive);
         assert_int_equal(head.expect_continue, rows[i].expect);
@@ -387,10 +390,13 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_request_vectors), cmocka_unit_test(test_response_vectors),
-        cmocka_unit_test(test_request_fields),  cmocka_unit_test(test_target_forms),
+        cmocka_unit_test(test_request_vectors),
+        cmocka_unit_test(test_response_vectors),
+        cmocka_unit_test(test_request_fields),
+        cmocka_unit_test(test_target_forms),
         cmocka_unit_test(test_keep_alive_and_expect),
-        cmocka_unit_test(test_response_bodies), cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_response_bodies),
+        cmocka_unit_test(test_limits),
         cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,8 +40,8 @@ static void test_percent_decode(void **state)
     static const struct {
         const char *text, *want;
     } rows[] = {
-        {"", ""},        {"a+b", "a+b"},  {"a%2Fb%c3%A4", "a/b\xc3\xa4"},
-        {"%", NULL},     {"%4", NULL},    {"%4x", NULL},
+        {"", ""},        {"a+b", "a+b"}, {"a%2Fb%c3%A4", "a/b\xc3\xa4"},
+        {"%", NULL},     {"%4", NULL},   {"%4x", NULL},
         {"a%00b", NULL}, {"%%41", NULL},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -15,11 +15,11 @@
 static struct loop *loop;
 static struct http_server *server;
 static unsigned port;
-static struct buf trace;          /* callbacks in order: "r" request, "b" body, "e" end, "d" drain,
-                                     "c" close, "g" close because the client is gone */
+static struct buf trace;           /* callbacks in order: "r" request, "b" body, "e" end, "d" drain,
+                                      "c" close, "g" close because the client is gone */
 static struct http_exchange *last; /* the latest exchange, NULL once closed */
-static struct buf body;           /* its request body so far */
-static size_t body_bytes;         /* counted where the body isn't kept */
+static struct buf body;            /* its request body so far */
+static size_t body_bytes;          /* counted where the body isn't kept */
 
 /* ---- handlers, chosen by path ---- */
 
@@ -119,11 +119,11 @@ static const struct {
     const struct http_exchange_ops *ops;
     void (*start)(struct http_exchange *ex);
 } handlers[] = {
-    {"/echo", &echo_ops, NULL},          {"/stream", &stream_ops, NULL},
-    {"/wait", &wait_ops, NULL},          {"/early", &early_ops, NULL},
+    {"/echo", &echo_ops, NULL},           {"/stream", &stream_ops, NULL},
+    {"/wait", &wait_ops, NULL},           {"/early", &early_ops, NULL},
     {"/paused", &echo_ops, start_paused}, {"/hold", &pause_ops, NULL},
-    {"/hello", &wait_ops, start_hello},  {"/headers", &wait_ops, start_headers},
-    {"/none", &wait_ops, start_none},    {"/short", &wait_ops, start_short},
+    {"/hello", &wait_ops, start_hello},   {"/headers", &wait_ops, start_headers},
+    {"/none", &wait_ops, start_none},     {"/short", &wait_ops, start_short},
 };
 
 static void on_request(struct http_exchange *ex, void *ctx)
@@ -189,20 +189,23 @@ static const struct {
     {"GET /hello HTTP/1.1\r\n" H "Connection: close\r\n\r\n", LAST(5, "hello"), true, "rc"},
     {"GET /hello HTTP/1.0\r\n\r\n", LAST(5, "hello"), true, "rc"},
     {"GET /hello HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
-     "HTTP/1.1 200 OK\r\n" D "Content-Length: 5\r\nConnection: keep-alive\r\n\r\nhello", false, "rc"},
+     "HTTP/1.1 200 OK\r\n" D "Content-Length: 5\r\nConnection: keep-alive\r\n\r\nhello", false,
+     "rc"},
     {"HEAD /hello HTTP/1.1\r\n" H "\r\n", OK(5, ""), false, "rc"},
     {"HEAD /stream HTTP/1.1\r\n" H "\r\n", "HTTP/1.1 200 OK\r\n" D "\r\n", false, "rec"},
     {"GET /none HTTP/1.1\r\n" H "\r\n", "HTTP/1.1 204 No Content\r\n" D "\r\n", false, "rc"},
     {"GET /headers HTTP/1.1\r\n" H "\r\n",
      "HTTP/1.1 404 Not Found\r\nX-A: b\r\ndate: mine\r\nContent-Length: 0\r\n\r\n", false, "rc"},
-    {"GET /stream HTTP/1.1\r\n" H "\r\n", CHUNKED "3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n", false, "rec"},
-    {"GET /stream HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK\r\n" D "Connection: close\r\n\r\nonetwo", true,
+    {"GET /stream HTTP/1.1\r\n" H "\r\n", CHUNKED "3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n", false,
      "rec"},
+    {"GET /stream HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK\r\n" D "Connection: close\r\n\r\nonetwo",
+     true, "rec"},
     {"GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
      "HTTP/1.1 200 OK\r\n" D "Connection: close\r\n\r\nonetwo", true, "rec"},
     {"GET /short HTTP/1.1\r\n" H "\r\n", OK(10, "short"), true, "rg"},
     /* pipelining */
-    {"GET /hello HTTP/1.1\r\n" H "\r\nGET /echo HTTP/1.1\r\n" H "\r\nHEAD /hello HTTP/1.1\r\n" H "\r\n",
+    {"GET /hello HTTP/1.1\r\n" H "\r\nGET /echo HTTP/1.1\r\n" H "\r\nHEAD /hello HTTP/1.1\r\n" H
+     "\r\n",
      OK(5, "hello") OK(0, "") OK(5, ""), false, "rcrecrc"},
     {"GET /hello HTTP/1.1\r\n" H "Connection: close\r\n\r\nGET /hello HTTP/1.1\r\n" H "\r\n",
      LAST(5, "hello"), true, "rc"},
@@ -210,21 +213,25 @@ static const struct {
      OK(3, "abc") OK(5, "hello"), false, "rbecrc"},
     /* bodies */
     {"POST /echo HTTP/1.1\r\n" H "Content-Length: 0\r\n\r\n", OK(0, ""), false, "rec"},
-    {"POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nT: x\r\n\r\n",
+    {"POST /echo HTTP/1.1\r\n" H
+     "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nT: x\r\n\r\n",
      OK(5, "abcde"), false, "rbbec"},
     {"POST /hello HTTP/1.1\r\n" H "Content-Length: 3\r\n\r\nabcGET /hello HTTP/1.1\r\n" H "\r\n",
      OK(5, "hello") OK(5, "hello"), false, "rcrc"},
-    {"POST /early HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    {"POST /early HTTP/1.1\r\n" H
+     "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
      "GET /hello HTTP/1.1\r\n" H "\r\n",
      OK(5, "early") OK(5, "hello"), false, "rbcrc"},
-    {"POST /hello HTTP/1.1\r\n" H "Content-Length: 1048577\r\n\r\nabc", LAST(5, "hello"), true, "rc"},
+    {"POST /hello HTTP/1.1\r\n" H "Content-Length: 1048577\r\n\r\nabc", LAST(5, "hello"), true,
+     "rc"},
     /* Expect */
     {"POST /echo HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 3\r\n\r\n",
      "HTTP/1.1 100 Continue\r\n\r\n", false, "r"},
-    {"POST /echo HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 3\r\n\r\nabc", OK(3, "abc"),
-     false, "rbec"},
+    {"POST /echo HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 3\r\n\r\nabc",
+     OK(3, "abc"), false, "rbec"},
     {"GET /echo HTTP/1.1\r\n" H "Expect: 100-continue\r\n\r\n", OK(0, ""), false, "rec"},
-    {"POST /paused HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 3\r\n\r\n", "", false, "r"},
+    {"POST /paused HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 3\r\n\r\n", "", false,
+     "r"},
     {"POST /hello HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 3\r\n\r\n",
      LAST(5, "hello"), true, "rc"},
 };
@@ -281,9 +288,10 @@ static const struct {
     {"GET / HTTP/1.1\r\n" H "A : b\r\n\r\n", 400, "BadRequest"},
     {"GET / HTTP/1.1\r\n" H "A: b\r\n c\r\n\r\n", 400, "BadRequest"},
     {"GET / HTTP/1.1\r\n" H "A: b\rTransfer-Encoding: chunked\r\n\r\n", 400, "BadRequest"},
-    {"POST / HTTP/1.1\r\n" H "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400, "BadRequest"},
-    {"POST / HTTP/1.1\r\n" H "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400,
+    {"POST / HTTP/1.1\r\n" H "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400,
      "BadRequest"},
+    {"POST / HTTP/1.1\r\n" H "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+     400, "BadRequest"},
     {"POST / HTTP/1.1\r\n" H "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400, "BadRequest"},
     {"POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\n\r\n", 400,
      "BadRequest"},

@@ -451,6 +451,10 @@ class Cluster(Node):
     def http(self, auth=None, timeout=30):
         return Http("127.0.0.1", self.port, auth, timeout)
 
+    def port_is_closed(self):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) != 0
+
     def token(self):
         return (self.data_dir / "token").read_text().strip()
 

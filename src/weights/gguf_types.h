@@ -26,7 +26,7 @@ enum gguf_value_type {
 /* The format's name of a value type ("uint8"), or NULL when there is no such type. */
 const char *gguf_value_name(uint32_t type);
 
-/* Bytes of one value; 0 for strings and arrays (their size stands in the file) and unknown types. */
+/* Bytes of one value; 0 for strings and arrays, which state their size, and unknown types. */
 size_t gguf_value_size(uint32_t type);
 
 /* Element types that this code writes; gguf_tensor_type() knows all. */

@@ -267,7 +267,10 @@ static void alignment_0(struct file *file) { put_u32(file, "general.alignment", 
 static void alignment_24(struct file *file) { put_u32(file, "general.alignment", 24); }
 static void hole(struct file *file) { put_tensor(file, "x", 1, 1, 0, 512); }
 static void half_block(struct file *file) { put_tensor(file, "x", 31, 1, 2, 384); }
-static void huge_tensor(struct file *file) { put_tensor(file, "x", 1ull << 40, 1ull << 40, 0, 384); }
+static void huge_tensor(struct file *file)
+{
+    put_tensor(file, "x", 1ull << 40, 1ull << 40, 0, 384);
+}
 static void huge_bytes(struct file *file) { put_tensor(file, "x", 1ull << 62, 1, 0, 384); }
 static void many_dimensions(struct file *file)
 {

@@ -159,6 +159,7 @@ static void test_broken_responses(void **state)
         {NULL, true, false, ERR_CLOSED, 0, "without a response"},
         {NULL, false, true, ERR_CLOSED, 0, "reset"},
         {"HTTP/1.1 200", true, false, ERR_CLOSED, 0, "in the middle"},
+        {"HTTP/1.1 200 OK\r\n\r\nabc", false, true, ERR_CLOSED, 1, "in the middle"},
         {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", true, false, ERR_CLOSED, 1,
          "in the middle"},
         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", true, false,

@@ -5,7 +5,9 @@
 #include "io/listener.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -72,11 +74,11 @@ static void begin(struct attempt *attempt, const struct stream_address *address)
     assert_int_equal(attempt->calls, 0);
 }
 
-/* A socket on a port of 127.0.0.1; nobody listens there yet. */
-static int bound_socket(unsigned *ret_port)
+/* A socket on a free port of `host`; nobody listens there yet. */
+static int bound_socket(const char *host, unsigned *ret_port)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(host)};
     socklen_t size = sizeof address;
     assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
@@ -84,11 +86,25 @@ static int bound_socket(unsigned *ret_port)
     return fd;
 }
 
+/* The same with a queue that is full: who connects gets no answer. */
+static int full_socket(const char *host, unsigned *ret_port)
+{
+    int fd = bound_socket(host, ret_port);
+    struct sockaddr_in address;
+    socklen_t size = sizeof address;
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    assert_int_equal(listen(fd, 0), 0);
+    int peer = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(peer, (struct sockaddr *)&address, size), 0);
+    close(peer); /* its connection stays in the queue */
+    return fd;
+}
+
 static void test_connect_failures_are_told_later_and_name_the_address(void **state)
 {
     (void)state;
     unsigned port;
-    int fd = bound_socket(&port);
+    int fd = bound_socket("127.0.0.1", &port);
     const struct {
         struct stream_address address;
         int code;
@@ -125,31 +141,21 @@ static void test_connect_timeout(void **state)
 {
     (void)state;
     unsigned port;
-    int fd = bound_socket(&port);
-    assert_int_equal(listen(fd, 0), 0);
-    struct loop *loop = loop_new(&virtual_clock);
+    int fd = full_socket("127.0.0.1", &port);
+    struct attempt attempt = {.loop = loop_new(&virtual_clock)};
     struct stream_address address = {.host = "127.0.0.1", .port = port, .timeout_ms = 700};
-    /* The queue takes the first ones; those behind get no answer. */
-    struct attempt attempts[6];
-    for (size_t i = 0; i < ARRAY_LEN(attempts); i++) {
-        attempts[i] = (struct attempt){.loop = loop};
-        begin(&attempts[i], &address);
-        turn(loop);
-        turn(loop);
-    }
-    struct attempt *last = &attempts[ARRAY_LEN(attempts) - 1];
+    begin(&attempt, &address);
     virtual_ms += 699;
-    turn(loop);
-    assert_int_equal(last->calls, 0);
+    turn(attempt.loop);
+    assert_int_equal(attempt.calls, 0);
     virtual_ms += 1;
-    turn(loop);
-    assert_int_equal(last->calls, 1);
-    assert_int_equal(last->rc, ERR_TIMEOUT);
-    assert_non_null(strstr(last->text.text, "no answer within 700 ms"));
-    for (size_t i = 0; i < ARRAY_LEN(attempts); i++)
-        stream_free(attempts[i].stream);
+    turn(attempt.loop);
+    assert_int_equal(attempt.calls, 1);
+    assert_int_equal(attempt.rc, ERR_TIMEOUT);
+    assert_non_null(strstr(attempt.text.text, "no answer within 700 ms"));
+    stream_free(attempt.stream);
     close(fd);
-    loop_free(loop);
+    loop_free(attempt.loop);
 }
 
 static void on_accept(struct listener *listener, int fd, const char *peer, int64_t peer_uid,
@@ -159,18 +165,32 @@ static void on_accept(struct listener *listener, int fd, const char *peer, int64
     close(fd);
 }
 
+/* "two.test" is 127.0.0.2, then 127.0.0.1; all else is for the real one. */
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                struct addrinfo **ret)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (strcmp(host, "two.test") != 0)
+        return real(host, service, hints, ret);
+    if (hints->ai_flags & AI_NUMERICHOST)
+        return EAI_NONAME;
+    int rc = real("127.0.0.2", service, hints, ret);
+    return rc ? rc : real("127.0.0.1", service, hints, &(*ret)->ai_next);
+}
+
 static void test_connect_by_name_tries_all_addresses(void **state)
 {
     (void)state;
-    /* "localhost" may be ::1 first; only 127.0.0.1 is served. */
-    for (int frees = 0; frees < 2; frees++) {
-        struct attempt attempt = {.loop = loop_new(&clock_system), .frees = frees};
+    static const char *const names[] = {"two.test", "localhost", "two.test"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        struct attempt attempt = {.loop = loop_new(&clock_system), .frees = i == 2};
         struct listener *listener = NULL;
         unsigned port;
         assert_int_equal(listener_tcp(attempt.loop, "127.0.0.1", 0, false, on_accept, NULL,
                                       &listener, &port, NULL),
                          0);
-        struct stream_address address = {.host = "localhost", .port = port, .timeout_ms = 30000};
+        struct stream_address address = {.host = names[i], .port = port, .timeout_ms = 30000};
         begin(&attempt, &address);
         loop_run(attempt.loop);
         assert_int_equal(attempt.rc, 0);
@@ -178,6 +198,34 @@ static void test_connect_by_name_tries_all_addresses(void **state)
         listener_free(listener);
         loop_free(attempt.loop);
     }
+}
+
+static void test_silent_address_leaves_time_for_the_next(void **state)
+{
+    (void)state;
+    unsigned port;
+    int silent = full_socket("127.0.0.2", &port);
+    struct attempt attempt = {.loop = loop_new(&virtual_clock)};
+    struct listener *listener = NULL;
+    assert_int_equal(listener_tcp(attempt.loop, "127.0.0.1", port, false, on_accept, NULL,
+                                  &listener, NULL, NULL),
+                     0);
+    struct stream_address address = {.host = "two.test", .port = port, .timeout_ms = 700};
+    begin(&attempt, &address);
+    while (stream_fd(attempt.stream) < 0)
+        turn(attempt.loop);
+    virtual_ms += 349;
+    turn(attempt.loop);
+    turn(attempt.loop);
+    assert_int_equal(attempt.calls, 0);
+    virtual_ms += 1;
+    while (attempt.calls == 0)
+        turn(attempt.loop);
+    assert_int_equal(attempt.rc, 0);
+    stream_free(attempt.stream);
+    listener_free(listener);
+    loop_free(attempt.loop);
+    close(silent);
 }
 
 static void test_freed_while_connecting(void **state)
@@ -238,7 +286,7 @@ static void on_event(struct stream *stream, unsigned events, void *ctx)
 static int make_ends(struct end *end)
 {
     unsigned port;
-    int server = bound_socket(&port);
+    int server = bound_socket("127.0.0.1", &port);
     assert_int_equal(listen(server, 1), 0);
     struct sockaddr_in address;
     socklen_t size = sizeof address;
@@ -413,6 +461,7 @@ int main(void)
         cmocka_unit_test(test_connect_failures_are_told_later_and_name_the_address),
         cmocka_unit_test(test_connect_timeout),
         cmocka_unit_test(test_connect_by_name_tries_all_addresses),
+        cmocka_unit_test(test_silent_address_leaves_time_for_the_next),
         cmocka_unit_test(test_freed_while_connecting),
         cmocka_unit_test(test_resolving_may_time_out),
         cmocka_unit_test(test_bytes_go_both_ways),

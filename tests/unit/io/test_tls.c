@@ -102,6 +102,7 @@ static void serve_tls(struct server *server, SSL *ssl)
     }
     memset(data, data[0], sizeof data);
     SSL_write(ssl, data, sizeof data);
+    SSL_read(ssl, data, 1); /* nothing but the data is there until the client has it all */
     if (server->says_goodbye)
         SSL_shutdown(ssl);
 }
@@ -159,6 +160,10 @@ static void on_event(struct stream *stream, unsigned events, void *ctx)
     ssize_t n = stream_read(stream, data, client->step);
     if (n > 0) {
         buf_add(&client->input, data, (size_t)n);
+        char thanks = '!';
+        struct iovec part = {&thanks, 1};
+        if (client->input.len == BULK)
+            assert_int_equal(stream_write(stream, &part, 1), 1);
     } else if (n != -EAGAIN) {
         client->end = (int)n;
         loop_stop(client->loop);

@@ -88,8 +88,8 @@ static void put_good(struct file *file)
     put_number(put_key(file, "llama.embedding_length", GGUF_UINT16), 64, 2);
     put_u32(file, "llama.attention.head_count", 8);
     struct buf *out = put_array(file, "llama.attention.head_count_kv", GGUF_INT32, 2);
-    put_number(out, 2, 4);
     put_number(out, 4, 4);
+    put_number(out, 2, 4);
     out = put_array(file, "tokenizer.ggml.tokens", GGUF_STRING, 3);
     put_string(out, STR("a"));
     put_string(out, STR(""));
@@ -170,13 +170,19 @@ static void test_keys_may_come_before_the_architecture(void **state)
 static void test_stated_vocabulary_size_wins(void **state)
 {
     (void)state;
-    struct file file = {0};
-    struct gguf_info info;
-    struct err err = {0};
-    put_good(&file);
-    put_u32(&file, "llama.vocab_size", 32000);
-    assert_int_equal(read_back(&file, &info, &err), 0);
-    assert_int_equal(info.vocabulary_size, 32000);
+    for (int first = 0; first < 2; first++) {
+        struct file file = {.version = 3};
+        struct gguf_info info;
+        struct err err = {0};
+        put_text(&file, "general.architecture", "llama");
+        if (first)
+            put_u32(&file, "llama.vocab_size", 32000);
+        put_string(put_array(&file, "tokenizer.ggml.tokens", GGUF_STRING, 1), STR("a"));
+        if (!first)
+            put_u32(&file, "llama.vocab_size", 32000);
+        assert_int_equal(read_back(&file, &info, &err), 0);
+        assert_int_equal(info.vocabulary_size, 32000);
+    }
 }
 
 static void test_unknown_tensor_types_count_as_the_rest_of_the_file(void **state)
@@ -271,6 +277,7 @@ static void huge_tensor(struct file *file)
 {
     put_tensor(file, "x", 1ull << 40, 1ull << 40, 0, 384);
 }
+static void many_weights(struct file *file) { put_tensor(file, "x", 1ull << 63, 1, 24, 384); }
 static void huge_bytes(struct file *file) { put_tensor(file, "x", 1ull << 62, 1, 0, 384); }
 static void many_dimensions(struct file *file)
 {
@@ -319,6 +326,7 @@ static const struct bad_case {
     {"hole", hole, ERR_SYNTAX, "tensor at 512 instead of 384"},
     {"half block", half_block, ERR_SYNTAX, "rows of 31 weights in blocks of 32"},
     {"huge tensor", huge_tensor, ERR_SYNTAX, "2^63 weights"},
+    {"many weights", many_weights, ERR_SYNTAX, "2^63 weights"},
     {"huge bytes", huge_bytes, ERR_SYNTAX, "2^64 bytes"},
     {"many dimensions", many_dimensions, ERR_SYNTAX, "tensor of 5 dimensions"},
     {"layers overflow", layers_overflow, ERR_TOO_LARGE, "70000 items"},
@@ -363,6 +371,28 @@ static void test_every_truncation_is_an_error(void **state)
     }
 }
 
+static void test_long_headers_are_refused_without_reading_them(void **state)
+{
+    (void)state;
+    const off_t length = (off_t)GGUF_HEADER_MAX + (64 << 20);
+    auto_fini(buf_fini) struct buf start = {0};
+    struct file file = {0};
+    put_array(&file, "x", GGUF_UINT8, GGUF_HEADER_MAX);
+    buf_add_cstr(&start, "GGUF");
+    put_number(&start, 3, 4);
+    put_number(&start, 0, 8);
+    put_number(&start, 1, 8);
+    buf_add_str(&start, buf_str(&file.entries));
+    buf_fini(&file.entries);
+    auto_close int fd = memfd_create("gguf", MFD_CLOEXEC);
+    assert_int_equal(write(fd, start.ptr, start.len), (ssize_t)start.len);
+    assert_int_equal(ftruncate(fd, length), 0); /* a hole: costs nothing */
+    struct gguf_info info;
+    struct err err = {0};
+    assert_int_equal(gguf_read_fd(fd, &info, &err), ERR_TOO_LARGE);
+    assert_string_equal(err.text, "has a header of more than 268435456 bytes");
+}
+
 static void test_errors_name_the_path(void **state)
 {
     (void)state;
@@ -405,6 +435,7 @@ int main(void)
         cmocka_unit_test(test_long_names_are_cut_at_a_character),
         cmocka_unit_test(test_bad_files_are_refused_with_the_reason),
         cmocka_unit_test(test_every_truncation_is_an_error),
+        cmocka_unit_test(test_long_headers_are_refused_without_reading_them),
         cmocka_unit_test(test_errors_name_the_path),
         cmocka_unit_test(test_type_tables_agree_with_the_format),
     };

@@ -266,10 +266,10 @@ static void send_continue(struct server_conn *c)
 
 /* ---- the exchange ---- */
 
-/* The response is out: the connection serves the next request, or ends. */
+/* The response is out: the connection serves the next request, or ends. Draining is seen there. */
 static void after_exchange(struct server_conn *c, bool keep_alive)
 {
-    if (!keep_alive || c->server->draining) {
+    if (!keep_alive) {
         c->unread = c->body != HTTP_BODY_NONE || c->in.len > 0;
         enter(c, CONN_FLUSH);
     } else if (c->body != HTTP_BODY_NONE) {

@@ -636,6 +636,21 @@ static void test_drain(void **state)
     close(busy);
 }
 
+static void test_drain_during_a_response(void **state)
+{
+    int fd = client_sends("GET /wait HTTP/1.1\r\n" H "\r\n");
+    WIRE_UNTIL(loop, last);
+    http_reply_start(last, 200, NULL, 0, -1);
+    wire_expect(loop, fd, CHUNKED); /* promises to keep the connection */
+    http_server_drain(server);
+    wire_expect_silence(loop, fd);
+    http_reply_end(last);
+    wire_expect(loop, fd, "0\r\n\r\n");
+    wire_expect_end(loop, fd);
+    expect_trace("rec");
+    close(fd);
+}
+
 static void test_free_closes_exchanges(void **state)
 {
     int fd = client_sends("GET /wait HTTP/1.1\r\n" H "\r\n");
@@ -680,6 +695,7 @@ int main(void)
         TEST(test_body_stall),
         TEST(test_no_timeout_while_handler_works),
         TEST(test_drain),
+        TEST(test_drain_during_a_response),
         TEST(test_free_closes_exchanges),
         TEST(test_peer),
     };

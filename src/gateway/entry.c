@@ -48,6 +48,12 @@ static char *read_text(struct reader *r, const char *key)
     return mem_strndup(json_string_value(value), json_string_length(value));
 }
 
+/* null, as of a worker that didn't tell, becomes "". */
+static char *read_text_or_null(struct reader *r, const char *key)
+{
+    return json_is_null(json_object_get(r->object, key)) ? mem_strdup("") : read_text(r, key);
+}
+
 static int64_t read_int(struct reader *r, const char *key, int64_t min, int64_t max)
 {
     const json_t *value = json_object_get(r->object, key);
@@ -169,7 +175,7 @@ static void read_endpoint(struct reader *r, struct endpoint_entry *endpoint)
     endpoint->host = read_text(r, "host");
     endpoint->port = read_port(r, "port");
     endpoint->local_port = read_port(r, "local_port");
-    endpoint->netns_id = read_text(r, "netns_id");
+    endpoint->netns_id = read_text_or_null(r, "netns_id");
     endpoint->token = read_text(r, "token");
     if (!is_header_safe(endpoint->token))
         refuse(r, "token", "must be visible ASCII");

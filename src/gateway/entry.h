@@ -68,7 +68,7 @@ struct endpoint_entry {
     char *host;         /* worker's address */
     unsigned port;      /* of the worker's relay */
     unsigned local_port; /* of the engine itself, on the worker's loopback */
-    char *netns_id;     /* where local_port can be reached */
+    char *netns_id;     /* where local_port can be reached; "": not known */
     char *token;        /* the instance's; secret */
     struct endpoint_load *load; /* a reference; set once, before the first snapshot with the entry */
 };

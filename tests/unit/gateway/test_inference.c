@@ -166,6 +166,26 @@ static void test_size_limit(void **state)
     world_fini(&w);
 }
 
+/* Without a length the limit shows only while the body comes. */
+static void test_size_limit_of_chunks(void **state)
+{
+    static char piece[64 << 10];
+    struct world w;
+    struct answer a;
+    world_init(&w);
+    feed_endpoint(&w, 7, w.engines[0].port, "here");
+    world_start(&w, 1);
+    memset(piece, ' ', sizeof piece);
+    ask_chunked(&w, &a, CHAT, ADMIN_KEY);
+    for (size_t sent = 0; a.call && sent <= PROXY_BODY_MAX; sent += sizeof piece)
+        while (a.call && http_call_write(a.call, str_sub(piece, sizeof piece)) > HTTP_HIGH_WATER)
+            loop_run(w.loop);
+    WAIT_UNTIL(&w, a.status != 0 || a.is_ended);
+    assert_int_equal(a.status, 413);
+    answer_fini(&a);
+    world_fini(&w);
+}
+
 static void test_stream_piece_by_piece(void **state)
 {
     struct world w;
@@ -397,6 +417,7 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_models),
         cmocka_unit_test(test_size_limit),
+        cmocka_unit_test(test_size_limit_of_chunks),
         cmocka_unit_test(test_stream_piece_by_piece),
         cmocka_unit_test(test_cut_stream_ends_with_an_error),
         cmocka_unit_test(test_cut_answer_is_cut),

@@ -20,7 +20,7 @@
 
 #include <cmocka.h>
 
-enum { ENGINES = 2, WAIT_MS = 20000, TICK_MS = 2 };
+enum { ENGINES = 2, WAIT_MS = 3000, TICK_MS = 2 };
 
 #define SECRET "00112233445566778899aabbccddeeff"
 #define ADMIN_KEY "Bearer gpustack_aaaaaaaaaaaaaaaa_" SECRET
@@ -300,13 +300,11 @@ static inline void answer_error(struct http_call *call, int code, const char *te
     answer_end(call, ctx);
 }
 
-/* Starts a request. `credential` is the value of Authorization, or NULL. */
-static inline void ask_start(struct world *world, struct answer *answer, enum http_method method,
-                             const char *path, const char *credential, const char *body)
+/* What all requests have in common. `credential` is the value of Authorization or Cookie, or NULL. */
+static inline struct http_call_params answer_init(struct world *world, struct answer *answer,
+                                                  const char *path, const char *credential)
 {
-    static const struct http_call_ops ops = {.on_head = answer_head, .on_body = answer_body,
-                                             .on_end = answer_end, .on_error = answer_error};
-    *answer = (struct answer){.world = world, .path = mem_strdup(path), .text = mem_strdup(body)};
+    *answer = (struct answer){.world = world, .path = mem_strdup(path)};
     answer->target = (struct http_target){.host = "127.0.0.1", .port = gateway_port(world->gateway)};
     unsigned count = 0;
     answer->headers[count++] = (struct http_header){STR("X-Request-Id"), STR("rid-1")};
@@ -315,14 +313,37 @@ static inline void ask_start(struct world *world, struct answer *answer, enum ht
         answer->headers[count++] = (struct http_header){STR("Authorization"), str_of(credential)};
     else if (credential)
         answer->headers[count++] = (struct http_header){STR("Cookie"), str_of(credential)};
-    answer->call = http_call_start(world->pool, &(struct http_call_params){
+    return (struct http_call_params){
         .target = &answer->target,
-        .method = method,
+        .method = HTTP_POST,
         .path = str_of(answer->path),
         .headers = answer->headers,
         .header_count = count,
-        .body = str_of(answer->text),
-    }, &ops, answer);
+    };
+}
+
+static const struct http_call_ops answer_ops = {.on_head = answer_head, .on_body = answer_body,
+                                                .on_end = answer_end, .on_error = answer_error};
+
+/* Starts a request. */
+static inline void ask_start(struct world *world, struct answer *answer, enum http_method method,
+                             const char *path, const char *credential, const char *body)
+{
+    struct http_call_params params = answer_init(world, answer, path, credential);
+    answer->text = mem_strdup(body);
+    params.method = method;
+    params.body = str_of(answer->text);
+    answer->call = http_call_start(world->pool, &params, &answer_ops, answer);
+}
+
+/* Starts a POST whose body comes by http_call_write(), in chunks. */
+static inline void ask_chunked(struct world *world, struct answer *answer, const char *path,
+                               const char *credential)
+{
+    struct http_call_params params = answer_init(world, answer, path, credential);
+    params.stream_body = true;
+    params.stream_length = -1;
+    answer->call = http_call_start(world->pool, &params, &answer_ops, answer);
 }
 
 static inline void answer_fini(struct answer *answer)

@@ -123,6 +123,7 @@ static void on_labelled(const struct proc_identity *id, void *ctx)
     }
     take_from_env(&engine->record, id, port);
     engine->is_alive = true;
+    engine->is_recorded = false;
 }
 
 void engines_find(const char *record_dir, const char *worker_uuid, struct found_engines *ret)

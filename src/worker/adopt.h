@@ -13,7 +13,7 @@
 struct found_engine {
     struct engine_record record;
     bool is_alive;    /* exactly the recorded process runs */
-    bool is_recorded; /* a record's file exists; false: known by its environment alone */
+    bool is_recorded; /* a record tells of it; false: known by its environment alone */
 };
 
 struct found_engines {

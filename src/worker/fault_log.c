@@ -15,7 +15,7 @@ void fault_log_clear(struct fault_log *log)
 {
     if (!log->last)
         return;
-    log_info(log->area, "works again; before: %s: %s", log->what, log->last);
+    log_info(log->area, "no longer: %s", log->what);
     mem_replace(&log->last, NULL);
 }
 

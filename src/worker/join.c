@@ -18,7 +18,8 @@ static void retry_after(struct join *join, int64_t delay_ms)
 
 static void retry(struct join *join, const char *cause)
 {
-    fault_log_tell(&join->faults, LOG_WARNING, cause);
+    /* The server on this machine starts beside us, and its own log tells what ails it. */
+    fault_log_tell(&join->faults, join->config->server_url ? LOG_WARNING : LOG_INFO, cause);
     retry_after(join, join->retry_ms);
     join->retry_ms *= 2;
     if (join->retry_ms > JOIN_RETRY_MAX_MS)

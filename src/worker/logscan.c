@@ -47,7 +47,7 @@ static char *clean(struct str line)
     return buf_take(&out);
 }
 
-char *logscan_error_line(struct str text)
+char *logscan_error_line(struct str text, bool or_last)
 {
     struct str line, last_error = {0}, last = {0};
     while (str_split(&text, '\n', &line)) {
@@ -60,5 +60,5 @@ char *logscan_error_line(struct str text)
     }
     if (last_error.len)
         return clean(last_error);
-    return last.len ? clean(last) : NULL;
+    return or_last && last.len ? clean(last) : NULL;
 }

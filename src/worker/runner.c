@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <sys/wait.h>
 
 enum {
     ERROR_SCAN_LINES = 100, /* of the log's end that are searched for an error */
@@ -48,6 +49,14 @@ static enum instance_state state_of(const struct runner *runner)
     return INSTANCE_ERROR;
 }
 
+/* The state's word, and for what only the log tells, one of our own. */
+static const char *phase_word(const struct runner *runner)
+{
+    if (runner->phase == PHASE_STOPPING)
+        return "stopping";
+    return runner->phase == PHASE_NEW ? "idle" : instance_state_name(state_of(runner));
+}
+
 static void save_record(struct runner *runner)
 {
     struct err err = {0};
@@ -70,8 +79,7 @@ static void set_phase(struct runner *runner, enum runner_phase phase, char *mess
     assert(edges[runner->phase] & EDGE(phase));
     runner->phase = phase;
     log_write(phase == PHASE_FAILED ? LOG_WARNING : LOG_INFO, "instance",
-              "%s: %s port=%u pid=%lld%s%s", runner->wanted.name,
-              phase == PHASE_STOPPING ? "stopping" : instance_state_name(state_of(runner)),
+              "%s: %s port=%u pid=%lld%s%s", runner->wanted.name, phase_word(runner),
               runner_port(runner), runner->process ? (long long)runner->record.pid : 0LL,
               message ? ": " : "", message ? message : "");
     set_message(runner, message);
@@ -163,7 +171,7 @@ static void on_probe(struct probe *probe, bool serves, const char *text, void *c
 }
 
 /* The line at the log's end that says why the engine ended, owned, or NULL. */
-static char *find_error_line(const struct runner *runner)
+static char *find_error_line(const struct runner *runner, bool or_last)
 {
     char name[LAUNCH_LOG_NAME_MAX];
     launch_log_name(runner->record.id, name);
@@ -179,7 +187,7 @@ static char *find_error_line(const struct runner *runner)
         if (text.len > ERROR_SCAN_BYTES) /* very long lines: the last ones tell */
             buf_drop(&text, text.len - ERROR_SCAN_BYTES);
     }
-    char *line = logscan_error_line(buf_str(&text));
+    char *line = logscan_error_line(buf_str(&text), or_last);
     buf_fini(&text);
     return line;
 }
@@ -196,7 +204,9 @@ static void on_exit_event(struct process *process, struct process_exit exit, voi
 {
     struct runner *runner = ctx;
     auto_free char *cause = process_exit_text(exit);
-    auto_free char *line = find_error_line(runner);
+    /* An engine that gave up had reasons to tell; one that was killed was in the middle of it. */
+    bool gave_up = exit.known && WIFEXITED(exit.status);
+    auto_free char *line = find_error_line(runner, gave_up);
     forget_process(runner);
     if (runner->phase != PHASE_STOPPING)
         fail(runner, cause, line);

@@ -47,8 +47,9 @@ static inline void engine_stub_answer(int client)
     char *target = strchr(request, ' ') + 1;
     const char *token = strcasestr(target, "Authorization: ");
     int token_length = token ? (int)strcspn(token, "\r") : 0;
-    auto_free char *body = mem_printf("%.*s %.*s", (int)strcspn(target, " "), target, token_length,
-                                      token ? token : "");
+    const char *leak = strcasestr(target, "x-gpustack-") ? " and more than it should see" : "";
+    auto_free char *body = mem_printf("%.*s %.*s%s", (int)strcspn(target, " "), target,
+                                      token_length, token ? token : "", leak);
     dprintf(client, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
             strlen(body), body);
 }

@@ -167,6 +167,32 @@ static void test_adopts_without_a_record(void **state)
     stop_all(bench);
 }
 
+/* The worker died between the spawn of a later run and the write: the record tells of a dead one.
+ */
+static void test_adopts_with_an_old_record(void **state)
+{
+    struct bench *bench = bench_new();
+    bench_desire(bench, "m.gguf", "serve", 1);
+    RUN_UNTIL(bench, bench_is(bench, PHASE_SERVING));
+    pid_t pid = process_identity(bench_runner(bench)->process)->pid;
+    auto_free char *dir = engine_record_dir(bench->dir);
+    struct engine_record record = {0};
+    runner_set_free(TAKE(bench->set));
+    assert_int_equal(engine_record_load(dir, 7, &record, NULL), 0);
+    record.start_ticks--;
+    assert_int_equal(engine_record_save(dir, &record, NULL), 0);
+    engine_record_fini(&record);
+    bench_start_set(bench);
+    RUN_UNTIL(bench, bench_is(bench, PHASE_SERVING));
+    assert_int_equal(process_identity(bench_runner(bench)->process)->pid, pid);
+    assert_int_equal(engine_record_load(dir, 7, &record, NULL), 0);
+    assert_int_equal(record.pid, pid);
+    struct proc_identity id = engine_identity(&record);
+    assert_true(proc_is_alive(&id)); /* the record is right again */
+    engine_record_fini(&record);
+    stop_all(bench);
+}
+
 static void test_a_death_while_away_is_an_error(void **state)
 {
     struct bench *bench = bench_new();
@@ -220,6 +246,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_other_settings_replace_the_engine),
         cmocka_unit_test(test_a_restarted_worker_adopts),
         cmocka_unit_test(test_adopts_without_a_record),
+        cmocka_unit_test(test_adopts_with_an_old_record),
         cmocka_unit_test(test_a_death_while_away_is_an_error),
         cmocka_unit_test(test_a_kill_while_serving_is_an_error),
         cmocka_unit_test(test_goes_while_preparing),

@@ -180,17 +180,22 @@ static void test_joins_and_reports(void **state)
     fixture_free(fixture);
 }
 
-static void test_a_bad_line_is_passed_over_and_a_good_one_reported(void **state)
+static void test_a_good_line_is_taken_and_a_bad_one_is_not(void **state)
 {
     struct fixture *fixture = fixture_new(200);
     struct control *control = &fixture->control;
     RUN_UNTIL(fixture, control->stream && control->reports >= 1);
     http_reply_write(control->stream,
-                     STR("nonsense\n\n{\"generation\":9,\"instances\":[{\"id\":3,\"name\":\"m-a\","
+                     STR("\n{\"generation\":9,\"instances\":[{\"id\":3,\"name\":\"m-a\","
                          "\"model_name\":\"m\",\"source\":\"huggingface\",\"token\":\"t\"}]}\n"));
     RUN_UNTIL(fixture, strstr(control->report.ptr, "source huggingface is not supported"));
     assert_non_null(strstr(control->report.ptr, "\"generation\":9"));
     assert_non_null(strstr(control->report.ptr, "\"state\":\"error\""));
+    http_reply_write(control->stream, STR("nonsense\n{\"generation\":10}\n"));
+    unsigned reports = control->reports;
+    RUN_UNTIL(fixture, control->reports > reports);
+    assert_non_null(strstr(control->report.ptr, "\"generation\":9"));
+    assert_non_null(strstr(control->report.ptr, "\"id\":3"));
     fixture_free(fixture);
 }
 
@@ -233,7 +238,7 @@ int main(void)
     log_set_level(LOG_ERROR);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_joins_and_reports),
-        cmocka_unit_test(test_a_bad_line_is_passed_over_and_a_good_one_reported),
+        cmocka_unit_test(test_a_good_line_is_taken_and_a_bad_one_is_not),
         cmocka_unit_test(test_an_unknown_worker_joins_again),
         cmocka_unit_test(test_a_server_in_trouble_is_tried_again),
         cmocka_unit_test(test_one_worker_per_data_folder),

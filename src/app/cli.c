@@ -129,44 +129,6 @@ static int choose_server(struct cli *cli, struct err *err)
     return rc;
 }
 
-int cli_begin(struct cli *cli, const struct cli_spec *spec, int argc, char **argv)
-{
-    *cli = (struct cli){.spec = spec};
-    bool help = false;
-    const struct cli_option common[] = {
-        {.name = "json", .help = "print JSON as the server sends it", .flag = &cli->json},
-        {.name = "server-url", .value = "URL", .help = "the server to talk to",
-         .text = &cli->server_option},
-        {.name = "help", .letter = 'h', .help = "print this", .flag = &help},
-        {0},
-    };
-    struct err err = {0};
-    int rc = parse(cli, common, argc, argv, &err);
-    if (rc == 0 && help) {
-        print_help(spec, common);
-        return CLI_OK;
-    }
-    if (rc == 0 && cli->arg_count < spec->min_args)
-        rc = cli_usage(&err, "usage: gpustack %s %s", spec->command, spec->arguments);
-    if (rc == 0)
-        rc = choose_server(cli, &err);
-    if (rc < 0) {
-        (void)cli_end(cli, rc, &err);
-        return CLI_USAGE;
-    }
-    log_set_level(LOG_ERROR);
-    return CLI_GO;
-}
-
-int cli_usage(struct err *err, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    auto_free char *text = mem_vprintf(fmt, args);
-    va_end(args);
-    return err_set(err, -EINVAL, "%s", text);
-}
-
 static int exit_status(int rc)
 {
     switch (rc) {
@@ -187,11 +149,32 @@ static int exit_status(int rc)
     }
 }
 
-int cli_end(struct cli *cli, int rc, const struct err *err)
+/* 0 to go on, 1 when help was printed, or an error. */
+static int begin(struct cli *cli, int argc, char **argv, struct err *err)
+{
+    bool help = false;
+    const struct cli_option common[] = {
+        {.name = "json", .help = "print JSON as the server sends it", .flag = &cli->json},
+        {.name = "server-url", .value = "URL", .help = "the server to talk to",
+         .text = &cli->server_option},
+        {.name = "help", .letter = 'h', .help = "print this", .flag = &help},
+        {0},
+    };
+    int rc = parse(cli, common, argc, argv, err);
+    if (rc == 0 && help) {
+        print_help(cli->spec, common);
+        return 1;
+    }
+    if (rc == 0 && cli->arg_count < cli->spec->min_args)
+        rc = cli_usage(err, "usage: gpustack %s %s", cli->spec->command, cli->spec->arguments);
+    return rc == 0 ? choose_server(cli, err) : rc;
+}
+
+static int end(struct cli *cli, int rc, const struct err *err)
 {
     if (rc < 0)
         fprintf(stderr, "gpustack %s: %s\n", cli->spec->command,
-                err && err->code ? err->text : err_name(rc));
+                err->code ? err->text : err_name(rc));
     http_pool_free(cli->pool);
     if (cli->loop)
         loop_free(cli->loop);
@@ -199,6 +182,26 @@ int cli_end(struct cli *cli, int rc, const struct err *err)
     mem_free_secret(cli->bearer);
     mem_free_secret(cli->cookie);
     return exit_status(rc);
+}
+
+int cli_main(const struct cli_spec *spec, int argc, char **argv, cli_run *run, void *ctx)
+{
+    struct cli cli = {.spec = spec};
+    struct err err = {0};
+    log_set_level(LOG_ERROR);
+    int rc = begin(&cli, argc, argv, &err);
+    if (rc == 0)
+        rc = run(&cli, ctx, &err);
+    return end(&cli, rc, &err);
+}
+
+int cli_usage(struct err *err, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    auto_free char *text = mem_vprintf(fmt, args);
+    va_end(args);
+    return err_set(err, -EINVAL, "%s", text);
 }
 
 int cli_set_server(struct cli *cli, const char *url, struct err *err)
@@ -238,6 +241,7 @@ enum { ANSWER_MAX = 64 << 20, ERROR_BODY_MAX = 1 << 20 };
 
 struct call {
     struct cli *cli;
+    bool is_login;        /* its refusal is about the password, not about being signed in */
     unsigned status;
     struct buf body;      /* whole answer, or the error's body of a stream */
     void (*on_data)(struct str data, void *ctx);
@@ -316,7 +320,7 @@ static int take_problem(const struct call *call, struct err *err)
     if (!text)
         return err_set(err, code, "%s answered with status %u", call->cli->server_url,
                        call->status);
-    if (code == ERR_UNAUTHORIZED && !call->cli->bearer && !call->cli->cookie)
+    if (code == ERR_UNAUTHORIZED && !call->cli->bearer && !call->cli->cookie && !call->is_login)
         return err_set(err, code, "not signed in to %s: run \"gpustack login\" or set "
                                   "GPUSTACK_API_KEY",
                        call->cli->server_url);
@@ -375,7 +379,7 @@ static int finish_call(struct call *call, json_t **ret, struct err *err)
 int cli_call(struct cli *cli, enum http_method method, const char *path, const json_t *body,
              json_t **ret, struct err *err)
 {
-    struct call call = {.cli = cli};
+    struct call call = {.cli = cli, .is_login = strcmp(path, "/auth/login") == 0};
     if (ret)
         *ret = NULL;
     run_call(&call, method, path, body);
@@ -427,4 +431,25 @@ void cli_print_json(const json_t *value)
 {
     auto_free char *text = json_dumps(value, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_ENCODE_ANY);
     puts(text ? text : "null");
+}
+
+int cli_show_list(struct cli *cli, const char *path, const char *const *head,
+                  void (*add_row)(struct text_table *table, const json_t *item), struct err *err)
+{
+    auto_fini(json_release) json_t *items = NULL;
+    int rc = cli_list(cli, path, &items, err);
+    if (rc < 0)
+        return rc;
+    if (cli->json) {
+        cli_print_json(items);
+        return 0;
+    }
+    struct text_table table = {0};
+    text_table_head(&table, head);
+    size_t i;
+    json_t *item;
+    json_array_foreach(items, i, item)
+        add_row(&table, item);
+    text_table_print(&table);
+    return 0;
 }

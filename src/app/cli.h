@@ -5,17 +5,15 @@
  *     static const struct cli_option options[] = {{.name = "follow", .letter = 'f', .flag = &follow,
  *                                                  .help = "go on as the log grows"}, {0}};
  *     static const struct cli_spec spec = {"logs", "INSTANCE", "print an engine's log", options, 1, 1};
- *     struct cli cli;
- *     int rc = cli_begin(&cli, &spec, argc, argv);      // parses, prints help or faults
- *     if (rc != CLI_GO)
- *         return rc;
- *     ...
- *     return cli_end(&cli, rc, &err);                   // says what failed, frees, gives the status
+ *     return cli_main(&spec, argc, argv, run_logs, &ctx);
+ *
+ * where run_logs(cli, ctx, err) does the work and returns 0 or an error with its sentence.
  *
  * One thread; calls to the server block.
  */
 #pragma once
 
+#include "app/text_table.h"
 #include "base/buf.h"
 #include "base/json.h"
 #include "domain/record.h"
@@ -29,7 +27,6 @@ enum cli_exit {
     CLI_UNREACHABLE = 3, /* no answer from the server */
     CLI_DENIED = 4,      /* not signed in, or not allowed */
     CLI_NOT_FOUND = 5,
-    CLI_GO = -1,         /* cli_begin(): go on */
 };
 
 struct cli_option {
@@ -67,14 +64,15 @@ struct cli {
     struct http_pool *pool;
 };
 
-/*
- * Parses the arguments. Fills in the server: --server-url, GPUSTACK_SERVER_URL, the stored login,
- * http://127.0.0.1; and the key: GPUSTACK_API_KEY, or the stored login of that server.
- */
-int cli_begin(struct cli *cli, const struct cli_spec *spec, int argc, char **argv);
+/* What a command does once its arguments are parsed: 0, or an error with its sentence. */
+typedef int cli_run(struct cli *cli, void *ctx, struct err *err);
 
-/* Prints "gpustack COMMAND: TEXT" when `rc` is negative, frees, and returns the exit status. */
-int cli_end(struct cli *cli, int rc, const struct err *err);
+/*
+ * The whole life of a client command; returns the exit status. Parses the arguments, prints help or
+ * faults. Fills in the server: --server-url, GPUSTACK_SERVER_URL, the stored login, http://127.0.0.1;
+ * and the key: GPUSTACK_API_KEY, or the stored login of that server. Then run().
+ */
+int cli_main(const struct cli_spec *spec, int argc, char **argv, cli_run *run, void *ctx);
 
 /* A usage fault found after the parse; ERR_INVALID. */
 int cli_usage(struct err *err, const char *fmt, ...) printf_like(2, 3);
@@ -108,3 +106,8 @@ int cli_find(struct cli *cli, const char *path, const char *key, const char *nam
 
 /* Prints JSON to stdout, indented. */
 void cli_print_json(const json_t *value);
+
+/* Prints a list: with --json as it came, else a table of `head` and one add_row() an item. */
+int cli_show_list(struct cli *cli, const char *path, const char *const *head,
+                  void (*add_row)(struct text_table *table, const json_t *item),
+                  struct err *err) must_check;

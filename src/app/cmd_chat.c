@@ -127,22 +127,24 @@ static int converse(struct chat *chat)
     return 0;
 }
 
-int cmd_chat(int argc, char **argv)
+static int run(struct cli *cli, void *ctx, struct err *err)
 {
-    static const struct cli_spec spec = {"chat", "MODEL [PROMPT]",
-                                         "Asks a model; without a prompt, a conversation (\\h for "
-                                         "help).",
-                                         NULL, 1, 2, NULL};
-    struct cli cli;
-    int rc = cli_begin(&cli, &spec, argc, argv);
-    if (rc != CLI_GO)
-        return rc;
-    struct err err = {0};
-    struct chat chat = {.cli = &cli, .messages = json_array()};
-    rc = cli.arg_count == 2 ? ask_once(&chat, cli.args[1], &err) : converse(&chat);
+    struct chat chat = {.cli = cli, .messages = json_array()};
+    int rc = cli->arg_count == 2 ? ask_once(&chat, cli->args[1], err) : converse(&chat);
     json_decref(chat.messages);
     sse_fini(&chat.reader);
     buf_fini(&chat.answer);
     free(chat.error);
-    return cli_end(&cli, rc, &err);
+    return rc;
+}
+
+int cmd_chat(int argc, char **argv)
+{
+    static const struct cli_spec spec = {
+        .command = "chat",
+        .arguments = "MODEL [PROMPT]",
+        .summary = "Asks a model; without a prompt, a conversation (\\h for help).",
+        .min_args = 1,
+        .max_args = 2};
+    return cli_main(&spec, argc, argv, run, NULL);
 }

@@ -117,8 +117,9 @@ static int find_same(struct cli *cli, const char *name, const char *path, json_t
                    name, known ? known : "elsewhere");
 }
 
-static int run(struct cli *cli, const struct deploy *deploy, struct err *err)
+static int run(struct cli *cli, void *ctx, struct err *err)
 {
+    const struct deploy *deploy = ctx;
     int64_t timeout_s = 0;
     if (deploy->timeout && num_parse_i64(str_of(deploy->timeout), 1, 86400, &timeout_s) < 0)
         return cli_usage(err, "--timeout must be 1-86400 seconds, not %s", deploy->timeout);
@@ -177,16 +178,10 @@ int cmd_deploy(int argc, char **argv)
     const struct cli_spec spec = {"deploy", "SOURCE [-- ENGINE ARGUMENTS]",
                                   "Serves a model from a file or folder that the workers can read.",
                                   options, 1, 1, &deploy.parameters};
-    struct cli cli;
-    int rc = cli_begin(&cli, &spec, argc, argv);
-    if (rc == CLI_GO) {
-        struct err err = {0};
-        rc = run(&cli, &deploy, &err);
-        rc = cli_end(&cli, rc, &err);
-    }
+    int status = cli_main(&spec, argc, argv, run, &deploy);
     string_list_fini(&deploy.parameters);
     string_list_fini(&deploy.env);
     string_list_fini(&deploy.categories);
     string_list_fini(&deploy.selectors);
-    return rc;
+    return status;
 }

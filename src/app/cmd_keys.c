@@ -13,30 +13,18 @@ struct keys {
     struct string_list scope, models;
 };
 
+static void add_key_row(struct text_table *table, const json_t *key)
+{
+    auto_free char *age = age_since(json_member_string(key, "created_at"));
+    const char *expires = json_member_string(key, "expires_at");
+    text_table_row(table, json_member_string(key, "name"), json_member_string(key, "access_key"),
+                   expires ? expires : "never", age, NULL);
+}
+
 static int list_keys(struct cli *cli, struct err *err)
 {
-    auto_fini(json_release) json_t *keys = NULL;
-    int rc = cli_list(cli, "/v2/api-keys", &keys, err);
-    if (rc < 0)
-        return rc;
-    if (cli->json) {
-        cli_print_json(keys);
-        return 0;
-    }
-    struct text_table table = {0};
-    text_table_row(&table, "NAME", "ACCESS KEY", "EXPIRES", "AGE", NULL);
-    size_t i;
-    json_t *key;
-    json_array_foreach(keys, i, key)
-    {
-        auto_free char *age = age_since(json_member_string(key, "created_at"));
-        const char *expires = json_member_string(key, "expires_at");
-        text_table_row(&table, json_member_string(key, "name"),
-                       json_member_string(key, "access_key"), expires ? expires : "never", age,
-                       NULL);
-    }
-    text_table_print(&table);
-    return 0;
+    static const char *const head[] = {"NAME", "ACCESS KEY", "EXPIRES", "AGE", NULL};
+    return cli_show_list(cli, "/v2/api-keys", head, add_key_row, err);
 }
 
 static json_t *strings(const struct string_list *list)
@@ -79,8 +67,9 @@ static int remove_key(struct cli *cli, struct err *err)
     return cli_call(cli, HTTP_DELETE, path, NULL, NULL, err);
 }
 
-static int run(struct cli *cli, const struct keys *keys, struct err *err)
+static int run(struct cli *cli, void *ctx, struct err *err)
 {
+    const struct keys *keys = ctx;
     const char *verb = cli->arg_count ? cli->args[0] : "list";
     if (strcmp(verb, "list") == 0 && cli->arg_count < 2)
         return list_keys(cli, err);
@@ -107,14 +96,8 @@ int cmd_keys(int argc, char **argv)
                                   "Lists, makes and removes your API keys. A fresh key is shown "
                                   "once.",
                                   options, 0, 2, NULL};
-    struct cli cli;
-    int rc = cli_begin(&cli, &spec, argc, argv);
-    if (rc == CLI_GO) {
-        struct err err = {0};
-        rc = run(&cli, &keys, &err);
-        rc = cli_end(&cli, rc, &err);
-    }
+    int status = cli_main(&spec, argc, argv, run, &keys);
     string_list_fini(&keys.scope);
     string_list_fini(&keys.models);
-    return rc;
+    return status;
 }

@@ -87,43 +87,51 @@ static int store(const char *server_url, const char *key, struct err *err)
     return rc;
 }
 
-int cmd_login(int argc, char **argv)
+struct login {
+    bool local;
+    const char *username, *data_dir;
+};
+
+static int run(struct cli *cli, void *ctx, struct err *err)
 {
-    bool local = false;
-    const char *username = "admin", *data_dir = NULL;
-    const struct cli_option options[] = {
-        {.name = "username", .letter = 'u', .value = "NAME", .help = "default: admin",
-         .text = &username},
-        {.name = "local", .help = "as the administrator, on the server's own machine",
-         .flag = &local},
-        {.name = "data-dir", .value = "DIR", .help = "the server's data folder, for --local",
-         .text = &data_dir},
-        {0},
-    };
-    const struct cli_spec spec = {"login", "[URL]",
-                                  "Signs in and stores an API key for the other commands. The\n"
-                                  "password is asked for, or read from standard input.",
-                                  options, 0, 1, NULL};
-    struct cli cli;
-    int rc = cli_begin(&cli, &spec, argc, argv);
-    if (rc != CLI_GO)
-        return rc;
-    struct err err = {0};
-    rc = cli.arg_count ? cli_set_server(&cli, cli.args[0], &err) : 0;
+    const struct login *login = ctx;
     auto_free char *url = NULL;
-    if (rc == 0 && local)
-        rc = use_admin_socket(&cli, data_dir, &url, &err);
+    int rc = cli->arg_count ? cli_set_server(cli, cli->args[0], err) : 0;
+    if (rc == 0 && login->local)
+        rc = use_admin_socket(cli, login->data_dir, &url, err);
     else if (rc == 0)
-        rc = sign_in(&cli, username, &err);
+        rc = sign_in(cli, login->username, err);
     if (!url)
-        url = mem_strdup(cli.server_url);
+        url = mem_strdup(cli->server_url);
     char *key = NULL;
     if (rc == 0)
-        rc = make_key(&cli, &key, &err);
+        rc = make_key(cli, &key, err);
     if (rc == 0)
-        rc = store(url, key, &err);
+        rc = store(url, key, err);
     mem_free_secret(key);
-    if (rc == 0 && !local)
+    if (rc == 0 && !login->local)
         printf("Signed in to %s.\n", url);
-    return cli_end(&cli, rc, &err);
+    return rc;
+}
+
+int cmd_login(int argc, char **argv)
+{
+    struct login login = {.username = "admin"};
+    const struct cli_option options[] = {
+        {.name = "username", .letter = 'u', .value = "NAME", .help = "default: admin",
+         .text = &login.username},
+        {.name = "local", .help = "as the administrator, on the server's own machine",
+         .flag = &login.local},
+        {.name = "data-dir", .value = "DIR", .help = "the server's data folder, for --local",
+         .text = &login.data_dir},
+        {0},
+    };
+    const struct cli_spec spec = {
+        .command = "login",
+        .arguments = "[URL]",
+        .summary = "Signs in and stores an API key for the other commands. The password is\n"
+                   "asked for, or read from standard input.",
+        .options = options,
+        .max_args = 1};
+    return cli_main(&spec, argc, argv, run, &login);
 }

@@ -58,9 +58,10 @@ static int check_number(const char *option, const char *text, int64_t max, struc
     return 0;
 }
 
-static int run_logs(struct cli *cli, const struct logs *logs, struct err *err)
+static int run(struct cli *cli, void *ctx, struct err *err)
 {
-    int64_t id;
+    const struct logs *logs = ctx;
+    int64_t id = 0;
     int rc = check_number("tail", logs->tail, TAIL_MAX, err);
     if (rc == 0)
         rc = check_number("run", logs->run, RUN_MAX, err);
@@ -97,11 +98,5 @@ int cmd_logs(int argc, char **argv)
     };
     const struct cli_spec spec = {"logs", "INSTANCE", "Prints what an instance's engine has written.",
                                   options, 1, 1, NULL};
-    struct cli cli;
-    int rc = cli_begin(&cli, &spec, argc, argv);
-    if (rc != CLI_GO)
-        return rc;
-    struct err err = {0};
-    rc = run_logs(&cli, &logs, &err);
-    return cli_end(&cli, rc, &err);
+    return cli_main(&spec, argc, argv, run, &logs);
 }

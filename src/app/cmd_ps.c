@@ -36,8 +36,9 @@ static bool has_instances(const json_t *instances, const char *model_name)
 static void print_table(const json_t *models, const json_t *instances)
 {
     struct text_table table = {0};
-    text_table_row(&table, "MODEL", "INSTANCE", "STATE", "WORKER", "RESTARTS", "AGE", "MESSAGE",
-                   NULL);
+    static const char *const head[] = {"MODEL",    "INSTANCE", "STATE",   "WORKER",
+                                       "RESTARTS", "AGE",      "MESSAGE", NULL};
+    text_table_head(&table, head);
     size_t i;
     json_t *item;
     json_array_foreach(instances, i, item)
@@ -53,7 +54,7 @@ static void print_table(const json_t *models, const json_t *instances)
     text_table_print(&table);
 }
 
-static int run(struct cli *cli, struct err *err)
+static int run(struct cli *cli, void *ctx, struct err *err)
 {
     auto_fini(json_release) json_t *models = NULL, *instances = NULL;
     int rc = cli_list(cli, "/v2/model-instances", &instances, err);
@@ -70,11 +71,5 @@ int cmd_ps(int argc, char **argv)
 {
     static const struct cli_spec spec = {"ps", "", "Lists models and their instances.", NULL,
                                          0,    0,  NULL};
-    struct cli cli;
-    int rc = cli_begin(&cli, &spec, argc, argv);
-    if (rc != CLI_GO)
-        return rc;
-    struct err err = {0};
-    rc = run(&cli, &err);
-    return cli_end(&cli, rc, &err);
+    return cli_main(&spec, argc, argv, run, NULL);
 }

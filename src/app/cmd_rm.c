@@ -19,21 +19,21 @@ static int remove_one(struct cli *cli, const char *name, struct err *err)
     return rc;
 }
 
+static int run(struct cli *cli, void *ctx, struct err *err)
+{
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && i < cli->arg_count; i++)
+        rc = remove_one(cli, cli->args[i], err);
+    if (rc == 0 && cli->json)
+        puts("null");
+    return rc;
+}
+
 int cmd_rm(int argc, char **argv)
 {
     static const struct cli_spec spec = {
         "rm", "MODEL...", "Removes models: their engines are stopped, their files stay.",
         NULL, 1,          8,
         NULL};
-    struct cli cli;
-    int rc = cli_begin(&cli, &spec, argc, argv);
-    if (rc != CLI_GO)
-        return rc;
-    struct err err = {0};
-    rc = 0;
-    for (unsigned i = 0; rc == 0 && i < cli.arg_count; i++)
-        rc = remove_one(&cli, cli.args[i], &err);
-    if (rc == 0 && cli.json)
-        puts("null");
-    return cli_end(&cli, rc, &err);
+    return cli_main(&spec, argc, argv, run, NULL);
 }

@@ -9,31 +9,20 @@
 
 #include <stdio.h>
 
+static void add_user_row(struct text_table *table, const json_t *user)
+{
+    auto_free char *age = age_since(json_member_string(user, "created_at"));
+    const char *full_name = json_member_string(user, "full_name");
+    text_table_row(table, json_member_string(user, "username"),
+                   full_name && *full_name ? full_name : "-",
+                   json_is_true(json_object_get(user, "is_admin")) ? "admin" : "user",
+                   json_is_true(json_object_get(user, "is_active")) ? "yes" : "no", age, NULL);
+}
+
 static int list_users(struct cli *cli, struct err *err)
 {
-    auto_fini(json_release) json_t *users = NULL;
-    int rc = cli_list(cli, "/v2/users", &users, err);
-    if (rc < 0)
-        return rc;
-    if (cli->json) {
-        cli_print_json(users);
-        return 0;
-    }
-    struct text_table table = {0};
-    text_table_row(&table, "NAME", "FULL NAME", "ROLE", "ACTIVE", "AGE", NULL);
-    size_t i;
-    json_t *user;
-    json_array_foreach(users, i, user)
-    {
-        auto_free char *age = age_since(json_member_string(user, "created_at"));
-        const char *full_name = json_member_string(user, "full_name");
-        text_table_row(&table, json_member_string(user, "username"),
-                       full_name && *full_name ? full_name : "-",
-                       json_is_true(json_object_get(user, "is_admin")) ? "admin" : "user",
-                       json_is_true(json_object_get(user, "is_active")) ? "yes" : "no", age, NULL);
-    }
-    text_table_print(&table);
-    return 0;
+    static const char *const head[] = {"NAME", "FULL NAME", "ROLE", "ACTIVE", "AGE", NULL};
+    return cli_show_list(cli, "/v2/users", head, add_user_row, err);
 }
 
 static int create_user(struct cli *cli, bool is_admin, struct err *err)
@@ -62,13 +51,14 @@ static int remove_user(struct cli *cli, struct err *err)
     return cli_call(cli, HTTP_DELETE, path, NULL, NULL, err);
 }
 
-static int run(struct cli *cli, bool is_admin, struct err *err)
+static int run(struct cli *cli, void *ctx, struct err *err)
 {
+    const bool *is_admin = ctx;
     const char *verb = cli->arg_count ? cli->args[0] : "list";
     if (strcmp(verb, "list") == 0 && cli->arg_count < 2)
         return list_users(cli, err);
     if (cli->arg_count == 2 && strcmp(verb, "create") == 0)
-        return create_user(cli, is_admin, err);
+        return create_user(cli, *is_admin, err);
     if (cli->arg_count == 2 && strcmp(verb, "rm") == 0)
         return remove_user(cli, err);
     return cli_usage(err, "usage: gpustack users [list | create NAME | rm NAME]");
@@ -85,21 +75,17 @@ int cmd_users(int argc, char **argv)
                                   "Lists, makes and removes users. The password of a new one is\n"
                                   "asked for, or read from standard input.",
                                   options, 0, 2, NULL};
-    struct cli cli;
-    int rc = cli_begin(&cli, &spec, argc, argv);
-    if (rc != CLI_GO)
-        return rc;
-    struct err err = {0};
-    rc = run(&cli, is_admin, &err);
-    return cli_end(&cli, rc, &err);
+    return cli_main(&spec, argc, argv, run, &is_admin);
 }
 
 /* ---- reset-admin-password ---- */
 
-static int reset(struct cli *cli, const char *data_dir, struct err *err)
+static int reset(struct cli *cli, void *ctx, struct err *err)
 {
+    const char *const *data_dir = ctx;
+    auth_init();
     auto_fini(json_release) json_t *admin = NULL;
-    auto_free char *dir = cli_data_dir(data_dir);
+    auto_free char *dir = cli_data_dir(*data_dir);
     int rc = cli_use_admin_socket(cli, dir, err);
     if (rc == 0)
         rc = cli_find(cli, "/v2/users", "username", "admin", &admin, err);
@@ -129,12 +115,5 @@ int cmd_reset_admin_password(int argc, char **argv)
                                   "changed at the next login. On the server's own machine, as root\n"
                                   "or the server's user, while the server runs.",
                                   options, 0, 0, NULL};
-    struct cli cli;
-    int rc = cli_begin(&cli, &spec, argc, argv);
-    if (rc != CLI_GO)
-        return rc;
-    struct err err = {0};
-    auth_init();
-    rc = reset(&cli, data_dir, &err);
-    return cli_end(&cli, rc, &err);
+    return cli_main(&spec, argc, argv, reset, &data_dir);
 }

@@ -30,39 +30,18 @@ static void add_worker_row(struct text_table *table, const json_t *worker)
                    message && *message ? message : "-", NULL);
 }
 
-static int run_workers(struct cli *cli, struct err *err)
+static int run_workers(struct cli *cli, void *ctx, struct err *err)
 {
-    auto_fini(json_release) json_t *workers = NULL;
-    int rc = cli_list(cli, "/v2/workers", &workers, err);
-    if (rc < 0)
-        return rc;
-    if (cli->json) {
-        cli_print_json(workers);
-        return 0;
-    }
-    struct text_table table = {0};
-    text_table_row(&table, "NAME", "STATE", "ADDRESS", "CPUS", "MEMORY USED", "TOTAL", "DEVICES",
-                   "SEEN", "MESSAGE", NULL);
-    size_t i;
-    json_t *worker;
-    json_array_foreach(workers, i, worker)
-        add_worker_row(&table, worker);
-    text_table_print(&table);
-    return 0;
+    static const char *const head[] = {"NAME",  "STATE",   "ADDRESS", "CPUS",    "MEMORY USED",
+                                       "TOTAL", "DEVICES", "SEEN",    "MESSAGE", NULL};
+    return cli_show_list(cli, "/v2/workers", head, add_worker_row, err);
 }
 
 int cmd_workers(int argc, char **argv)
 {
-    static const struct cli_spec spec = {"workers", "", "Lists the machines of the cluster.",
-                                         NULL,      0,  0,
-                                         NULL};
-    struct cli cli;
-    int rc = cli_begin(&cli, &spec, argc, argv);
-    if (rc != CLI_GO)
-        return rc;
-    struct err err = {0};
-    rc = run_workers(&cli, &err);
-    return cli_end(&cli, rc, &err);
+    static const struct cli_spec spec = {
+        .command = "workers", .arguments = "", .summary = "Lists the machines of the cluster."};
+    return cli_main(&spec, argc, argv, run_workers, NULL);
 }
 
 static void add_device_row(struct text_table *table, const json_t *device)
@@ -78,36 +57,17 @@ static void add_device_row(struct text_table *table, const json_t *device)
                    json_member_string(device, "name"), used, total, busy, NULL);
 }
 
-static int run_devices(struct cli *cli, struct err *err)
+static int run_devices(struct cli *cli, void *ctx, struct err *err)
 {
-    auto_fini(json_release) json_t *devices = NULL;
-    int rc = cli_list(cli, "/v2/gpu-devices", &devices, err);
-    if (rc < 0)
-        return rc;
-    if (cli->json) {
-        cli_print_json(devices);
-        return 0;
-    }
-    struct text_table table = {0};
-    text_table_row(&table, "DEVICE", "VENDOR", "NAME", "MEMORY USED", "TOTAL", "BUSY", NULL);
-    size_t i;
-    json_t *device;
-    json_array_foreach(devices, i, device)
-        add_device_row(&table, device);
-    text_table_print(&table);
-    return 0;
+    static const char *const head[] = {"DEVICE", "VENDOR", "NAME", "MEMORY USED",
+                                       "TOTAL",  "BUSY",   NULL};
+    return cli_show_list(cli, "/v2/gpu-devices", head, add_device_row, err);
 }
 
 int cmd_devices(int argc, char **argv)
 {
-    static const struct cli_spec spec = {"devices", "", "Lists the accelerators of all workers.",
-                                         NULL,      0,  0,
-                                         NULL};
-    struct cli cli;
-    int rc = cli_begin(&cli, &spec, argc, argv);
-    if (rc != CLI_GO)
-        return rc;
-    struct err err = {0};
-    rc = run_devices(&cli, &err);
-    return cli_end(&cli, rc, &err);
+    static const struct cli_spec spec = {.command = "devices",
+                                         .arguments = "",
+                                         .summary = "Lists the accelerators of all workers."};
+    return cli_main(&spec, argc, argv, run_devices, NULL);
 }

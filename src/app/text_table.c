@@ -5,6 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
+void text_table_head(struct text_table *table, const char *const *titles)
+{
+    for (; titles[table->columns]; table->columns++)
+        string_list_add(&table->cells, titles[table->columns]);
+    assert(table->columns <= TEXT_TABLE_COLUMNS);
+}
+
 void text_table_row(struct text_table *table, ...)
 {
     unsigned count = 0;
@@ -13,9 +20,7 @@ void text_table_row(struct text_table *table, ...)
     for (const char *cell; (cell = va_arg(args, const char *)) != NULL; count++)
         string_list_add(&table->cells, cell);
     va_end(args);
-    if (table->columns == 0)
-        table->columns = count;
-    assert(count == table->columns && count <= TEXT_TABLE_COLUMNS);
+    assert(count == table->columns);
 }
 
 /* Characters that are shown: UTF-8 continuation bytes take no place. */

@@ -7,6 +7,8 @@
 #include "control/report.h"
 #include "control/turn_priv.h"
 
+#define uthash_fatal(text) abort()
+#define HASH_FUNCTION HASH_SAX /* the default one falls through cases without a mark */
 #include <uthash.h>
 
 /* What control remembers of a worker besides its record: the connection and when it was heard. */

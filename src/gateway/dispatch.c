@@ -11,8 +11,7 @@
 /* Replies to GET need nothing but the exchange: it is answered and its end concerns nobody. */
 static const struct http_exchange_ops no_ops = {0};
 
-static void reply_text(struct http_exchange *ex, unsigned status, const char *type,
-                       struct str text)
+static void reply_text(struct http_exchange *ex, unsigned status, const char *type, struct str text)
 {
     const struct http_header headers[] = {{STR("Content-Type"), str_of(type)},
                                           {STR("Cache-Control"), STR("no-store")}};
@@ -21,8 +20,7 @@ static void reply_text(struct http_exchange *ex, unsigned status, const char *ty
 
 static void reply_ready(const struct shard *shard, struct http_exchange *ex)
 {
-    bool is_connected =
-        atomic_load_explicit(&shard->shared->is_connected, memory_order_relaxed);
+    bool is_connected = atomic_load_explicit(&shard->shared->is_connected, memory_order_relaxed);
     if (!shard->snapshot)
         reply_text(ex, 503, "text/plain", STR("no state was received from control yet"));
     else if (!is_connected)

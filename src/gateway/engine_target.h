@@ -7,8 +7,8 @@
 
 struct engine_target {
     struct http_target target;
-    char *path;                    /* owned */
-    char *bearer;                  /* owned; value of Authorization; secret */
+    char *path;   /* owned */
+    char *bearer; /* owned; value of Authorization; secret */
     char instance_id[24];
     struct http_header headers[2]; /* Authorization, and for the relay X-GPUStack-Model-Instance */
     unsigned header_count;
@@ -16,7 +16,7 @@ struct engine_target {
 
 /*
  * `endpoint` is of kind ENTRY_ENDPOINT; `netns_id` is this process's; `path` is what the engine is
- * asked for ("/v1/…"). `ret` borrows from itself: it must not be copied or moved.
+ * asked for ("/v1/..."). `ret` borrows from itself: it must not be copied or moved.
  */
 void engine_target_init(struct engine_target *ret, const struct entry *endpoint,
                         const char *netns_id, const char *path);

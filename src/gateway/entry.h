@@ -39,9 +39,9 @@ struct user_entry {
 struct key_entry {
     int64_t user_id;
     char *access_key;
-    char *secret_digest;   /* SHA-256 of the secret half, hex */
-    int64_t expires_at_ms; /* wall time; 0 = never */
-    bool may_infer;        /* the scope has "*" or "inference", or is empty */
+    char *secret_digest;                   /* SHA-256 of the secret half, hex */
+    int64_t expires_at_ms;                 /* wall time; 0 = never */
+    bool may_infer;                        /* the scope has "*" or "inference", or is empty */
     struct entry_list allowed_model_names; /* empty means all */
 };
 
@@ -53,7 +53,7 @@ struct session_entry {
 
 struct model_entry {
     char *name;
-    int64_t created_ms;    /* wall time */
+    int64_t created_ms; /* wall time */
 };
 
 /* Requests that an endpoint has in progress. Outlives the entry: a changed endpoint keeps it. */
@@ -64,13 +64,14 @@ struct endpoint_load {
 
 struct endpoint_entry {
     int64_t model_id;
-    char *name;         /* of the instance */
-    char *host;         /* worker's address */
-    unsigned port;      /* of the worker's relay */
+    char *name;          /* of the instance */
+    char *host;          /* worker's address */
+    unsigned port;       /* of the worker's relay */
     unsigned local_port; /* of the engine itself, on the worker's loopback */
-    char *netns_id;     /* where local_port can be reached; "": not known */
-    char *token;        /* the instance's; secret */
-    struct endpoint_load *load; /* a reference; set once, before the first snapshot with the entry */
+    char *netns_id;      /* where local_port can be reached; "": not known */
+    char *token;         /* the instance's; secret */
+    /* A reference; set once, before the first snapshot with the entry. */
+    struct endpoint_load *load;
 };
 
 struct entry {
@@ -90,7 +91,10 @@ struct entry {
 int entry_kind_parse(const char *name, enum entry_kind *ret) must_check;
 const char *entry_kind_name(enum entry_kind kind);
 
-/* Reads a "put" line. ERR_INVALID names the member that is missing or wrong. `*ret` has one reference. */
+/*
+ * Reads a "put" line. ERR_INVALID names the member that is missing or wrong. `*ret` has one
+ * reference.
+ */
 int entry_read(enum entry_kind kind, const json_t *object, struct entry **ret,
                struct err *err) must_check;
 

@@ -15,12 +15,12 @@ struct feed {
     struct line_stream *stream; /* NULL while the reopen timer runs */
     struct timer publish_timer; /* armed: changes wait for the end of their batch */
     struct timer reopen_timer;
-    int64_t reopen_ms;          /* next pause */
+    int64_t reopen_ms; /* next pause */
     struct tables tables;
-    struct snapshot *latest;    /* NULL until the first */
+    struct snapshot *latest; /* NULL until the first */
     bool is_connected;
-    bool has_fault;             /* this stream had a bad line */
-    bool has_complained;        /* the present trouble was logged */
+    bool has_fault;      /* this stream had a bad line */
+    bool has_complained; /* the present trouble was logged */
 };
 
 static void set_connected(struct feed *feed, bool is_connected)
@@ -53,8 +53,7 @@ static void publish(struct timer *timer, void *ctx)
 {
     struct feed *feed = ctx;
     (void)timer;
-    struct snapshot *fresh =
-        snapshot_build(feed->tables.kinds, feed->tables.dirty, feed->latest);
+    struct snapshot *fresh = snapshot_build(feed->tables.kinds, feed->tables.dirty, feed->latest);
     tables_clean(&feed->tables);
     snapshot_unref(feed->latest);
     feed->latest = fresh;

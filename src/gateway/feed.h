@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Follows control's feed (ARCHITECTURE.md, "Control → gateway feed") and makes snapshots of it.
+ * Follows control's feed (ARCHITECTURE.md, "Control -> gateway feed") and makes snapshots of it.
  *
  * While control is away the last snapshot stays in force. A line that can't be understood is logged
  * once a stream and passed over; the stream is then opened anew, after a pause that doubles, so
@@ -12,8 +12,8 @@
 #include "http/client.h"
 
 enum {
-    FEED_BATCH_MS = 5,          /* changes that come within make one snapshot */
-    FEED_REOPEN_MIN_MS = 1000,  /* after a refused token or a bad line */
+    FEED_BATCH_MS = 5,         /* changes that come within make one snapshot */
+    FEED_REOPEN_MIN_MS = 1000, /* after a refused token or a bad line */
     FEED_REOPEN_MAX_MS = 10000,
 };
 

@@ -35,8 +35,8 @@ static void on_connected(struct feed *feed, bool is_connected, void *ctx)
     atomic_store_explicit(&gateway->shared.is_connected, is_connected, memory_order_relaxed);
 }
 
-static void ignore_connection(struct listener *listener, int fd, const char *peer,
-                              int64_t peer_uid, void *ctx)
+static void ignore_connection(struct listener *listener, int fd, const char *peer, int64_t peer_uid,
+                              void *ctx)
 {
     close(fd);
 }
@@ -56,8 +56,7 @@ static int check_port_is_free(const struct gateway_params *params, struct err *e
     return rc;
 }
 
-static int listen_all(struct gateway *gateway, const struct gateway_params *params,
-                      struct err *err)
+static int listen_all(struct gateway *gateway, const struct gateway_params *params, struct err *err)
 {
     int rc = check_port_is_free(params, err);
     gateway->port = params->port;

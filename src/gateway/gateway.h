@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The data plane: the public port on several threads, fed by control. Wiring of the shards (shard.h)
- * and the feed (feed.h); the role's process around it is app/cmd_gateway.c.
+ * The data plane: the public port on several threads, fed by control. Wiring of the shards
+ * (shard.h) and the feed (feed.h); the role's process around it is app/cmd_gateway.c.
  *
  * Owned by the main loop's thread, which must run for the feed and the drain; the shards run beside
  * it. Usage:
  *
  *     gateway_new(&params, &gateway, &err);
- *     loop_run(loop);                          // until a signal: gateway_drain(gateway, ms, done, ctx)
+ *     loop_run(loop);              // on a signal: gateway_drain(gateway, max_ms, stop, ctx)
  *     gateway_free(gateway);
  */
 #pragma once

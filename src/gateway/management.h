@@ -5,8 +5,8 @@
 #include "http/server.h"
 
 /*
- * {"code":STATUS,"reason":…,"message":…} for status 404, 405 and 503. `allow` is the Allow header's
- * value for a 405, else NULL; 503 says Retry-After: 1.
+ * {"code":STATUS,"reason":...,"message":...} for status 404, 405 and 503. `allow` is the Allow
+ * header's value for a 405, else NULL; 503 says Retry-After: 1.
  */
 void management_reply_error(struct http_exchange *ex, unsigned status, const char *message,
                             const char *allow);

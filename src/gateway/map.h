@@ -16,7 +16,7 @@
 
 struct map_slot {
     struct str key;
-    void *value;   /* NULL: the slot is free */
+    void *value; /* NULL: the slot is free */
     uint64_t hash;
 };
 

@@ -9,9 +9,9 @@
 struct pass {
     struct list_node node; /* in shard->passes */
     struct forward *forward;
-    const char **drop;     /* owned */
-    bool is_stream;        /* the response has begun and has no length */
-    bool is_ended;         /* by pass_end_streams() */
+    const char **drop; /* owned */
+    bool is_stream;    /* the response has begun and has no length */
+    bool is_ended;     /* by pass_end_streams() */
 };
 
 static const struct http_exchange_ops no_ops = {0};
@@ -77,7 +77,7 @@ void pass_start(struct shard *shard, struct http_exchange *ex)
         buf_add_char(&path, '?');
         buf_add_str(&path, head->query);
     }
-    pass->forward = forward_start(ex, &(struct forward_params){
+    const struct forward_params params = {
         .pool = shard->pool,
         .target = &shard->shared->control,
         .path = buf_str(&path),
@@ -85,13 +85,14 @@ void pass_start(struct shard *shard, struct http_exchange *ex)
         .on_head = on_head,
         .on_done = on_done,
         .ctx = pass,
-    });
+    };
+    pass->forward = forward_start(ex, &params);
     buf_fini(&path);
 }
 
 void pass_end_streams(struct shard *shard)
 {
-    LIST_FOR_EACH(struct pass, pass, &shard->passes, node) {
+    LIST_FOR_EACH (struct pass, pass, &shard->passes, node) {
         if (!pass->is_stream)
             continue;
         pass->is_ended = true;

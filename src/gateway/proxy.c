@@ -15,14 +15,14 @@ struct proxy {
     struct http_exchange *ex;
     const char *engine_path; /* static */
     struct request_id id;
-    struct entry *key;       /* a reference; NULL: a session, without limits on models */
-    struct buf body;         /* the request's, as it came */
+    struct entry *key; /* a reference; NULL: a session, without limits on models */
+    struct buf body;   /* the request's, as it came */
     struct scan scan;
-    const char **drop;       /* owned; headers that engines never see */
-    struct entry *endpoint;  /* from balance_take(); NULL while none is asked */
+    const char **drop;      /* owned; headers that engines never see */
+    struct entry *endpoint; /* from balance_take(); NULL while none is asked */
     unsigned attempts;
-    bool is_events;          /* the response is text/event-stream, and more can be appended */
-    char tail[2];            /* last bytes of the response */
+    bool is_events; /* the response is text/event-stream, and more can be appended */
+    char tail[2];   /* last bytes of the response */
 };
 
 /* The engine gets its own token instead; what else could tell who the client is stays here. */
@@ -108,8 +108,7 @@ static void ask_endpoint(struct proxy *p)
     engine_target_init(&to, p->endpoint, p->shard->shared->netns_id, p->engine_path);
     memcpy(add, to.headers, sizeof to.headers);
     add[to.header_count] = request_id_header(&p->id);
-    p->attempts++;
-    forward_start(p->ex, &(struct forward_params){
+    const struct forward_params params = {
         .pool = p->shard->pool,
         .target = &to.target,
         .path = str_of(to.path),
@@ -124,7 +123,9 @@ static void ask_endpoint(struct proxy *p)
         .on_body = on_response_body,
         .on_done = on_done,
         .ctx = p,
-    });
+    };
+    p->attempts++;
+    forward_start(p->ex, &params);
     engine_target_fini(&to);
 }
 
@@ -145,8 +146,7 @@ static void reply_engine_failed(struct proxy *p, const char *instance, int code,
 static void on_engine_failed(struct proxy *p, int code, const char *text)
 {
     struct entry *failed = entry_ref(p->endpoint);
-    struct entry_span endpoints =
-        snapshot_endpoints(p->shard->snapshot, failed->endpoint.model_id);
+    struct entry_span endpoints = snapshot_endpoints(p->shard->snapshot, failed->endpoint.model_id);
     balance_release(TAKE(p->endpoint));
     log_warning("instance", "%s: a request failed before its response began: %s",
                 failed->endpoint.name, text);
@@ -203,7 +203,7 @@ static void on_request_end(struct http_exchange *ex, void *ctx)
     enum openai_fault fault = OPENAI_BAD_BODY;
     int rc = scan_request(buf_str(&p->body), &p->scan, &err);
     if (rc == 0 && p->scan.model[0] == '\0')
-        rc = err_set(&err, ERR_INVALID, "the body must name a model: {\"model\": \"NAME\", …}");
+        rc = err_set(&err, ERR_INVALID, "the body must name a model: {\"model\": \"NAME\", ...}");
     if (rc == 0 &&
         openai_find_model(p->shard->snapshot, p->key, p->scan.model, &model, &fault, &err))
         choose_endpoint(p, model);

@@ -10,9 +10,9 @@
 #include "gateway/shard.h"
 
 enum {
-    PROXY_BODY_MAX = 32 << 20,       /* bytes of a request body */
-    PROXY_ATTEMPTS = 2,              /* endpoints tried at most */
-    PROXY_IDLE_TIMEOUT_MS = 600000,  /* between two pieces of a response: an engine may think */
+    PROXY_BODY_MAX = 32 << 20,      /* bytes of a request body */
+    PROXY_ATTEMPTS = 2,             /* endpoints tried at most */
+    PROXY_IDLE_TIMEOUT_MS = 600000, /* between two pieces of a response: an engine may think */
 };
 
 /*

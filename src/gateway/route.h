@@ -21,8 +21,8 @@ enum route_dialect { DIALECT_MANAGEMENT, DIALECT_OPENAI };
 
 struct route {
     const char *path;
-    bool is_prefix;          /* all paths that begin with it */
-    unsigned methods;        /* bits 1 << enum http_method; 0: all */
+    bool is_prefix;   /* all paths that begin with it */
+    unsigned methods; /* bits 1 << enum http_method; 0: all */
     enum route_action action;
     const char *engine_path; /* ROUTE_INFER: what the engine is asked for */
 };

@@ -174,8 +174,9 @@ static int decode_string(struct str text, size_t max, char *out)
 static int take_word(struct cursor *c, struct str *ret)
 {
     const char *start = c->at;
-    while (c->at < c->end && ((*c->at >= '0' && *c->at <= '9') || (*c->at >= 'a' && *c->at <= 'z') ||
-                              *c->at == '-' || *c->at == '+' || *c->at == '.' || *c->at == 'E'))
+    while (c->at < c->end &&
+           ((*c->at >= '0' && *c->at <= '9') || (*c->at >= 'a' && *c->at <= 'z') || *c->at == '-' ||
+            *c->at == '+' || *c->at == '.' || *c->at == 'E'))
         c->at++;
     if (c->at == start)
         return fault(c, "a value is missing");
@@ -183,7 +184,7 @@ static int take_word(struct cursor *c, struct str *ret)
     return 0;
 }
 
-/* From an opening bracket to behind the one that closes it. `open` holds one bit a level: object? */
+/* From an opening bracket to behind the one that closes it. `open` has a bit for each level. */
 static int skip_nested(struct cursor *c)
 {
     uint64_t open[SCAN_DEPTH_MAX / 64] = {0};

@@ -4,8 +4,9 @@
  * and flags at the top level of a JSON object. The body itself goes to the engine byte for byte.
  *
  * It checks the skeleton (brackets, keys, colons, commas, strings that end), not numbers or UTF-8:
- * the engine parses the whole. What it does promise is that the engine can't read another value than
- * it did: a wanted key that comes twice or is written with escapes is refused. Pure, any thread.
+ * the engine parses the whole. What it does promise is that the engine can't read another value
+ * than it did: a wanted key that comes twice or is written with escapes is refused. Pure, any
+ * thread.
  */
 #pragma once
 

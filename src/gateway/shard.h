@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One of the gateway's threads: a loop with a listener, a connection pool and a snapshot of its own.
- * Shards share nothing that changes but the counters in endpoints and the flags in shard_shared.
+ * One of the gateway's threads: a loop with a listener, a connection pool and a snapshot of its
+ * own. Shards share nothing that changes but the counters in endpoints and the flags in
+ * shard_shared.
  *
  * Made and freed by the main thread while the shard's thread doesn't run; in between only the calls
  * marked "any thread" are for others.
@@ -31,10 +32,10 @@ struct shard {
     unsigned turn;             /* for balance_take() */
     struct list_node passes;   /* struct pass: exchanges with control in progress */
     struct timer drain_timer;
-    int64_t drain_until_ms;    /* loop time */
-    atomic_bool is_drained;    /* the drain ended; relaxed */
+    int64_t drain_until_ms; /* loop time */
+    atomic_bool is_drained; /* the drain ended; relaxed */
     pthread_t thread;
-    bool is_running;           /* `thread` was started; main thread's */
+    bool is_running; /* `thread` was started; main thread's */
 };
 
 struct shard *shard_new(const struct shard_shared *shared, const struct clock *clock);
@@ -50,8 +51,8 @@ int shard_start(struct shard *shard, struct err *err) must_check;
 void shard_publish(struct shard *shard, struct snapshot *snapshot);
 
 /*
- * Any thread: stops listening, ends streams from control, lets requests finish for at most `max_ms`,
- * then sets is_drained.
+ * Any thread: stops listening, ends streams from control, lets requests finish for at most
+ * `max_ms`, then sets is_drained.
  */
 void shard_drain(struct shard *shard, int64_t max_ms);
 

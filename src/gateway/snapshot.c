@@ -8,7 +8,7 @@ struct index {
     atomic_uint refs;
     struct entry **items; /* owned, a reference each */
     size_t count;
-    struct map first;     /* lookup key → its first place in `items` */
+    struct map first; /* lookup key -> its first place in `items` */
 };
 
 static int compare_entries(const void *left, const void *right)
@@ -106,8 +106,8 @@ struct entry_span snapshot_endpoints(const struct snapshot *snapshot, int64_t mo
 }
 
 /*
- * A fresh endpoint entry gets the load of the one that it replaces: its requests still run. Only the
- * endpoints of the same model are looked at, since an instance never changes its model.
+ * A fresh endpoint entry gets the load of the one that it replaces: its requests still run. Only
+ * the endpoints of the same model are looked at, since an instance never changes its model.
  */
 static void set_load(struct entry *entry, const struct snapshot *before)
 {
@@ -123,8 +123,8 @@ static void set_load(struct entry *entry, const struct snapshot *before)
         entry->endpoint.load = endpoint_load_new();
 }
 
-struct snapshot *snapshot_build(const struct map tables[ENTRY_KINDS],
-                                const bool dirty[ENTRY_KINDS], const struct snapshot *before)
+struct snapshot *snapshot_build(const struct map tables[ENTRY_KINDS], const bool dirty[ENTRY_KINDS],
+                                const struct snapshot *before)
 {
     struct snapshot *snapshot = mem_alloc(sizeof *snapshot);
     atomic_init(&snapshot->refs, 1);
@@ -132,8 +132,8 @@ struct snapshot *snapshot_build(const struct map tables[ENTRY_KINDS],
     for (size_t i = 0; (entry = map_next(&tables[ENTRY_ENDPOINT], &i)) != NULL;)
         set_load(entry, before);
     for (int kind = 0; kind < ENTRY_KINDS; kind++)
-        snapshot->kinds[kind] = before && !dirty[kind] ? index_ref(before->kinds[kind])
-                                                       : index_new(&tables[kind]);
+        snapshot->kinds[kind] =
+            before && !dirty[kind] ? index_ref(before->kinds[kind]) : index_new(&tables[kind]);
     return snapshot;
 }
 

@@ -26,12 +26,12 @@ struct entry_span {
 };
 
 /*
- * Builds one from the tables (id → entry, a map for each kind). A kind whose `dirty` is false is
+ * Builds one from the tables (id -> entry, a map for each kind). A kind whose `dirty` is false is
  * taken over from `before`; with `before` NULL all are built. Endpoints go on with the load that
  * they have in `before`. Main thread. Returns one reference.
  */
-struct snapshot *snapshot_build(const struct map tables[ENTRY_KINDS],
-                                const bool dirty[ENTRY_KINDS], const struct snapshot *before);
+struct snapshot *snapshot_build(const struct map tables[ENTRY_KINDS], const bool dirty[ENTRY_KINDS],
+                                const struct snapshot *before);
 
 struct snapshot *snapshot_ref(struct snapshot *snapshot);
 

@@ -93,8 +93,8 @@ static int apply_object(struct tables *tables, const json_t *object, struct err 
     if (!is_reset && !tables->is_open)
         return err_set(err, ERR_PROTOCOL, "the first line must be a reset");
     if (!is_reset && seq < tables->seq)
-        return err_set(err, ERR_PROTOCOL, "seq goes back from %lld to %lld",
-                       (long long)tables->seq, (long long)seq);
+        return err_set(err, ERR_PROTOCOL, "seq goes back from %lld to %lld", (long long)tables->seq,
+                       (long long)seq);
     int rc = 0;
     if (is_reset)
         reset(tables);

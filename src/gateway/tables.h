@@ -15,7 +15,7 @@
 enum { TABLES_ENTRIES_MAX = 1 << 20 }; /* per kind */
 
 struct tables {
-    struct map kinds[ENTRY_KINDS]; /* id → entry, a reference each */
+    struct map kinds[ENTRY_KINDS]; /* id -> entry, a reference each */
     bool dirty[ENTRY_KINDS];       /* changed since tables_clean() */
     bool is_open;                  /* a "reset" came */
     bool is_ready;                 /* a "ready" came after it: the tables are whole */
@@ -27,8 +27,8 @@ void tables_fini(struct tables *tables);
 /*
  * Applies one line. ERR_SYNTAX when it isn't a JSON object, ERR_INVALID when a member is missing or
  * wrong, ERR_PROTOCOL when it can't come now (before "reset", or with a sequence number that goes
- * back), ERR_TOO_LARGE. Operations and kinds that are not known are passed over: a newer control may
- * send them. A line that is refused changes nothing.
+ * back), ERR_TOO_LARGE. Operations and kinds that are not known are passed over: a newer control
+ * may send them. A line that is refused changes nothing.
  */
 int tables_apply(struct tables *tables, struct str line, struct err *err) must_check;
 

@@ -41,7 +41,10 @@ static const struct {
     const char *cookie;
     int user_id, expires_at_ms;
 } sessions[] = {
-    {"good", 1, NOW_MS + 1}, {"late", 1, NOW_MS}, {"gone", 2, NOW_MS + 1}, {"new", 3, NOW_MS + 1},
+    {"good", 1, NOW_MS + 1},
+    {"late", 1, NOW_MS},
+    {"gone", 2, NOW_MS + 1},
+    {"new", 3, NOW_MS + 1},
 };
 
 static void apply(struct tables *tables, const char *kind, const char *members)
@@ -72,8 +75,8 @@ static void put_sessions(struct tables *tables)
     for (size_t i = 0; i < ARRAY_LEN(sessions); i++) {
         auth_digest(str_of(sessions[i].cookie), digest);
         auto_free char *members =
-            mem_printf("\"id\":%zu,\"token_digest\":\"%s\",\"user_id\":%d,\"expires_at_ms\":%d", i + 1,
-                       digest, sessions[i].user_id, sessions[i].expires_at_ms);
+            mem_printf("\"id\":%zu,\"token_digest\":\"%s\",\"user_id\":%d,\"expires_at_ms\":%d",
+                       i + 1, digest, sessions[i].user_id, sessions[i].expires_at_ms);
         apply(tables, "session", members);
     }
 }

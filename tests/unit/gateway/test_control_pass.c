@@ -55,8 +55,9 @@ static void test_control_down(void **state)
     ask(&w, &a, HTTP_GET, "/v2/models", ADMIN_KEY, NULL);
     assert_int_equal(a.status, 503);
     expect_in(&a.head, "Retry-After: 1\n");
-    expect_in(&a.body, "{\"code\":503,\"reason\":\"ServiceUnavailable\",\"message\":\"the management "
-                       "API can't be reached now: ");
+    expect_in(&a.body,
+              "{\"code\":503,\"reason\":\"ServiceUnavailable\",\"message\":\"the management "
+              "API can't be reached now: ");
     answer_fini(&a);
     world_fini(&w);
 }
@@ -154,8 +155,11 @@ static void test_port_in_use(void **state)
     struct err err = {0};
     world_init(&w);
     world_start(&w, 2);
-    struct gateway_params params = {.loop = w.loop, .host = "127.0.0.1", .threads = 2,
-                                    .port = gateway_port(w.gateway), .token = "cluster",
+    struct gateway_params params = {.loop = w.loop,
+                                    .host = "127.0.0.1",
+                                    .threads = 2,
+                                    .port = gateway_port(w.gateway),
+                                    .token = "cluster",
                                     .netns_id = ""};
     auto_free char *port = mem_printf("%u", params.port);
     assert_int_equal(gateway_new(&params, &second, &err), -EADDRINUSE);

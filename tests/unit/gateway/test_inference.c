@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inference through a whole gateway: replies, streams, refusals, failing engines, changes by the feed. */
+/* Inference through a whole gateway: replies, streams, refusals, failing engines, changes by the
+ * feed. */
 #include "world.h"
 
 #include "gateway/proxy.h"
@@ -43,73 +44,74 @@ static void test_session_and_relay(void **state)
     world_fini(&w);
 }
 
+static const struct {
+    enum http_method method;
+    const char *path, *credential, *body;
+    unsigned status;
+    const char *answer; /* the whole body */
+    const char *header; /* one that must be there */
+} refusals[] = {
+    {HTTP_POST, CHAT, NULL, HELLO, 401,
+     "{\"error\":{\"message\":\"no API key was sent; send it as \\\"Authorization: Bearer "
+     "KEY\\\"\",\"type\":\"invalid_request_error\",\"code\":\"invalid_api_key\",\"param\":null}}",
+     "WWW-Authenticate: Bearer\n"},
+    {HTTP_POST, CHAT, "Bearer gpustack_cccccccccccccccc_" SECRET, HELLO, 401,
+     "{\"error\":{\"message\":\"the API key is not valid or has expired\",\"type\":"
+     "\"invalid_request_error\",\"code\":\"invalid_api_key\",\"param\":null}}",
+     "X-Request-Id: rid-1\n"},
+    {HTTP_POST, CHAT, LIMITED_KEY, HELLO, 403,
+     "{\"error\":{\"message\":\"the API key may not use the model 'hello'\",\"type\":"
+     "\"permission_error\",\"code\":\"model_not_allowed\",\"param\":\"model\"}}",
+     "X-Request-Id: rid-1\n"},
+    {HTTP_POST, CHAT, LIMITED_KEY, "{\"model\":\"nope\"}", 404,
+     "{\"error\":{\"message\":\"the model 'nope' does not exist\",\"type\":"
+     "\"invalid_request_error\",\"code\":\"model_not_found\",\"param\":\"model\"}}",
+     "X-Request-Id: rid-1\n"},
+    {HTTP_POST, CHAT, ADMIN_KEY, "{\"model\":\"empty\"}", 503,
+     "{\"error\":{\"message\":\"the model 'empty' has no instance that is ready now\",\"type\":"
+     "\"server_error\",\"code\":\"no_instance_ready\",\"param\":\"model\"}}",
+     "Retry-After: 5\n"},
+    {HTTP_POST, CHAT, ADMIN_KEY, "{\"model\":1}", 400,
+     "{\"error\":{\"message\":\"model must be a string\",\"type\":\"invalid_request_error\","
+     "\"code\":\"invalid_body\",\"param\":null}}",
+     "Content-Type: application/json\n"},
+    {HTTP_POST, CHAT, ADMIN_KEY, "{}", 400,
+     "{\"error\":{\"message\":\"the body must name a model: {\\\"model\\\": \\\"NAME\\\", "
+     "...}\",\"type\":\"invalid_request_error\",\"code\":\"invalid_body\",\"param\":null}}",
+     "X-Request-Id: rid-1\n"},
+    {HTTP_GET, CHAT, ADMIN_KEY, NULL, 405,
+     "{\"error\":{\"message\":\"GET is not allowed here, only POST\",\"type\":"
+     "\"invalid_request_error\",\"code\":\"method_not_allowed\",\"param\":null}}",
+     "Allow: POST\n"},
+    {HTTP_POST, "/v1/sleep", ADMIN_KEY, HELLO, 404,
+     "{\"error\":{\"message\":\"there is nothing at /v1/sleep\",\"type\":"
+     "\"invalid_request_error\",\"code\":\"unknown_url\",\"param\":null}}",
+     "X-Request-Id: rid-1\n"},
+    {HTTP_GET, "/v1/models/nope", ADMIN_KEY, NULL, 404,
+     "{\"error\":{\"message\":\"the model 'nope' does not exist\",\"type\":"
+     "\"invalid_request_error\",\"code\":\"model_not_found\",\"param\":\"model\"}}",
+     "X-Request-Id: rid-1\n"},
+    {HTTP_GET, "/nothing", NULL, NULL, 404,
+     "{\"code\":404,\"reason\":\"NotFound\",\"message\":\"there is nothing at /nothing\"}",
+     "Content-Type: application/json\n"},
+    {HTTP_POST, "/healthz", NULL, "", 405,
+     "{\"code\":405,\"reason\":\"MethodNotAllowed\",\"message\":\"POST is not allowed here, only "
+     "GET, HEAD\"}",
+     "Allow: GET, HEAD\n"},
+};
+
 static void test_refusals(void **state)
 {
-    static const struct {
-        enum http_method method;
-        const char *path, *credential, *body;
-        unsigned status;
-        const char *answer; /* the whole body */
-        const char *header; /* one that must be there */
-    } rows[] = {
-        {HTTP_POST, CHAT, NULL, HELLO, 401,
-         "{\"error\":{\"message\":\"no API key was sent; send it as \\\"Authorization: Bearer "
-         "KEY\\\"\",\"type\":\"invalid_request_error\",\"code\":\"invalid_api_key\",\"param\":null}}",
-         "WWW-Authenticate: Bearer\n"},
-        {HTTP_POST, CHAT, "Bearer gpustack_cccccccccccccccc_" SECRET, HELLO, 401,
-         "{\"error\":{\"message\":\"the API key is not valid or has expired\",\"type\":"
-         "\"invalid_request_error\",\"code\":\"invalid_api_key\",\"param\":null}}",
-         "X-Request-Id: rid-1\n"},
-        {HTTP_POST, CHAT, LIMITED_KEY, HELLO, 403,
-         "{\"error\":{\"message\":\"the API key may not use the model 'hello'\",\"type\":"
-         "\"permission_error\",\"code\":\"model_not_allowed\",\"param\":\"model\"}}",
-         "X-Request-Id: rid-1\n"},
-        {HTTP_POST, CHAT, LIMITED_KEY, "{\"model\":\"nope\"}", 404,
-         "{\"error\":{\"message\":\"the model 'nope' does not exist\",\"type\":"
-         "\"invalid_request_error\",\"code\":\"model_not_found\",\"param\":\"model\"}}",
-         "X-Request-Id: rid-1\n"},
-        {HTTP_POST, CHAT, ADMIN_KEY, "{\"model\":\"empty\"}", 503,
-         "{\"error\":{\"message\":\"the model 'empty' has no instance that is ready now\",\"type\":"
-         "\"server_error\",\"code\":\"no_instance_ready\",\"param\":\"model\"}}",
-         "Retry-After: 5\n"},
-        {HTTP_POST, CHAT, ADMIN_KEY, "{\"model\":1}", 400,
-         "{\"error\":{\"message\":\"model must be a string\",\"type\":\"invalid_request_error\","
-         "\"code\":\"invalid_body\",\"param\":null}}",
-         "Content-Type: application/json\n"},
-        {HTTP_POST, CHAT, ADMIN_KEY, "{}", 400,
-         "{\"error\":{\"message\":\"the body must name a model: {\\\"model\\\": \\\"NAME\\\", "
-         "\xe2\x80\xa6}\",\"type\":\"invalid_request_error\",\"code\":\"invalid_body\",\"param\":null}}",
-         "X-Request-Id: rid-1\n"},
-        {HTTP_GET, CHAT, ADMIN_KEY, NULL, 405,
-         "{\"error\":{\"message\":\"GET is not allowed here, only POST\",\"type\":"
-         "\"invalid_request_error\",\"code\":\"method_not_allowed\",\"param\":null}}",
-         "Allow: POST\n"},
-        {HTTP_POST, "/v1/sleep", ADMIN_KEY, HELLO, 404,
-         "{\"error\":{\"message\":\"there is nothing at /v1/sleep\",\"type\":"
-         "\"invalid_request_error\",\"code\":\"unknown_url\",\"param\":null}}",
-         "X-Request-Id: rid-1\n"},
-        {HTTP_GET, "/v1/models/nope", ADMIN_KEY, NULL, 404,
-         "{\"error\":{\"message\":\"the model 'nope' does not exist\",\"type\":"
-         "\"invalid_request_error\",\"code\":\"model_not_found\",\"param\":\"model\"}}",
-         "X-Request-Id: rid-1\n"},
-        {HTTP_GET, "/nothing", NULL, NULL, 404,
-         "{\"code\":404,\"reason\":\"NotFound\",\"message\":\"there is nothing at /nothing\"}",
-         "Content-Type: application/json\n"},
-        {HTTP_POST, "/healthz", NULL, "", 405,
-         "{\"code\":405,\"reason\":\"MethodNotAllowed\",\"message\":\"POST is not allowed here, only "
-         "GET, HEAD\"}",
-         "Allow: GET, HEAD\n"},
-    };
     struct world w;
     world_init(&w);
     feed_endpoint(&w, 7, w.engines[0].port, "here");
     world_start(&w, 1);
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
         struct answer a;
-        ask(&w, &a, rows[i].method, rows[i].path, rows[i].credential, rows[i].body);
-        assert_string_equal(a.body.ptr, rows[i].answer);
-        assert_int_equal(a.status, rows[i].status);
-        expect_in(&a.head, rows[i].header);
+        ask(&w, &a, refusals[i].method, refusals[i].path, refusals[i].credential, refusals[i].body);
+        assert_string_equal(a.body.ptr, refusals[i].answer);
+        assert_int_equal(a.status, refusals[i].status);
+        expect_in(&a.head, refusals[i].header);
         answer_fini(&a);
     }
     assert_int_equal(w.engines[0].requests, 0);
@@ -153,15 +155,29 @@ static void test_size_limit(void **state)
     memcpy(body, "{\"model\":\"hello\"}", 17);
     ask(&w, &a, HTTP_POST, CHAT, ADMIN_KEY, body);
     assert_int_equal(a.status, 413);
-    assert_string_equal(a.body.ptr,
-                        "{\"error\":{\"message\":\"the body is larger than 33554432 bytes, the most "
-                        "that is taken\",\"type\":\"invalid_request_error\",\"code\":"
-                        "\"request_too_large\",\"param\":null}}");
+    assert_string_equal(
+        a.body.ptr, "{\"error\":{\"message\":\"the body is larger than 33554432 bytes, the most "
+                    "that is taken\",\"type\":\"invalid_request_error\",\"code\":"
+                    "\"request_too_large\",\"param\":null}}");
     answer_fini(&a);
     body[PROXY_BODY_MAX] = '\0';
     ask(&w, &a, HTTP_POST, CHAT, ADMIN_KEY, body);
     assert_int_equal(a.status, 200);
     assert_int_equal(w.engines[0].body.len, PROXY_BODY_MAX);
+    answer_fini(&a);
+    world_fini(&w);
+}
+
+/* What is announced as too large is refused before it is sent. */
+static void test_size_limit_of_announced(void **state)
+{
+    struct world w;
+    struct answer a;
+    world_init(&w);
+    world_start(&w, 1);
+    ask_streamed(&w, &a, PROXY_BODY_MAX + 1);
+    WAIT_UNTIL(&w, a.status != 0 || a.is_ended);
+    assert_int_equal(a.status, 413);
     answer_fini(&a);
     world_fini(&w);
 }
@@ -176,7 +192,7 @@ static void test_size_limit_of_chunks(void **state)
     feed_endpoint(&w, 7, w.engines[0].port, "here");
     world_start(&w, 1);
     memset(piece, ' ', sizeof piece);
-    ask_chunked(&w, &a, CHAT, ADMIN_KEY);
+    ask_streamed(&w, &a, -1);
     for (size_t sent = 0; a.call && sent <= PROXY_BODY_MAX; sent += sizeof piece)
         while (a.call && http_call_write(a.call, str_sub(piece, sizeof piece)) > HTTP_HIGH_WATER)
             loop_run(w.loop);
@@ -222,7 +238,8 @@ static void test_cut_stream_ends_with_an_error(void **state)
     http_exchange_abort(w.engines[0].ex);
     WAIT_UNTIL(&w, a.is_ended);
     assert_int_equal(a.error, 0);
-    expect_in(&a.body, "data: 1\n\ndata: {\"error\":{\"message\":\"the engine broke the response off: ");
+    expect_in(&a.body,
+              "data: 1\n\ndata: {\"error\":{\"message\":\"the engine broke the response off: ");
     expect_in(&a.body, "\"code\":\"engine_failed\",\"param\":null}}\n\n");
     answer_fini(&a);
 
@@ -343,7 +360,8 @@ static void test_bad_line_opens_the_feed_anew(void **state)
     world_init(&w);
     world_start(&w, 1);
     assert_int_equal(w.feeds, 1);
-    http_reply_write(w.feed, STR("nonsense\n{\"op\":\"del\",\"seq\":5,\"kind\":\"key\",\"id\":1}\n"));
+    http_reply_write(w.feed,
+                     STR("nonsense\n{\"op\":\"del\",\"seq\":5,\"kind\":\"key\",\"id\":1}\n"));
     ask_until(&w, 401, HTTP_POST, CHAT, HELLO); /* the line behind it was taken */
     WAIT_UNTIL(&w, w.feeds == 2);
     ask_until(&w, 503, HTTP_POST, CHAT, HELLO); /* and the whole state came again */
@@ -417,6 +435,7 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_models),
         cmocka_unit_test(test_size_limit),
+        cmocka_unit_test(test_size_limit_of_announced),
         cmocka_unit_test(test_size_limit_of_chunks),
         cmocka_unit_test(test_stream_piece_by_piece),
         cmocka_unit_test(test_cut_stream_ends_with_an_error),

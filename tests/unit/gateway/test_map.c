@@ -70,8 +70,8 @@ static void test_random_changes(void **state)
         random = random * 1103515245 + 12345;
         struct item *item = &items[random / 65536 % COUNT];
         bool put = (random >> 8 & 3) != 0 ? round < 10 * COUNT : round >= 10 * COUNT;
-        void *old = put ? map_put(&map, str_of(item->key), item)
-                        : map_remove(&map, str_of(item->key));
+        void *old =
+            put ? map_put(&map, str_of(item->key), item) : map_remove(&map, str_of(item->key));
         assert_ptr_equal(old, item->is_in ? item : NULL);
         item->is_in = put;
         if (round % COUNT == 0)

@@ -81,7 +81,8 @@ static void test_request_ids(void **state)
     static const struct {
         const char *sent;
         bool is_taken;
-    } rows[] = {{"abc-1", true}, {"", false}, {"a b", false}, {"a\xc3\xa4", false}, {"\x7f", false}};
+    } rows[] = {
+        {"abc-1", true}, {"", false}, {"a b", false}, {"a\xc3\xa4", false}, {"\x7f", false}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct http_headers headers = {.count = 1};
         struct request_id id;
@@ -127,9 +128,12 @@ static void test_engine_targets(void **state)
     char host[] = "10.0.0.5", netns[] = "boot:net", token[] = "tok", name[] = "a";
     struct entry entry = {.kind = ENTRY_ENDPOINT, .id = 7};
     struct engine_target to;
-    entry.endpoint = (struct endpoint_entry){
-        .name = name, .host = host, .port = 10150, .local_port = 40000, .netns_id = netns,
-        .token = token};
+    entry.endpoint = (struct endpoint_entry){.name = name,
+                                             .host = host,
+                                             .port = 10150,
+                                             .local_port = 40000,
+                                             .netns_id = netns,
+                                             .token = token};
     engine_target_init(&to, &entry, "boot:net", "/v1/x");
     assert_string_equal(to.target.host, "127.0.0.1");
     assert_int_equal(to.target.port, 40000);
@@ -155,12 +159,9 @@ static void test_engine_targets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_paths),
-        cmocka_unit_test(test_rest_is_the_name),
-        cmocka_unit_test(test_request_ids),
-        cmocka_unit_test(test_request_id_length),
-        cmocka_unit_test(test_dropped_headers),
-        cmocka_unit_test(test_engine_targets),
+        cmocka_unit_test(test_paths),           cmocka_unit_test(test_rest_is_the_name),
+        cmocka_unit_test(test_request_ids),     cmocka_unit_test(test_request_id_length),
+        cmocka_unit_test(test_dropped_headers), cmocka_unit_test(test_engine_targets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

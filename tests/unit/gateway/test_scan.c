@@ -28,8 +28,8 @@ static void test_finds_model_and_stream(void **state)
         {"{\"models\":1,\"mode\":2,\"Model\":3,\"model\":\"yes\"}", "yes", false},
         {"{\"a\\u0000b\":1,\"\\ud800\":2,\"model\":\"yes\"}", "yes", false},
         {"{\"model\":\"Qwen\\/Qwen3\"}", "Qwen/Qwen3", false},
-        {"{\"model\":\"\\u00e4\\u20ac\\ud83d\\ude00\\n\"}", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\n",
-         false},
+        {"{\"model\":\"\\u00e4\\u20ac\\ud83d\\ude00\\n\"}",
+         "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\n", false},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct scan scan;
@@ -97,7 +97,7 @@ static void test_refuses(void **state)
     }
 }
 
-/* {"model":"aaa…"} with a name of `n` bytes. */
+/* {"model":"aaa..."} with a name of `n` bytes. */
 static int scan_name_of(size_t n, struct scan *scan)
 {
     struct buf body = {0};

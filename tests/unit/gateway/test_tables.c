@@ -9,18 +9,22 @@
 
 #include <cmocka.h>
 
-#define USER "{\"op\":\"put\",\"seq\":1,\"kind\":\"user\",\"id\":1,\"username\":\"admin\","          \
-             "\"is_admin\":true,\"is_active\":true,\"require_password_change\":false}"
-#define KEY "{\"op\":\"put\",\"seq\":1,\"kind\":\"key\",\"id\":3,\"access_key\":\"0123456789abcdef\"," \
-            "\"secret_digest\":\"dd\",\"user_id\":1,\"expires_at_ms\":0,\"scope\":[\"*\"],"             \
-            "\"allowed_model_names\":[\"hello\"]}"
-#define SESSION "{\"op\":\"put\",\"seq\":1,\"kind\":\"session\",\"id\":4,\"token_digest\":\"tt\","    \
-                "\"user_id\":1,\"expires_at_ms\":9}"
-#define MODEL "{\"op\":\"put\",\"seq\":1,\"kind\":\"model\",\"id\":2,\"name\":\"hello\","             \
-              "\"created_ms\":5000,\"categories\":[\"llm\"]}"
+#define USER                                                                                       \
+    "{\"op\":\"put\",\"seq\":1,\"kind\":\"user\",\"id\":1,\"username\":\"admin\","                 \
+    "\"is_admin\":true,\"is_active\":true,\"require_password_change\":false}"
+#define KEY                                                                                        \
+    "{\"op\":\"put\",\"seq\":1,\"kind\":\"key\",\"id\":3,\"access_key\":\"0123456789abcdef\","     \
+    "\"secret_digest\":\"dd\",\"user_id\":1,\"expires_at_ms\":0,\"scope\":[\"*\"],"                \
+    "\"allowed_model_names\":[\"hello\"]}"
+#define SESSION                                                                                    \
+    "{\"op\":\"put\",\"seq\":1,\"kind\":\"session\",\"id\":4,\"token_digest\":\"tt\","             \
+    "\"user_id\":1,\"expires_at_ms\":9}"
+#define MODEL                                                                                      \
+    "{\"op\":\"put\",\"seq\":1,\"kind\":\"model\",\"id\":2,\"name\":\"hello\","                    \
+    "\"created_ms\":5000,\"categories\":[\"llm\"]}"
 #define ENDPOINT(id, port)                                                                         \
-    "{\"op\":\"put\",\"seq\":1,\"kind\":\"endpoint\",\"id\":" id ",\"name\":\"hello-a\","              \
-    "\"model_id\":2,\"host\":\"10.0.0.5\",\"port\":10150,\"local_port\":" port                         \
+    "{\"op\":\"put\",\"seq\":1,\"kind\":\"endpoint\",\"id\":" id ",\"name\":\"hello-a\","          \
+    "\"model_id\":2,\"host\":\"10.0.0.5\",\"port\":10150,\"local_port\":" port                     \
     ",\"netns_id\":\"n\",\"token\":\"secret\"}"
 #define RESET "{\"op\":\"reset\",\"seq\":1}"
 #define READY "{\"op\":\"ready\",\"seq\":1}"
@@ -46,8 +50,9 @@ static struct snapshot *build(struct tables *tables, const struct snapshot *befo
 
 static void test_whole_state(void **state)
 {
-    static const char *const lines[] = {RESET, USER, KEY,   SESSION, MODEL, ENDPOINT("8", "40001"),
-                                        ENDPOINT("7", "40000"), READY, NULL};
+    static const char *const lines[] = {
+        RESET, USER, KEY, SESSION, MODEL, ENDPOINT("8", "40001"), ENDPOINT("7", "40000"),
+        READY, NULL};
     struct tables tables = {0};
     apply_all(&tables, lines);
     assert_true(tables.is_ready);
@@ -91,7 +96,8 @@ static void test_changes_share_what_stays(void **state)
     balance_release(taken);
     assert_int_equal(fresh->load->outstanding, 0);
 
-    assert_int_equal(apply(&tables, "{\"op\":\"del\",\"seq\":2,\"kind\":\"endpoint\",\"id\":7}"), 0);
+    assert_int_equal(apply(&tables, "{\"op\":\"del\",\"seq\":2,\"kind\":\"endpoint\",\"id\":7}"),
+                     0);
     snapshot_unref(before);
     before = build(&tables, after);
     assert_int_equal(snapshot_endpoints(before, 2).count, 0);
@@ -122,9 +128,12 @@ static void test_reset_forgets(void **state)
 
 static void test_passes_over_what_is_newer(void **state)
 {
-    static const char *const lines[] = {
-        RESET, READY, "{\"op\":\"put\",\"seq\":2,\"kind\":\"route\",\"id\":1}",
-        "{\"op\":\"hint\",\"seq\":2}", "{\"op\":\"del\",\"seq\":2,\"kind\":\"model\",\"id\":99}", NULL};
+    static const char *const lines[] = {RESET,
+                                        READY,
+                                        "{\"op\":\"put\",\"seq\":2,\"kind\":\"route\",\"id\":1}",
+                                        "{\"op\":\"hint\",\"seq\":2}",
+                                        "{\"op\":\"del\",\"seq\":2,\"kind\":\"model\",\"id\":99}",
+                                        NULL};
     struct tables tables = {0};
     apply_all(&tables, lines);
     tables_clean(&tables);
@@ -148,8 +157,8 @@ static void test_refuses_bad_lines(void **state)
         {"{\"op\":\"ready\",\"seq\":\"1\"}", ERR_INVALID, "seq"},
         {"{\"op\":\"ready\",\"seq\":0}", ERR_PROTOCOL, "seq goes back from 1 to 0"},
         {"{\"op\":\"put\",\"seq\":1}", ERR_INVALID, "kind"},
-        {"{\"op\":\"put\",\"seq\":1,\"kind\":\"model\",\"name\":\"a\",\"created_ms\":0}", ERR_INVALID,
-         "model: id must"},
+        {"{\"op\":\"put\",\"seq\":1,\"kind\":\"model\",\"name\":\"a\",\"created_ms\":0}",
+         ERR_INVALID, "model: id must"},
         {"{\"op\":\"put\",\"seq\":1,\"kind\":\"model\",\"id\":0,\"name\":\"a\",\"created_ms\":0}",
          ERR_INVALID, "model: id must"},
         {"{\"op\":\"put\",\"seq\":1,\"kind\":\"model\",\"id\":1,\"name\":7,\"created_ms\":0}",
@@ -157,10 +166,12 @@ static void test_refuses_bad_lines(void **state)
         {"{\"op\":\"put\",\"seq\":1,\"kind\":\"user\",\"id\":1,\"username\":\"a\",\"is_admin\":1,"
          "\"is_active\":true,\"require_password_change\":false}",
          ERR_INVALID, "user: is_admin must"},
-        {"{\"op\":\"put\",\"seq\":1,\"kind\":\"key\",\"id\":1,\"access_key\":\"a\",\"secret_digest\":"
+        {"{\"op\":\"put\",\"seq\":1,\"kind\":\"key\",\"id\":1,\"access_key\":\"a\",\"secret_"
+         "digest\":"
          "\"b\",\"user_id\":1,\"expires_at_ms\":0,\"scope\":[1],\"allowed_model_names\":[]}",
          ERR_INVALID, "key: scope must hold strings"},
-        {"{\"op\":\"put\",\"seq\":1,\"kind\":\"key\",\"id\":1,\"access_key\":\"a\",\"secret_digest\":"
+        {"{\"op\":\"put\",\"seq\":1,\"kind\":\"key\",\"id\":1,\"access_key\":\"a\",\"secret_"
+         "digest\":"
          "\"b\",\"user_id\":1,\"expires_at_ms\":0,\"scope\":[]}",
          ERR_INVALID, "key: allowed_model_names must"},
         {ENDPOINT("7", "65536"), ERR_INVALID, "endpoint: local_port must"},
@@ -186,8 +197,8 @@ static void test_refuses_bad_lines(void **state)
 
 static void test_balance_takes_least_and_turns(void **state)
 {
-    static const char *const lines[] = {RESET, ENDPOINT("1", "1"), ENDPOINT("2", "2"),
-                                        ENDPOINT("3", "3"), READY, NULL};
+    static const char *const lines[] = {
+        RESET, ENDPOINT("1", "1"), ENDPOINT("2", "2"), ENDPOINT("3", "3"), READY, NULL};
     struct tables tables = {0};
     struct entry *taken[6];
     unsigned turn = 0, of[4] = {0};

@@ -39,7 +39,7 @@ struct engine {
     unsigned gone;            /* exchanges that the gateway broke off */
     struct http_exchange *ex; /* the one in progress, or NULL */
     struct buf body;          /* of the last request */
-    struct buf head;          /* "POST /path\nname: value\n…" of the last request */
+    struct buf head;          /* "POST /path\nname: value\n..." of the last request */
 };
 
 struct world {
@@ -125,7 +125,8 @@ static inline void control_end(struct http_exchange *ex, void *ctx)
     const struct http_request_head *head = http_exchange_head(ex);
     const struct http_header type = {STR("Content-Type"), STR("application/json")};
     if (str_eq(head->path, STR("/v2/gateway-feed"))) {
-        assert_true(str_eq(http_headers_get(&head->headers, "Authorization"), STR("Bearer cluster")));
+        assert_true(
+            str_eq(http_headers_get(&head->headers, "Authorization"), STR("Bearer cluster")));
         world->feed = ex;
         world->feeds++;
         http_reply_start(ex, 200, NULL, 0, -1);
@@ -177,7 +178,8 @@ static inline void feed_line(struct world *world, const char *fmt, ...)
         http_reply_write(world->feed, str_of(line));
 }
 
-/* The engine `number` (or a bare port) as endpoint `id` of model 2; elsewhere: through the relay. */
+/* The engine `number` (or a bare port) as endpoint `id` of model 2; elsewhere: through the relay.
+ */
 static inline void feed_endpoint(struct world *world, int id, unsigned port, const char *netns)
 {
     feed_line(world,
@@ -225,7 +227,8 @@ static inline void engine_body(struct http_exchange *ex, struct str data, void *
 static inline void engine_end(struct http_exchange *ex, void *ctx)
 {
     struct engine *engine = ctx;
-    const struct http_header events = {STR("Content-Type"), STR("text/event-stream; charset=utf-8")};
+    const struct http_header events = {STR("Content-Type"),
+                                       STR("text/event-stream; charset=utf-8")};
     auto_free char *json = mem_printf("{\"engine\":%d}", (int)(engine - engine->world->engines));
     engine->requests++;
     switch (engine->mode) {
@@ -300,12 +303,14 @@ static inline void answer_error(struct http_call *call, int code, const char *te
     answer_end(call, ctx);
 }
 
-/* What all requests have in common. `credential` is the value of Authorization or Cookie, or NULL. */
+/* What all requests have in common. `credential` is the value of Authorization or Cookie, or NULL.
+ */
 static inline struct http_call_params answer_init(struct world *world, struct answer *answer,
                                                   const char *path, const char *credential)
 {
     *answer = (struct answer){.world = world, .path = mem_strdup(path)};
-    answer->target = (struct http_target){.host = "127.0.0.1", .port = gateway_port(world->gateway)};
+    answer->target =
+        (struct http_target){.host = "127.0.0.1", .port = gateway_port(world->gateway)};
     unsigned count = 0;
     answer->headers[count++] = (struct http_header){STR("X-Request-Id"), STR("rid-1")};
     answer->headers[count++] = (struct http_header){STR("X-GPUStack-Model-Instance"), STR("99")};
@@ -322,8 +327,8 @@ static inline struct http_call_params answer_init(struct world *world, struct an
     };
 }
 
-static const struct http_call_ops answer_ops = {.on_head = answer_head, .on_body = answer_body,
-                                                .on_end = answer_end, .on_error = answer_error};
+static const struct http_call_ops answer_ops = {
+    .on_head = answer_head, .on_body = answer_body, .on_end = answer_end, .on_error = answer_error};
 
 /* Starts a request. */
 static inline void ask_start(struct world *world, struct answer *answer, enum http_method method,
@@ -336,13 +341,12 @@ static inline void ask_start(struct world *world, struct answer *answer, enum ht
     answer->call = http_call_start(world->pool, &params, &answer_ops, answer);
 }
 
-/* Starts a POST whose body comes by http_call_write(), in chunks. */
-static inline void ask_chunked(struct world *world, struct answer *answer, const char *path,
-                               const char *credential)
+/* Starts a chat whose body of `length` bytes, or -1 for chunks, comes by http_call_write(). */
+static inline void ask_streamed(struct world *world, struct answer *answer, int64_t length)
 {
-    struct http_call_params params = answer_init(world, answer, path, credential);
+    struct http_call_params params = answer_init(world, answer, CHAT, ADMIN_KEY);
     params.stream_body = true;
-    params.stream_length = -1;
+    params.stream_length = length;
     answer->call = http_call_start(world->pool, &params, &answer_ops, answer);
 }
 
@@ -397,8 +401,11 @@ static inline void expect_not_in(const struct buf *text, const char *part)
 static inline void gateway_up(struct world *world, unsigned threads)
 {
     struct err err = {0};
-    struct gateway_params params = {.loop = world->loop, .host = "127.0.0.1", .threads = threads,
-                                    .token = "cluster", .netns_id = "here"};
+    struct gateway_params params = {.loop = world->loop,
+                                    .host = "127.0.0.1",
+                                    .threads = threads,
+                                    .token = "cluster",
+                                    .netns_id = "here"};
     snprintf(params.control.unix_path, sizeof params.control.unix_path, "%s", world->socket);
     snprintf(params.control.host, sizeof params.control.host, "control");
     if (gateway_new(&params, &world->gateway, &err) < 0)

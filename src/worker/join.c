@@ -115,8 +115,9 @@ static void on_reply(struct post *post, int status, struct str reply, void *ctx)
     }
     auto_free char *fault = post_fault(status, reply);
     if (status == 401 || status == 403) {
-        auto_free char *cause = mem_printf("the server refuses this worker's token (%s)", fault);
-        fault_log_tell(&join->faults, LOG_ERROR, cause);
+        fault_log_tell(&join->faults, LOG_ERROR,
+                       "the server refuses this worker's token; the right one is in its "
+                       "<data-dir>/token");
         retry_after(join, JOIN_REFUSED_MS);
     } else if (status == 409) {
         fault_log_tell(&join->faults, LOG_ERROR, fault);

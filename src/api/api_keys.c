@@ -19,8 +19,7 @@ int api_keys_list(struct request *rq, struct err *err)
 static int check_fresh(struct request *rq, const struct api_key *fresh, struct err *err)
 {
     int count = 0;
-    CLUSTER_FOR_EACH(rq->cluster, KIND_API_KEY, struct api_key, key)
-    {
+    CLUSTER_FOR_EACH(rq->cluster, KIND_API_KEY, struct api_key, key) {
         if (key->user_id != rq->caller.user_id)
             continue;
         count++;

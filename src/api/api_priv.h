@@ -6,9 +6,9 @@
 #include "api/request.h"
 
 enum {
-    API_HASHES_MAX = 64,              /* password checks waiting at once; more get 503 */
-    API_SESSION_MS = 7200 * 1000,     /* life of a login */
-    API_SESSIONS_PER_USER = 50,       /* the oldest go */
+    API_HASHES_MAX = 64,          /* password checks waiting at once; more get 503 */
+    API_SESSION_MS = 7200 * 1000, /* life of a login */
+    API_SESSIONS_PER_USER = 50,   /* the oldest go */
 };
 
 #define API_COOKIE "gpustack_session"
@@ -24,8 +24,8 @@ extern const struct api_route api_routes[];
 
 /* The route for a method and path, with the number at {id}. ERR_NOT_FOUND, or -EPERM with the
  * methods that the path has in `ret_allow` (owned). */
-int api_route_find(enum http_method method, const char *path, const struct api_route **ret, int64_t *ret_id,
-               char **ret_allow, struct err *err) must_check;
+int api_route_find(enum http_method method, const char *path, const struct api_route **ret,
+                   int64_t *ret_id, char **ret_allow, struct err *err) must_check;
 
 /*
  * Finds out who calls and whether the route is allowed: 0, REQUEST_PENDING (a password is being

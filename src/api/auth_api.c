@@ -95,8 +95,8 @@ int auth_login(struct request *rq, struct err *err)
     }
     const struct user *user = cluster_user_by_name(rq->cluster, username);
     rq->caller.user_id = user ? user->id : 0;
-    int rc = request_verify_password(rq, user ? user->password_hash : NULL, password,
-                                     login_checked, err);
+    int rc = request_verify_password(rq, user ? user->password_hash : NULL, password, login_checked,
+                                     err);
     mem_free_secret(password);
     return rc;
 }

@@ -45,8 +45,7 @@ static int use_key(struct request *rq, const struct auth_key *parts, struct err 
     if (key->expires_at && key->expires_at <= control_now_ms(rq->control))
         return err_set(err, ERR_UNAUTHORIZED, "the API key %s has expired", key->name);
     if (!key_may_manage(key))
-        return err_set(err, ERR_FORBIDDEN, "the API key %s has no scope \"management\"",
-                       key->name);
+        return err_set(err, ERR_FORBIDDEN, "the API key %s has no scope \"management\"", key->name);
     rq->caller.key_id = key->id;
     return use_user(rq, cluster_find(rq->cluster, KIND_USER, key->user_id), err);
 }
@@ -82,8 +81,7 @@ static int use_session(struct request *rq, const char *token, struct err *err)
 
 static const struct user *first_admin(const struct cluster *cluster)
 {
-    CLUSTER_FOR_EACH(cluster, KIND_USER, struct user, user)
-    {
+    CLUSTER_FOR_EACH(cluster, KIND_USER, struct user, user) {
         if (user->is_admin && user->is_active)
             return user;
     }

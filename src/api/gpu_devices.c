@@ -14,8 +14,7 @@ static void write_device(const struct worker *worker, json_t *device, struct jso
     json_put_string(w, "worker_ip", worker->ip);
     const char *key;
     json_t *value;
-    json_object_foreach(device, key, value)
-    {
+    json_object_foreach(device, key, value) {
         json_add_key(w, key);
         json_add_tree(w, value);
     }

@@ -6,7 +6,7 @@
 enum { PER_PAGE_MAX = 100, PAGE_MAX = 1 << 30 };
 
 struct page {
-    int64_t number;   /* from 1; -1: everything on one page */
+    int64_t number; /* from 1; -1: everything on one page */
     int64_t per_page;
 };
 
@@ -58,8 +58,7 @@ static void write_pagination(struct json_writer *w, const struct page *page, int
 }
 
 int list_reply(struct request *rq, enum kind kind, bool (*accept)(struct request *, const void *),
-               void (*write)(struct request *, const void *, struct json_writer *),
-               struct err *err)
+               void (*write)(struct request *, const void *, struct json_writer *), struct err *err)
 {
     struct page page;
     int rc = read_page(rq, &page, err);

@@ -7,10 +7,9 @@ static const struct {
     int code;
     unsigned status;
 } statuses[] = {
-    {ERR_NOT_FOUND, 404},    {ERR_EXISTS, 409},      {ERR_CONFLICT, 409},
-    {ERR_INVALID, 422},      {ERR_SYNTAX, 400},      {ERR_TOO_LARGE, 413},
-    {ERR_UNAUTHORIZED, 401}, {ERR_FORBIDDEN, 403},   {ERR_UNAVAILABLE, 503},
-    {ERR_TIMEOUT, 504},      {-EPERM, 405},          {-EINVAL, 400},
+    {ERR_NOT_FOUND, 404},   {ERR_EXISTS, 409},    {ERR_CONFLICT, 409},     {ERR_INVALID, 422},
+    {ERR_SYNTAX, 400},      {ERR_TOO_LARGE, 413}, {ERR_UNAUTHORIZED, 401}, {ERR_FORBIDDEN, 403},
+    {ERR_UNAVAILABLE, 503}, {ERR_TIMEOUT, 504},   {-EPERM, 405},           {-EINVAL, 400},
 };
 
 unsigned problem_status(int code)

@@ -114,10 +114,9 @@ static void on_body(struct http_exchange *ex, struct str data, void *ctx)
         return;
     if (rq->raw.len + data.len > REQUEST_BODY_MAX) {
         struct err err;
-        request_finish(rq,
-                       err_set(&err, ERR_TOO_LARGE, "the body is larger than %d bytes",
-                               REQUEST_BODY_MAX),
-                       &err);
+        request_finish(
+            rq, err_set(&err, ERR_TOO_LARGE, "the body is larger than %d bytes", REQUEST_BODY_MAX),
+            &err);
         return;
     }
     buf_add_str(&rq->raw, data);

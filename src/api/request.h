@@ -15,7 +15,7 @@
 #include "http/server.h"
 
 enum {
-    REQUEST_BODY_MAX = 1 << 20,  /* bytes of a request's body; a worker's report included */
+    REQUEST_BODY_MAX = 1 << 20, /* bytes of a request's body; a worker's report included */
     REQUEST_PENDING = 1,
     REQUEST_TAKEN = 2,
 };
@@ -27,8 +27,8 @@ struct request;
 enum access {
     ACCESS_NOBODY,
     ACCESS_PUBLIC,
-    ACCESS_SELF,    /* any known user, also one who must change the password first */
-    ACCESS_USER,    /* any user */
+    ACCESS_SELF, /* any known user, also one who must change the password first */
+    ACCESS_USER, /* any user */
     ACCESS_ADMIN,
     ACCESS_WORKER,  /* a worker's token */
     ACCESS_CLUSTER, /* the cluster token */
@@ -55,22 +55,22 @@ struct caller {
 struct request {
     struct api *api;
     struct control *control;
-    struct cluster *cluster;   /* control_cluster(control) */
-    struct http_exchange *ex;  /* NULL once the client has gone */
+    struct cluster *cluster;  /* control_cluster(control) */
+    struct http_exchange *ex; /* NULL once the client has gone */
     const struct api_route *route;
     struct caller caller;
-    char *path;                /* decoded */
-    int64_t id;                /* the number at {id}, or 0 */
-    bool is_local;             /* came over the admin socket from root or our own user */
-    struct buf raw;            /* body as it came */
-    json_t *body;              /* parsed body, an object; NULL when there was none */
-    unsigned status;           /* 200 unless the handler sets another */
+    char *path;      /* decoded */
+    int64_t id;      /* the number at {id}, or 0 */
+    bool is_local;   /* came over the admin socket from root or our own user */
+    struct buf raw;  /* body as it came */
+    json_t *body;    /* parsed body, an object; NULL when there was none */
+    unsigned status; /* 200 unless the handler sets another */
     struct buf reply;
-    struct json_writer json;   /* writes into reply */
-    char *set_cookie;          /* Set-Cookie header of the reply, or NULL */
-    const void *filter;        /* what a list's accept() compares with; borrowed */
-    uint64_t changes_before;   /* control_change_count() before the handler ran */
-    unsigned holds;            /* reasons to stay though the exchange is closed */
+    struct json_writer json; /* writes into reply */
+    char *set_cookie;        /* Set-Cookie header of the reply, or NULL */
+    const void *filter;      /* what a list's accept() compares with; borrowed */
+    uint64_t changes_before; /* control_change_count() before the handler ran */
+    unsigned holds;          /* reasons to stay though the exchange is closed */
     bool is_finished;
 };
 
@@ -87,7 +87,8 @@ int request_query_int(const struct request *rq, const char *name, int64_t min, i
 /* ERR_INVALID when there is no JSON object. */
 int request_need_body(const struct request *rq, struct err *err) must_check;
 
-/* Ends a request: `rc` 0 or an error with its sentence. For handlers that returned REQUEST_PENDING. */
+/* Ends a request: `rc` 0 or an error with its sentence. For handlers that returned REQUEST_PENDING.
+ */
 void request_finish(struct request *rq, int rc, const struct err *err);
 
 /* The handler takes the exchange over: sets its own ops first. Ends the request. */

@@ -67,8 +67,8 @@ static bool matches(const char *pattern, const char *path, int64_t *ret_id)
     return true;
 }
 
-int api_route_find(enum http_method method, const char *path, const struct api_route **ret, int64_t *ret_id,
-               char **ret_allow, struct err *err)
+int api_route_find(enum http_method method, const char *path, const struct api_route **ret,
+                   int64_t *ret_id, char **ret_allow, struct err *err)
 {
     struct buf allow = {0};
     for (const struct api_route *route = api_routes; route->path; route++) {

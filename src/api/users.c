@@ -75,8 +75,7 @@ static bool is_last_admin(const struct cluster *cluster, const struct user *user
 {
     if (!user->is_admin || !user->is_active)
         return false;
-    CLUSTER_FOR_EACH(cluster, KIND_USER, struct user, other)
-    {
+    CLUSTER_FOR_EACH(cluster, KIND_USER, struct user, other) {
         if (other->id != user->id && other->is_admin && other->is_active)
             return false;
     }

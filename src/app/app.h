@@ -19,10 +19,10 @@
 enum app_exit {
     APP_OK = 0,
     APP_FAILURE = 1,
-    APP_USAGE = 2,         /* command line or configuration is at fault */
-    APP_BAD_SYSTEM = 78,   /* EX_CONFIG: the system isn't as the configuration says: port in use,
-                              database refused. At its first start a role that ends with this or
-                              APP_USAGE ends the supervisor with the same status. */
+    APP_USAGE = 2,       /* command line or configuration is at fault */
+    APP_BAD_SYSTEM = 78, /* EX_CONFIG: the system isn't as the configuration says: port in use,
+                            database refused. At its first start a role that ends with this or
+                            APP_USAGE ends the supervisor with the same status. */
 };
 
 /* Descriptor on which the supervisor hands over the configuration. */

@@ -116,10 +116,10 @@ static int choose_server(struct cli *cli, struct err *err)
         return rc;
     const char *from_env = getenv("GPUSTACK_SERVER_URL");
     const char *key = getenv("GPUSTACK_API_KEY");
-    const char *url = cli->server_option               ? cli->server_option
-                      : from_env && *from_env          ? from_env
-                      : stored.server_url              ? stored.server_url
-                                                       : DEFAULT_SERVER;
+    const char *url = cli->server_option      ? cli->server_option
+                      : from_env && *from_env ? from_env
+                      : stored.server_url     ? stored.server_url
+                                              : DEFAULT_SERVER;
     rc = cli_set_server(cli, url, err);
     if (key && *key)
         cli->bearer = mem_strdup(key);
@@ -155,7 +155,9 @@ static int begin(struct cli *cli, int argc, char **argv, struct err *err)
     bool help = false;
     const struct cli_option common[] = {
         {.name = "json", .help = "print JSON as the server sends it", .flag = &cli->json},
-        {.name = "server-url", .value = "URL", .help = "the server to talk to",
+        {.name = "server-url",
+         .value = "URL",
+         .help = "the server to talk to",
          .text = &cli->server_option},
         {.name = "help", .letter = 'h', .help = "print this", .flag = &help},
         {0},
@@ -241,9 +243,9 @@ enum { ANSWER_MAX = 64 << 20, ERROR_BODY_MAX = 1 << 20 };
 
 struct call {
     struct cli *cli;
-    bool is_login;        /* its refusal is about the password, not about being signed in */
+    bool is_login; /* its refusal is about the password, not about being signed in */
     unsigned status;
-    struct buf body;      /* whole answer, or the error's body of a stream */
+    struct buf body; /* whole answer, or the error's body of a stream */
     void (*on_data)(struct str data, void *ctx);
     void *ctx;
     char *set_cookie;
@@ -321,8 +323,9 @@ static int take_problem(const struct call *call, struct err *err)
         return err_set(err, code, "%s answered with status %u", call->cli->server_url,
                        call->status);
     if (code == ERR_UNAUTHORIZED && !call->cli->bearer && !call->cli->cookie && !call->is_login)
-        return err_set(err, code, "not signed in to %s: run \"gpustack login\" or set "
-                                  "GPUSTACK_API_KEY",
+        return err_set(err, code,
+                       "not signed in to %s: run \"gpustack login\" or set "
+                       "GPUSTACK_API_KEY",
                        call->cli->server_url);
     return err_set(err, code, "%s", text);
 }
@@ -415,8 +418,7 @@ int cli_find(struct cli *cli, const char *path, const char *key, const char *nam
         return rc;
     size_t i;
     json_t *item;
-    json_array_foreach(items, i, item)
-    {
+    json_array_foreach(items, i, item) {
         const char *value = json_member_string(item, key);
         if (value && strcmp(value, name) == 0) {
             *ret = json_incref(item);
@@ -429,7 +431,8 @@ int cli_find(struct cli *cli, const char *path, const char *key, const char *nam
 
 void cli_print_json(const json_t *value)
 {
-    auto_free char *text = json_dumps(value, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_ENCODE_ANY);
+    auto_free char *text =
+        json_dumps(value, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_ENCODE_ANY);
     puts(text ? text : "null");
 }
 

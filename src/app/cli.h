@@ -2,10 +2,10 @@
 /*
  * What the client commands share: their options, the server they talk to, how they end.
  *
- *     static const struct cli_option options[] = {{.name = "follow", .letter = 'f', .flag = &follow,
- *                                                  .help = "go on as the log grows"}, {0}};
- *     static const struct cli_spec spec = {"logs", "INSTANCE", "print an engine's log", options, 1, 1};
- *     return cli_main(&spec, argc, argv, run_logs, &ctx);
+ *     static const struct cli_option options[] = {{.name = "follow", .letter = 'f', .flag =
+ * &follow, .help = "go on as the log grows"}, {0}}; static const struct cli_spec spec = {"logs",
+ * "INSTANCE", "print an engine's log", options, 1, 1}; return cli_main(&spec, argc, argv, run_logs,
+ * &ctx);
  *
  * where run_logs(cli, ctx, err) does the work and returns 0 or an error with its sentence.
  *
@@ -22,7 +22,7 @@
 /* Exit statuses of client commands: scripts may rely on them. */
 enum cli_exit {
     CLI_OK = 0,
-    CLI_FAILED = 1,      /* the server refused, or what was waited for failed */
+    CLI_FAILED = 1, /* the server refused, or what was waited for failed */
     CLI_USAGE = 2,
     CLI_UNREACHABLE = 3, /* no answer from the server */
     CLI_DENIED = 4,      /* not signed in, or not allowed */
@@ -30,18 +30,18 @@ enum cli_exit {
 };
 
 struct cli_option {
-    const char *name;          /* without dashes; NULL ends the table */
-    char letter;               /* short form, or 0 */
-    const char *value;         /* name of its value in the help ("N"); NULL for a flag */
+    const char *name;  /* without dashes; NULL ends the table */
+    char letter;       /* short form, or 0 */
+    const char *value; /* name of its value in the help ("N"); NULL for a flag */
     const char *help;
-    bool *flag;                /* one of these three is set */
-    const char **text;         /* borrowed from argv */
-    struct string_list *list;  /* may be repeated */
+    bool *flag;               /* one of these three is set */
+    const char **text;        /* borrowed from argv */
+    struct string_list *list; /* may be repeated */
 };
 
 struct cli_spec {
     const char *command;
-    const char *arguments;     /* "MODEL [PROMPT]" for the help */
+    const char *arguments; /* "MODEL [PROMPT]" for the help */
     const char *summary;
     const struct cli_option *options;
     unsigned min_args, max_args; /* positional ones */
@@ -52,13 +52,13 @@ enum { PATH_BYTES = 4096 }; /* of a path or URL in a file */
 
 struct cli {
     const struct cli_spec *spec;
-    const char *args[8];      /* positional arguments; borrowed from argv */
+    const char *args[8]; /* positional arguments; borrowed from argv */
     unsigned arg_count;
-    bool json;                /* --json: print the server's JSON instead of a table */
+    bool json;                 /* --json: print the server's JSON instead of a table */
     const char *server_option; /* --server-url, or NULL */
-    char *server_url;         /* owned */
-    char *bearer;             /* owned, wiped; NULL: none */
-    char *cookie;             /* owned, wiped; "name=value" of a login in progress */
+    char *server_url;          /* owned */
+    char *bearer;              /* owned, wiped; NULL: none */
+    char *cookie;              /* owned, wiped; "name=value" of a login in progress */
     struct http_target target;
     struct loop *loop;
     struct http_pool *pool;
@@ -69,8 +69,8 @@ typedef int cli_run(struct cli *cli, void *ctx, struct err *err);
 
 /*
  * The whole life of a client command; returns the exit status. Parses the arguments, prints help or
- * faults. Fills in the server: --server-url, GPUSTACK_SERVER_URL, the stored login, http://127.0.0.1;
- * and the key: GPUSTACK_API_KEY, or the stored login of that server. Then run().
+ * faults. Fills in the server: --server-url, GPUSTACK_SERVER_URL, the stored login,
+ * http://127.0.0.1; and the key: GPUSTACK_API_KEY, or the stored login of that server. Then run().
  */
 int cli_main(const struct cli_spec *spec, int argc, char **argv, cli_run *run, void *ctx);
 
@@ -87,8 +87,8 @@ char *cli_data_dir(const char *option);
 int cli_use_admin_socket(struct cli *cli, const char *data_dir, struct err *err) must_check;
 
 /*
- * One call. `body` NULL: none. The answer's JSON goes to `*ret` (owned, NULL for an empty one; `ret`
- * may be NULL). A status of 400 and above is an error with the server's sentence.
+ * One call. `body` NULL: none. The answer's JSON goes to `*ret` (owned, NULL for an empty one;
+ * `ret` may be NULL). A status of 400 and above is an error with the server's sentence.
  */
 int cli_call(struct cli *cli, enum http_method method, const char *path, const json_t *body,
              json_t **ret, struct err *err) must_check;

@@ -14,8 +14,8 @@ struct chat {
     json_t *messages;
     struct sse_reader reader;
     struct buf answer;
-    char *error;     /* the server's error event, or NULL */
-    bool is_quiet;   /* don't print as it comes */
+    char *error;   /* the server's error event, or NULL */
+    bool is_quiet; /* don't print as it comes */
 };
 
 /* One chunk of the streamed answer. */
@@ -48,8 +48,7 @@ static void on_data(struct str data, void *ctx)
 
 static void add_message(struct chat *chat, const char *role, const char *text)
 {
-    json_array_append_new(chat->messages,
-                          json_pack("{s:s,s:s}", "role", role, "content", text));
+    json_array_append_new(chat->messages, json_pack("{s:s,s:s}", "role", role, "content", text));
 }
 
 /* Asks with all messages so far and adds the answer to them. */
@@ -57,9 +56,8 @@ static int ask(struct chat *chat, const char *prompt, struct err *err)
 {
     add_message(chat, "user", prompt);
     buf_clear(&chat->answer);
-    auto_fini(json_release) json_t *body =
-        json_pack("{s:s,s:O,s:b}", "model", chat->cli->args[0], "messages", chat->messages,
-                  "stream", 1);
+    auto_fini(json_release) json_t *body = json_pack("{s:s,s:O,s:b}", "model", chat->cli->args[0],
+                                                     "messages", chat->messages, "stream", 1);
     int rc = cli_stream(chat->cli, HTTP_POST, "/v1/chat/completions", body, on_data, chat, err);
     if (!chat->is_quiet && chat->answer.len)
         putchar('\n');

@@ -44,8 +44,8 @@ static int start_role(struct control_role *role, struct err *err)
     };
     rc = control_new(&params, &role->control, err);
     if (rc == 0)
-        rc = bootstrap_admin(role->control, role->config.data_dir,
-                             role->config.bootstrap_password, err);
+        rc = bootstrap_admin(role->control, role->config.data_dir, role->config.bootstrap_password,
+                             err);
     if (rc < 0)
         return rc;
     auto_free char *control_socket = config_control_socket(&role->config);

@@ -62,9 +62,8 @@ static int check_source(const char *source, char **ret_path, struct err *err)
     static const char *const hubs[] = {"hf.co/", "huggingface:", "modelscope:", "ollama:", "http"};
     for (size_t i = 0; i < ARRAY_LEN(hubs); i++)
         if (strncmp(source, hubs[i], strlen(hubs[i])) == 0)
-            return cli_usage(err,
-                             "this version deploys from a path on the workers, not from \"%s\"",
-                             source);
+            return cli_usage(
+                err, "this version deploys from a path on the workers, not from \"%s\"", source);
     char real[PATH_MAX];
     /* The path need not be there on this machine, but a relative one means this folder. */
     if (source[0] == '/')
@@ -72,7 +71,8 @@ static int check_source(const char *source, char **ret_path, struct err *err)
     else if (realpath(source, real))
         *ret_path = mem_strdup(real);
     else
-        return cli_usage(err, "there is no file %s here; name a path on the workers from /", source);
+        return cli_usage(err, "there is no file %s here; name a path on the workers from /",
+                         source);
     return 0;
 }
 
@@ -84,9 +84,9 @@ static int make_body(const struct deploy *deploy, const char *path, const char *
         num_parse_i64(str_of(deploy->replicas), 0, MODEL_REPLICAS_MAX, &replicas) < 0)
         return cli_usage(err, "--replicas must be 0-%d, not %s", MODEL_REPLICAS_MAX,
                          deploy->replicas);
-    json_t *body = json_pack("{s:s,s:s,s:s,s:I,s:b}", "name", name, "source", "local_path",
-                             "local_path", path, "replicas", (json_int_t)replicas,
-                             "restart_on_error", !deploy->no_restart);
+    json_t *body =
+        json_pack("{s:s,s:s,s:s,s:I,s:b}", "name", name, "source", "local_path", "local_path", path,
+                  "replicas", (json_int_t)replicas, "restart_on_error", !deploy->no_restart);
     if (deploy->backend)
         json_object_set_new(body, "backend", json_string(deploy->backend));
     if (deploy->version)
@@ -147,41 +147,69 @@ static int run(struct cli *cli, void *ctx, struct err *err)
     return 0;
 }
 
+static void deploy_fini(struct deploy *deploy)
+{
+    string_list_fini(&deploy->parameters);
+    string_list_fini(&deploy->env);
+    string_list_fini(&deploy->categories);
+    string_list_fini(&deploy->selectors);
+}
+
 int cmd_deploy(int argc, char **argv)
 {
     struct deploy deploy = {0};
     const struct cli_option options[] = {
-        {.name = "name", .value = "NAME", .help = "what clients write in \"model\"",
+        {.name = "name",
+         .value = "NAME",
+         .help = "what clients write in \"model\"",
          .text = &deploy.name},
-        {.name = "replicas", .value = "N", .help = "instances to run (1)",
+        {.name = "replicas",
+         .value = "N",
+         .help = "instances to run (1)",
          .text = &deploy.replicas},
-        {.name = "backend", .value = "ENGINE", .help = "engine (chosen from the file)",
+        {.name = "backend",
+         .value = "ENGINE",
+         .help = "engine (chosen from the file)",
          .text = &deploy.backend},
-        {.name = "backend-version", .value = "VERSION", .help = "version of the engine",
+        {.name = "backend-version",
+         .value = "VERSION",
+         .help = "version of the engine",
          .text = &deploy.version},
-        {.name = "backend-parameters", .value = "ARG", .help = "argument of the engine; repeat, or "
-                                                              "put all behind --",
+        {.name = "backend-parameters",
+         .value = "ARG",
+         .help = "argument of the engine; repeat, or put all behind --",
          .list = &deploy.parameters},
-        {.name = "env", .value = "KEY=VALUE", .help = "environment of the engine; repeat",
+        {.name = "env",
+         .value = "KEY=VALUE",
+         .help = "environment of the engine; repeat",
          .list = &deploy.env},
-        {.name = "category", .value = "WORD", .help = "llm, embedding, reranker, ...; repeat",
+        {.name = "category",
+         .value = "WORD",
+         .help = "llm, embedding, reranker, ...; repeat",
          .list = &deploy.categories},
-        {.name = "worker-selector", .value = "KEY=VALUE", .help = "label that a worker must have; "
-                                                                  "repeat",
+        {.name = "worker-selector",
+         .value = "KEY=VALUE",
+         .help = "label that a worker must have; repeat",
          .list = &deploy.selectors},
-        {.name = "no-restart", .help = "leave a failed engine as it is", .flag = &deploy.no_restart},
+        {.name = "no-restart",
+         .help = "leave a failed engine as it is",
+         .flag = &deploy.no_restart},
         {.name = "wait", .help = "until all replicas run", .flag = &deploy.wait},
-        {.name = "timeout", .value = "SECONDS", .help = "of --wait (none)",
+        {.name = "timeout",
+         .value = "SECONDS",
+         .help = "of --wait (none)",
          .text = &deploy.timeout},
         {0},
     };
-    const struct cli_spec spec = {"deploy", "SOURCE [-- ENGINE ARGUMENTS]",
-                                  "Serves a model from a file or folder that the workers can read.",
-                                  options, 1, 1, &deploy.parameters};
+    const struct cli_spec spec = {
+        .command = "deploy",
+        .arguments = "SOURCE [-- ENGINE ARGUMENTS]",
+        .summary = "Serves a model from a file or folder that the workers can read.",
+        .options = options,
+        .min_args = 1,
+        .max_args = 1,
+        .rest = &deploy.parameters};
     int status = cli_main(&spec, argc, argv, run, &deploy);
-    string_list_fini(&deploy.parameters);
-    string_list_fini(&deploy.env);
-    string_list_fini(&deploy.categories);
-    string_list_fini(&deploy.selectors);
+    deploy_fini(&deploy);
     return status;
 }

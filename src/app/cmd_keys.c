@@ -38,10 +38,8 @@ static json_t *strings(const struct string_list *list)
 static int create_key(struct cli *cli, const struct keys *keys, struct err *err)
 {
     int64_t seconds = 0;
-    if (keys->expires_in &&
-        num_parse_i64(str_of(keys->expires_in), 0, INT32_MAX, &seconds) < 0)
-        return cli_usage(err, "--expires-in must be a number of seconds, not %s",
-                         keys->expires_in);
+    if (keys->expires_in && num_parse_i64(str_of(keys->expires_in), 0, INT32_MAX, &seconds) < 0)
+        return cli_usage(err, "--expires-in must be a number of seconds, not %s", keys->expires_in);
     auto_fini(json_release) json_t *body =
         json_pack("{s:s,s:I,s:o,s:o}", "name", cli->args[1], "expires_in", (json_int_t)seconds,
                   "scope", strings(&keys->scope), "allowed_model_names", strings(&keys->models));
@@ -84,18 +82,27 @@ int cmd_keys(int argc, char **argv)
 {
     struct keys keys = {0};
     const struct cli_option options[] = {
-        {.name = "expires-in", .value = "SECONDS", .help = "of create: life of the key (for ever)",
+        {.name = "expires-in",
+         .value = "SECONDS",
+         .help = "of create: life of the key (for ever)",
          .text = &keys.expires_in},
-        {.name = "scope", .value = "WORD", .help = "of create: management, inference; repeat (all)",
+        {.name = "scope",
+         .value = "WORD",
+         .help = "of create: management, inference; repeat (all)",
          .list = &keys.scope},
-        {.name = "model", .value = "NAME", .help = "of create: allowed model; repeat (all)",
+        {.name = "model",
+         .value = "NAME",
+         .help = "of create: allowed model; repeat (all)",
          .list = &keys.models},
         {0},
     };
-    const struct cli_spec spec = {"keys", "[list | create NAME | rm NAME]",
-                                  "Lists, makes and removes your API keys. A fresh key is shown "
-                                  "once.",
-                                  options, 0, 2, NULL};
+    const struct cli_spec spec = {
+        .command = "keys",
+        .arguments = "[list | create NAME | rm NAME]",
+        .summary = "Lists, makes and removes your API keys. A fresh key is shown "
+                   "once.",
+        .options = options,
+        .max_args = 2};
     int status = cli_main(&spec, argc, argv, run, &keys);
     string_list_fini(&keys.scope);
     string_list_fini(&keys.models);

@@ -118,11 +118,17 @@ int cmd_login(int argc, char **argv)
 {
     struct login login = {.username = "admin"};
     const struct cli_option options[] = {
-        {.name = "username", .letter = 'u', .value = "NAME", .help = "default: admin",
+        {.name = "username",
+         .letter = 'u',
+         .value = "NAME",
+         .help = "default: admin",
          .text = &login.username},
-        {.name = "local", .help = "as the administrator, on the server's own machine",
+        {.name = "local",
+         .help = "as the administrator, on the server's own machine",
          .flag = &login.local},
-        {.name = "data-dir", .value = "DIR", .help = "the server's data folder, for --local",
+        {.name = "data-dir",
+         .value = "DIR",
+         .help = "the server's data folder, for --local",
          .text = &login.data_dir},
         {0},
     };

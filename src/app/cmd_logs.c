@@ -18,8 +18,7 @@ static int find_instance(struct cli *cli, const char *word, int64_t *ret, struct
     int of_model = 0;
     size_t i;
     json_t *item;
-    json_array_foreach(items, i, item)
-    {
+    json_array_foreach(items, i, item) {
         int64_t id = json_member_int(item, "id", 0), asked;
         bool by_id = num_parse_i64(str_of(word), 1, INT64_MAX, &asked) == 0 && asked == id;
         if (by_id || strcmp(json_member_string(item, "name"), word) == 0) {
@@ -77,10 +76,10 @@ static int run(struct cli *cli, void *ctx, struct err *err)
             cli_print_json(options);
         return rc;
     }
-    auto_free char *path = mem_printf(
-        "/v2/model-instances/%lld/logs?follow=%s%s%s%s%s", (long long)id,
-        logs->follow ? "true" : "false", logs->tail ? "&tail=" : "", logs->tail ? logs->tail : "",
-        logs->run ? "&run=" : "", logs->run ? logs->run : "");
+    auto_free char *path = mem_printf("/v2/model-instances/%lld/logs?follow=%s%s%s%s%s",
+                                      (long long)id, logs->follow ? "true" : "false",
+                                      logs->tail ? "&tail=" : "", logs->tail ? logs->tail : "",
+                                      logs->run ? "&run=" : "", logs->run ? logs->run : "");
     return cli_stream(cli, HTTP_GET, path, NULL, print_data, NULL, err);
 }
 
@@ -89,14 +88,23 @@ int cmd_logs(int argc, char **argv)
     struct logs logs = {0};
     const struct cli_option options[] = {
         {.name = "follow", .letter = 'f', .help = "go on as the log grows", .flag = &logs.follow},
-        {.name = "tail", .letter = 'n', .value = "N", .help = "the last N lines only",
+        {.name = "tail",
+         .letter = 'n',
+         .value = "N",
+         .help = "the last N lines only",
          .text = &logs.tail},
-        {.name = "run", .value = "N", .help = "an earlier run (default: the latest)",
+        {.name = "run",
+         .value = "N",
+         .help = "an earlier run (default: the latest)",
          .text = &logs.run},
         {.name = "runs", .help = "list the runs that are kept", .flag = &logs.runs},
         {0},
     };
-    const struct cli_spec spec = {"logs", "INSTANCE", "Prints what an instance's engine has written.",
-                                  options, 1, 1, NULL};
+    const struct cli_spec spec = {.command = "logs",
+                                  .arguments = "INSTANCE",
+                                  .summary = "Prints what an instance's engine has written.",
+                                  .options = options,
+                                  .min_args = 1,
+                                  .max_args = 1};
     return cli_main(&spec, argc, argv, run, &logs);
 }

@@ -25,8 +25,7 @@ static bool has_instances(const json_t *instances, const char *model_name)
 {
     size_t i;
     json_t *instance;
-    json_array_foreach(instances, i, instance)
-    {
+    json_array_foreach(instances, i, instance) {
         if (strcmp(json_member_string(instance, "model_name"), model_name) == 0)
             return true;
     }
@@ -43,8 +42,7 @@ static void print_table(const json_t *models, const json_t *instances)
     json_t *item;
     json_array_foreach(instances, i, item)
         add_instance_row(&table, item);
-    json_array_foreach(models, i, item)
-    {
+    json_array_foreach(models, i, item) {
         const char *name = json_member_string(item, "name");
         auto_free char *age = age_since(json_member_string(item, "created_at"));
         if (!has_instances(instances, name))
@@ -69,7 +67,7 @@ static int run(struct cli *cli, void *ctx, struct err *err)
 
 int cmd_ps(int argc, char **argv)
 {
-    static const struct cli_spec spec = {"ps", "", "Lists models and their instances.", NULL,
-                                         0,    0,  NULL};
+    static const struct cli_spec spec = {
+        .command = "ps", .arguments = "", .summary = "Lists models and their instances."};
     return cli_main(&spec, argc, argv, run, NULL);
 }

@@ -32,8 +32,10 @@ static int run(struct cli *cli, void *ctx, struct err *err)
 int cmd_rm(int argc, char **argv)
 {
     static const struct cli_spec spec = {
-        "rm", "MODEL...", "Removes models: their engines are stopped, their files stay.",
-        NULL, 1,          8,
-        NULL};
+        .command = "rm",
+        .arguments = "MODEL...",
+        .summary = "Removes models: their engines are stopped, their files stay.",
+        .min_args = 1,
+        .max_args = 8};
     return cli_main(&spec, argc, argv, run, NULL);
 }

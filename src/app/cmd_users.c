@@ -71,10 +71,13 @@ int cmd_users(int argc, char **argv)
         {.name = "admin", .help = "of create: make an administrator", .flag = &is_admin},
         {0},
     };
-    const struct cli_spec spec = {"users", "[list | create NAME | rm NAME]",
-                                  "Lists, makes and removes users. The password of a new one is\n"
-                                  "asked for, or read from standard input.",
-                                  options, 0, 2, NULL};
+    const struct cli_spec spec = {
+        .command = "users",
+        .arguments = "[list | create NAME | rm NAME]",
+        .summary = "Lists, makes and removes users. The password of a new one is\n"
+                   "asked for, or read from standard input.",
+        .options = options,
+        .max_args = 2};
     return cli_main(&spec, argc, argv, run, &is_admin);
 }
 
@@ -106,14 +109,15 @@ int cmd_reset_admin_password(int argc, char **argv)
 {
     const char *data_dir = NULL;
     const struct cli_option options[] = {
-        {.name = "data-dir", .value = "DIR", .help = "the server's data folder",
-         .text = &data_dir},
+        {.name = "data-dir", .value = "DIR", .help = "the server's data folder", .text = &data_dir},
         {0},
     };
-    const struct cli_spec spec = {"reset-admin-password", "",
-                                  "Gives the user admin a new password and prints it; it must be\n"
-                                  "changed at the next login. On the server's own machine, as root\n"
-                                  "or the server's user, while the server runs.",
-                                  options, 0, 0, NULL};
+    const struct cli_spec spec = {
+        .command = "reset-admin-password",
+        .arguments = "",
+        .summary = "Gives the user admin a new password and prints it; it must be\n"
+                   "changed at the next login. On the server's own machine, as root\n"
+                   "or the server's user, while the server runs.",
+        .options = options};
     return cli_main(&spec, argc, argv, reset, &data_dir);
 }

@@ -6,8 +6,8 @@
 
 static int refuse(const char *word)
 {
-    fprintf(stderr, "gpustack version: unexpected argument \"%s\"; --short and --json are allowed\n",
-            word);
+    fprintf(stderr,
+            "gpustack version: unexpected argument \"%s\"; --short and --json are allowed\n", word);
     return APP_USAGE;
 }
 

@@ -20,9 +20,8 @@ static void add_worker_row(struct text_table *table, const json_t *worker)
     auto_free char *used = bytes_text(memory, "used");
     auto_free char *devices =
         mem_printf("%zu", json_array_size(json_object_get(status, "gpu_devices")));
-    auto_free char *cpus = mem_printf(
-        "%lld", (long long)json_number_value(json_object_get(json_object_get(status, "cpu"),
-                                                             "total")));
+    auto_free char *cpus = mem_printf("%lld", (long long)json_number_value(json_object_get(
+                                                  json_object_get(status, "cpu"), "total")));
     auto_free char *age = age_since(json_member_string(worker, "heartbeat_time"));
     const char *message = json_member_string(worker, "state_message");
     text_table_row(table, json_member_string(worker, "name"), json_member_string(worker, "state"),
@@ -51,8 +50,8 @@ static void add_device_row(struct text_table *table, const json_t *device)
     auto_free char *total = bytes_text(memory, "total");
     auto_free char *used = bytes_text(memory, "used");
     const json_t *load = json_object_get(core, "utilization_rate");
-    auto_free char *busy = json_is_number(load) ? mem_printf("%.0f%%", json_number_value(load))
-                                                : mem_strdup("-");
+    auto_free char *busy =
+        json_is_number(load) ? mem_printf("%.0f%%", json_number_value(load)) : mem_strdup("-");
     text_table_row(table, json_member_string(device, "id"), json_member_string(device, "vendor"),
                    json_member_string(device, "name"), used, total, busy, NULL);
 }
@@ -66,8 +65,7 @@ static int run_devices(struct cli *cli, void *ctx, struct err *err)
 
 int cmd_devices(int argc, char **argv)
 {
-    static const struct cli_spec spec = {.command = "devices",
-                                         .arguments = "",
-                                         .summary = "Lists the accelerators of all workers."};
+    static const struct cli_spec spec = {
+        .command = "devices", .arguments = "", .summary = "Lists the accelerators of all workers."};
     return cli_main(&spec, argc, argv, run_devices, NULL);
 }

@@ -35,8 +35,8 @@ int credentials_load(struct credentials *ret, struct err *err)
         ret->server_url = mem_strdup(json_member_string(root, "server_url"));
         ret->api_key = mem_strdup(json_member_string(root, "api_key"));
     } else {
-        (void)err_wrap(err, rc, "the stored login %s can't be used; remove it and run gpustack login",
-                       path);
+        (void)err_wrap(err, rc,
+                       "the stored login %s can't be used; remove it and run gpustack login", path);
     }
     if (text.ptr)
         explicit_bzero(text.ptr, text.len);

@@ -14,12 +14,12 @@ struct handover {
     int read_fd;  /* to pass on */
 };
 
-int handover_init(struct handover *handover, const struct config *config, struct err *err)
-    must_check;
+int handover_init(struct handover *handover, const struct config *config,
+                  struct err *err) must_check;
 
 /* Replaces the content. */
-int handover_update(struct handover *handover, const struct config *config, struct err *err)
-    must_check;
+int handover_update(struct handover *handover, const struct config *config,
+                    struct err *err) must_check;
 
 void handover_fini(struct handover *handover);
 

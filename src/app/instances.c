@@ -23,9 +23,8 @@ static void tell(struct string_map *seen, const json_t *instance)
 {
     const char *name = json_member_string(instance, "name");
     const char *message = json_member_string(instance, "state_message");
-    auto_free char *text =
-        mem_printf("%s%s%s", json_member_string(instance, "state"),
-                   message && *message ? ": " : "", message ? message : "");
+    auto_free char *text = mem_printf("%s%s%s", json_member_string(instance, "state"),
+                                      message && *message ? ": " : "", message ? message : "");
     const char *before = string_map_get(seen, name);
     if (before && strcmp(before, text) == 0)
         return;
@@ -53,8 +52,7 @@ static int look(struct cli *cli, int64_t model_id, struct string_map *seen, stru
     *ret = (struct progress){.wanted = json_member_int(model, "replicas", 0)};
     size_t i;
     json_t *instance;
-    json_array_foreach(instances, i, instance)
-    {
+    json_array_foreach(instances, i, instance) {
         const char *state = json_member_string(instance, "state");
         tell(seen, instance);
         ret->running += strcmp(state, "running") == 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Server-sent events, reading side: gives the data of each event (WHATWG HTML, "Server-sent events";
- * event names and ids are left out, no model API uses them in answers). Pure.
+ * Server-sent events, reading side: gives the data of each event (WHATWG HTML, "Server-sent
+ * events"; event names and ids are left out, no model API uses them in answers). Pure.
  */
 #pragma once
 

@@ -18,19 +18,19 @@
 /* Our own codes. Each has a name; the API maps them to HTTP statuses in one table. */
 enum {
     ERR_FIRST = -1099,
-    ERR_NOT_FOUND,      /* the named object doesn't exist */
-    ERR_EXISTS,         /* an object of that name exists */
-    ERR_CONFLICT,       /* stale write, or the object's state forbids it */
-    ERR_INVALID,        /* input is well-formed but not allowed */
-    ERR_SYNTAX,         /* input can't be parsed */
-    ERR_TOO_LARGE,      /* a limit constant was passed */
-    ERR_UNAUTHORIZED,   /* no or wrong credentials */
-    ERR_FORBIDDEN,      /* known, but not allowed */
-    ERR_UNAVAILABLE,    /* can't be served now; trying later may help */
-    ERR_TIMEOUT,        /* a deadline passed */
-    ERR_PROTOCOL,       /* a peer broke its protocol */
-    ERR_CLOSED,         /* the peer closed the connection */
-    ERR_NEWER,          /* written by a newer version of gpustack */
+    ERR_NOT_FOUND,    /* the named object doesn't exist */
+    ERR_EXISTS,       /* an object of that name exists */
+    ERR_CONFLICT,     /* stale write, or the object's state forbids it */
+    ERR_INVALID,      /* input is well-formed but not allowed */
+    ERR_SYNTAX,       /* input can't be parsed */
+    ERR_TOO_LARGE,    /* a limit constant was passed */
+    ERR_UNAUTHORIZED, /* no or wrong credentials */
+    ERR_FORBIDDEN,    /* known, but not allowed */
+    ERR_UNAVAILABLE,  /* can't be served now; trying later may help */
+    ERR_TIMEOUT,      /* a deadline passed */
+    ERR_PROTOCOL,     /* a peer broke its protocol */
+    ERR_CLOSED,       /* the peer closed the connection */
+    ERR_NEWER,        /* written by a newer version of gpustack */
     ERR_LAST
 };
 

@@ -56,7 +56,8 @@ static void sync_folder_of(const char *path)
     auto_free char *copy = mem_strdup(path);
     auto_close int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0)
-        (void)fsync(fd); /* some file systems refuse it for folders; the rename stands all the same */
+        (void)fsync(
+            fd); /* some file systems refuse it for folders; the rename stands all the same */
 }
 
 int file_write(const char *path, struct str content, mode_t mode, struct err *err)

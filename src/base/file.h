@@ -13,7 +13,8 @@
 /* Reads all of `path` into `ret` (emptied first). ERR_TOO_LARGE above `max` bytes, -errno. */
 int file_read(const char *path, size_t max, struct buf *ret, struct err *err) must_check;
 
-/* The same with trailing white space cut off, as an owned string; for one-line secrets and names. */
+/* The same with trailing white space cut off, as an owned string; for one-line secrets and names.
+ */
 int file_read_line(const char *path, size_t max, char **ret, struct err *err) must_check;
 
 /* Writes to "path.tmp-PID", fsyncs, renames over `path`, fsyncs the folder. -errno. */

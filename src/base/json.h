@@ -33,9 +33,9 @@ int json_read(struct str text, json_t **ret, struct err *err) must_check;
 void json_release(json_t **root);
 
 struct json_writer {
-    struct buf *out;                   /* borrowed */
-    unsigned depth;                    /* open objects and arrays */
-    bool after_key;                    /* a key was written, its value is due */
+    struct buf *out;                    /* borrowed */
+    unsigned depth;                     /* open objects and arrays */
+    bool after_key;                     /* a key was written, its value is due */
     unsigned char used[JSON_DEPTH_MAX]; /* per level: something was written, a comma is due */
 };
 

@@ -27,7 +27,8 @@ const char *log_level_name(enum log_level level);
 /* Parses a level's name; -EINVAL when there is no such level. */
 int log_level_parse(const char *name, enum log_level *ret) must_check;
 
-/* `area` is the object kind ("instance", "store"); the text starts with the object's name if any. */
+/* `area` is the object kind ("instance", "store"); the text starts with the object's name if any.
+ */
 void log_write(enum log_level level, const char *area, const char *fmt, ...) printf_like(3, 4);
 
 #define log_error(area, ...) log_write(LOG_ERROR, area, __VA_ARGS__)

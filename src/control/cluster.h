@@ -38,8 +38,8 @@ struct cluster_sink {
 
 struct cluster {
     struct table tables[KIND_COUNT];
-    char *id;     /* uuid of the cluster; owned */
-    char *secret; /* key of worker and instance tokens; owned, wiped */
+    char *id;                        /* uuid of the cluster; owned */
+    char *secret;                    /* key of worker and instance tokens; owned, wiped */
     const struct cluster_sink *sink; /* NULL: changes are not told (loading, tests) */
     void *sink_ctx;
 };

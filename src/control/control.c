@@ -35,11 +35,11 @@ struct control {
     struct http_pool *pool;
     char *cluster_token;
     uint64_t reserved_ram_bytes;
-    struct turn *open;        /* turn in progress, or NULL */
-    struct list_node sealed;  /* turns whose commit is under way, oldest first */
+    struct turn *open;       /* turn in progress, or NULL */
+    struct list_node sealed; /* turns whose commit is under way, oldest first */
     uint64_t change_count;
-    bool is_dirty;            /* the reconciler must look */
-    bool has_unplaced;        /* an instance waits for a worker */
+    bool is_dirty;     /* the reconciler must look */
+    bool has_unplaced; /* an instance waits for a worker */
 };
 
 /* ---- turns ---- */
@@ -73,8 +73,7 @@ static void release(struct turn *turn)
 {
     struct control *control = turn->control;
     feed_flush(control->feed, buf_str(&turn->feed_lines), turn->feed_seq);
-    LIST_FOR_EACH(struct waiter, waiter, &turn->waiters, node)
-    {
+    LIST_FOR_EACH(struct waiter, waiter, &turn->waiters, node) {
         list_remove(&waiter->node);
         waiter->fn(waiter->ctx);
         free(waiter);
@@ -121,7 +120,8 @@ static void run_reconciler(struct control *control)
         .make_suffix = make_suffix,
         .reserved_ram_bytes = control->reserved_ram_bytes,
     };
-    /* A pass may make work for the next (a ready count, a freed place); it settles in two or three. */
+    /* A pass may make work for the next (a ready count, a freed place); it settles in two or three.
+     */
     for (int i = 0; control->is_dirty && i < RECONCILE_PASSES_MAX; i++) {
         control->is_dirty = false;
         control->has_unplaced = reconcile(&control->cluster, &env);
@@ -261,8 +261,7 @@ static void abandon_turns(struct control *control)
 {
     if (control->open)
         control->open->control = NULL;
-    LIST_FOR_EACH(struct turn, turn, &control->sealed, node)
-    {
+    LIST_FOR_EACH(struct turn, turn, &control->sealed, node) {
         list_remove(&turn->node);
         turn->control = NULL;
     }

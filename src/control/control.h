@@ -22,9 +22,9 @@ struct feed_hub;
 struct fleet;
 
 struct control_params {
-    struct loop *loop;          /* borrowed, as all of these, for control's life */
-    struct store *store;        /* open and not started */
-    const char *cluster_token;  /* what workers and gateways join with */
+    struct loop *loop;           /* borrowed, as all of these, for control's life */
+    struct store *store;         /* open and not started */
+    const char *cluster_token;   /* what workers and gateways join with */
     uint64_t reserved_ram_bytes; /* per worker, not for engines */
 };
 
@@ -56,7 +56,8 @@ bool control_is_cluster_token(const struct control *control, const char *token);
  */
 uint64_t control_change_count(const struct control *control);
 
-/* Runs fn(ctx) once everything changed so far is durable; at the end of this turn at the earliest. */
+/* Runs fn(ctx) once everything changed so far is durable; at the end of this turn at the earliest.
+ */
 void control_when_durable(struct control *control, void (*fn)(void *ctx), void *ctx);
 
 /* Has the reconciler look again at the end of this turn, though no record changed. */

@@ -3,10 +3,17 @@
 
 /* Fields of the model that an instance runs with, as they stand in its record. */
 static const char *const model_fields[] = {
-    "source",          "local_path",         "huggingface_repo_id",
-    "huggingface_filename", "model_scope_model_id", "model_scope_file_path",
-    "backend",         "backend_version",    "backend_parameters",
-    "env",             "restart_on_error",
+    "source",
+    "local_path",
+    "huggingface_repo_id",
+    "huggingface_filename",
+    "model_scope_model_id",
+    "model_scope_file_path",
+    "backend",
+    "backend_version",
+    "backend_parameters",
+    "env",
+    "restart_on_error",
 };
 
 static void write_model_fields(const struct model *model, struct json_writer *w)
@@ -42,8 +49,7 @@ void desired_write(const struct cluster *cluster, int64_t worker_id, struct buf 
 {
     struct json_writer w = json_writer_into(out);
     json_begin_array(&w);
-    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, instance)
-    {
+    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, instance) {
         if (instance->worker_id == worker_id)
             write_instance(cluster, instance, &w);
     }

@@ -125,7 +125,8 @@ static void add_delete_line(struct feed_hub *feed, enum kind kind, int64_t id, s
     end_line(&w);
 }
 
-static void add_put_line(struct feed_hub *feed, enum kind kind, const void *record, struct buf *lines)
+static void add_put_line(struct feed_hub *feed, enum kind kind, const void *record,
+                         struct buf *lines)
 {
     const struct cluster *cluster = control_cluster(feed->control);
     const struct worker *worker = NULL;
@@ -179,8 +180,8 @@ static void add_snapshot(struct feed_hub *feed, struct buf *lines)
 /* A worker's new address changes the endpoints of its instances. */
 static void note_worker(struct feed_hub *feed, const struct worker *worker, struct buf *lines)
 {
-    CLUSTER_FOR_EACH(control_cluster(feed->control), KIND_INSTANCE, struct model_instance, instance)
-    {
+    CLUSTER_FOR_EACH(control_cluster(feed->control), KIND_INSTANCE, struct model_instance,
+                     instance) {
         if (instance->worker_id == worker->id)
             feed_note_put(feed, KIND_INSTANCE, instance, lines);
     }
@@ -223,8 +224,7 @@ void feed_flush(struct feed_hub *feed, struct str lines, uint64_t last_seq)
 {
     if (lines.len == 0)
         return;
-    LIST_FOR_EACH(struct subscriber, subscriber, &feed->subscribers, node)
-    {
+    LIST_FOR_EACH(struct subscriber, subscriber, &feed->subscribers, node) {
         /* Lines that the snapshot had already do no harm, so a turn is sent whole or not at all. */
         if (last_seq > subscriber->seq)
             send_to(subscriber, lines);

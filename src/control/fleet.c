@@ -14,19 +14,19 @@
 /* What control remembers of a worker besides its record: the connection and when it was heard. */
 struct member {
     UT_hash_handle hh;
-    int64_t worker_id; /* key */
+    int64_t worker_id;            /* key */
     struct http_exchange *stream; /* its desired stream, or NULL */
-    int64_t contact_ms;  /* monotonic time of the last byte from it */
-    uint64_t generation; /* of the desired state that was sent last */
-    struct buf sent;     /* that state */
-    bool is_dirty;       /* its desired state may differ from what was sent */
+    int64_t contact_ms;           /* monotonic time of the last byte from it */
+    uint64_t generation;          /* of the desired state that was sent last */
+    struct buf sent;              /* that state */
+    bool is_dirty;                /* its desired state may differ from what was sent */
 };
 
 struct fleet {
     struct control *control;
     struct member *members; /* uthash by worker_id */
     struct timer tick;
-    uint64_t generation;    /* last one given to any worker; grows over restarts too */
+    uint64_t generation; /* last one given to any worker; grows over restarts too */
     int64_t next_heartbeat_ms;
 };
 
@@ -86,8 +86,7 @@ static void mark_instances_unreachable(struct fleet *fleet, const struct worker 
 {
     struct cluster *cluster = control_cluster(fleet->control);
     auto_free char *why = mem_printf("contact to worker %s is lost", worker->name);
-    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, instance)
-    {
+    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, instance) {
         if (instance->worker_id != worker->id || instance->state != INSTANCE_RUNNING)
             continue;
         struct model_instance copy = {0};
@@ -121,8 +120,7 @@ static void note_contact(struct fleet *fleet, const struct worker *worker)
 static void send_heartbeats(struct fleet *fleet)
 {
     struct member *member, *next;
-    HASH_ITER(hh, fleet->members, member, next)
-    {
+    HASH_ITER(hh, fleet->members, member, next) {
         if (member->stream)
             http_reply_write(member->stream, STR("\n"));
     }
@@ -163,8 +161,7 @@ static void send_desired(struct fleet *fleet, struct member *member)
 void fleet_flush(struct fleet *fleet)
 {
     struct member *member, *next;
-    HASH_ITER(hh, fleet->members, member, next)
-    {
+    HASH_ITER(hh, fleet->members, member, next) {
         if (!member->is_dirty)
             continue;
         member->is_dirty = false;
@@ -249,8 +246,7 @@ static int read_registration(const json_t *body, struct worker *fresh, struct er
         if (!needed[i].value || !*needed[i].value)
             return err_set(err, ERR_INVALID, "%s: must be there and not empty", needed[i].name);
     if (fresh->port < 1 || fresh->port > 65535)
-        return err_set(err, ERR_INVALID, "port: must be 1-65535, not %lld",
-                       (long long)fresh->port);
+        return err_set(err, ERR_INVALID, "port: must be 1-65535, not %lld", (long long)fresh->port);
     return 0;
 }
 
@@ -309,8 +305,7 @@ int fleet_register(struct fleet *fleet, const json_t *body, struct worker **ret,
     fresh.heartbeat_time = control_now_ms(fleet->control);
     mem_replace(&fresh.state_message, known ? known->state_message : NULL);
     mem_replace(&fresh.status, known ? known->status : NULL);
-    struct worker *row =
-        cluster_put(cluster, KIND_WORKER, &fresh, control_now_ms(fleet->control));
+    struct worker *row = cluster_put(cluster, KIND_WORKER, &fresh, control_now_ms(fleet->control));
     note_contact(fleet, row);
     *ret = row;
     return 0;

@@ -13,8 +13,8 @@
 #include "http/server.h"
 
 enum {
-    FLEET_HEARTBEAT_MS = 5000,   /* of the desired stream, and of the workers' reports */
-    FLEET_SILENCE_MS = 45000,    /* without a byte from it a worker is not ready */
+    FLEET_HEARTBEAT_MS = 5000, /* of the desired stream, and of the workers' reports */
+    FLEET_SILENCE_MS = 45000,  /* without a byte from it a worker is not ready */
     FLEET_WORKERS_MAX = 20000,
 };
 

@@ -36,8 +36,7 @@ static int usefulness(const struct model_instance *instance)
 static struct model_instance *least_useful(struct cluster *cluster, const struct model *model)
 {
     struct model_instance *worst = NULL;
-    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, instance)
-    {
+    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, instance) {
         if (instance->model_id != model->id)
             continue;
         /* Among equals the newest goes: `<=` keeps the last one in the order of ids. */
@@ -102,21 +101,19 @@ static void update_ready_replicas(struct cluster *cluster, const struct model *m
 
 /*
  * Lets one instance at a time take the model's new settings, and the next only when those that have
- * them run: a bad setting then costs one replica and not all. Instances that don't serve anyway follow
- * at once.
+ * them run: a bad setting then costs one replica and not all. Instances that don't serve anyway
+ * follow at once.
  */
 static void roll_generation(struct cluster *cluster, const struct model *model,
                             const struct reconcile_env *env)
 {
     bool may_take_serving = true;
-    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, current)
-    {
+    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, current) {
         if (current->model_id == model->id && current->model_generation == model->generation &&
             current->state != INSTANCE_RUNNING)
             may_take_serving = false;
     }
-    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, old)
-    {
+    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, old) {
         if (old->model_id != model->id || old->model_generation == model->generation)
             continue;
         bool serves = old->state == INSTANCE_RUNNING;
@@ -166,8 +163,7 @@ static struct place_worker view_worker(const struct cluster *cluster, const stru
         .ram_total_bytes = number_in(worker->status, "memory", "total"),
         .ram_reserved_bytes = env->reserved_ram_bytes,
     };
-    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, instance)
-    {
+    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, instance) {
         if (instance->worker_id != worker->id)
             continue;
         view.instance_count++;
@@ -180,8 +176,7 @@ static struct place_worker view_worker(const struct cluster *cluster, const stru
 static uint64_t known_claim(const struct cluster *cluster, int64_t model_id)
 {
     uint64_t claim = 0;
-    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, instance)
-    {
+    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, instance) {
         uint64_t ram = instance->model_id == model_id ? claimed_ram(instance) : 0;
         claim = ram > claim ? ram : claim;
     }
@@ -243,8 +238,7 @@ static void place_pending(struct cluster *cluster, const struct reconcile_env *e
     auto_free struct place_worker *views = mem_alloc_array(table->count, sizeof *views);
     for (size_t i = 0; i < table->count; i++)
         views[i] = view_worker(cluster, table->rows[i], env);
-    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, pending)
-    {
+    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, pending) {
         if (wants_worker(pending))
             place_instance(cluster, pending, views, table->count, env);
     }
@@ -253,8 +247,7 @@ static void place_pending(struct cluster *cluster, const struct reconcile_env *e
 /* An instance whose worker was deleted starts over. */
 static void release_from_removed_workers(struct cluster *cluster, const struct reconcile_env *env)
 {
-    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, instance)
-    {
+    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, instance) {
         if (!instance->worker_id || cluster_find(cluster, KIND_WORKER, instance->worker_id))
             continue;
         struct model_instance copy = {0};
@@ -272,8 +265,7 @@ static void release_from_removed_workers(struct cluster *cluster, const struct r
 bool reconcile(struct cluster *cluster, const struct reconcile_env *env)
 {
     release_from_removed_workers(cluster, env);
-    CLUSTER_FOR_EACH(cluster, KIND_MODEL, struct model, model)
-    {
+    CLUSTER_FOR_EACH(cluster, KIND_MODEL, struct model, model) {
         match_replicas(cluster, model, env);
         roll_generation(cluster, model, env);
         update_ready_replicas(cluster, model, env);

@@ -15,10 +15,10 @@
 #include "control/cluster.h"
 
 struct reconcile_env {
-    int64_t now_ms;                    /* wall clock, for the records' times */
-    char *(*make_suffix)(void *ctx);   /* 5 fresh lower-case letters or digits; returns owned */
+    int64_t now_ms;                  /* wall clock, for the records' times */
+    char *(*make_suffix)(void *ctx); /* 5 fresh lower-case letters or digits; returns owned */
     void *ctx;
-    uint64_t reserved_ram_bytes;       /* per worker, not for engines */
+    uint64_t reserved_ram_bytes; /* per worker, not for engines */
 };
 
 /* Returns whether an instance is left without a worker. */

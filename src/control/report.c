@@ -3,10 +3,9 @@
 
 /* Fields of an instance that its worker owns. */
 static const char *const observed[] = {
-    "state",         "state_message",     "pid",
-    "port",          "ports",             "download_progress",
-    "resolved_path", "computed_resource_claim", "restart_count",
-    "last_restart_time",
+    "state",         "state_message",     "pid",           "port",
+    "ports",         "download_progress", "resolved_path", "computed_resource_claim",
+    "restart_count", "last_restart_time",
 };
 
 /* The observed members of `entry` as an object of their own; owned. */
@@ -55,20 +54,19 @@ static bool is_listed(const json_t *entries, int64_t id)
 {
     size_t i;
     json_t *entry;
-    json_array_foreach(entries, i, entry)
-    {
+    json_array_foreach(entries, i, entry) {
         if (json_member_int(entry, "id", 0) == id)
             return true;
     }
     return false;
 }
 
-/* What the worker should run and doesn't list isn't there: it was lost, say with the worker's disk. */
+/* What the worker should run and doesn't list isn't there: it was lost, say with the worker's disk.
+ */
 static void reset_unlisted(struct cluster *cluster, int64_t worker_id, const json_t *entries,
                            const struct report_env *env)
 {
-    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, instance)
-    {
+    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, instance) {
         if (instance->worker_id != worker_id || instance->state == INSTANCE_SCHEDULED ||
             is_listed(entries, instance->id))
             continue;
@@ -104,8 +102,7 @@ static int read_entries(const struct cluster *cluster, int64_t worker_id, const 
 {
     size_t i, count = 0;
     json_t *entry;
-    json_array_foreach(entries, i, entry)
-    {
+    json_array_foreach(entries, i, entry) {
         int rc = read_entry(cluster, worker_id, entry, &copies[count], err);
         if (rc < 0) {
             record_fini(&model_instance_type, &copies[count]);

@@ -11,9 +11,9 @@
 
 struct table {
     const struct record_type *type;
-    void **rows;     /* owned; each owned; ascending ids */
+    void **rows; /* owned; each owned; ascending ids */
     size_t count, cap;
-    int64_t last_id; /* highest id ever given out; never given again */
+    int64_t last_id;                             /* highest id ever given out; never given again */
     const struct field *created_at, *updated_at; /* NULL when the type has none */
 };
 

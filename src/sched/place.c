@@ -37,8 +37,7 @@ static int mismatched_label(const struct place_request *request, const struct pl
     return -1;
 }
 
-enum place_refusal place_fit(const struct place_request *request,
-                               const struct place_worker *worker)
+enum place_refusal place_fit(const struct place_request *request, const struct place_worker *worker)
 {
     if (!worker->is_ready)
         return PLACE_WORKER_NOT_READY;

@@ -16,12 +16,12 @@
 /* What placement sees of a worker. */
 struct place_worker {
     int64_t id;
-    const char *name;                 /* borrowed */
-    const struct string_map *labels;  /* borrowed */
+    const char *name;                /* borrowed */
+    const struct string_map *labels; /* borrowed */
     bool is_ready;
-    uint64_t ram_total_bytes;         /* 0: not reported yet */
-    uint64_t ram_reserved_bytes;      /* not for engines */
-    uint64_t ram_claimed_bytes;       /* sum of the claims of its instances */
+    uint64_t ram_total_bytes;    /* 0: not reported yet */
+    uint64_t ram_reserved_bytes; /* not for engines */
+    uint64_t ram_claimed_bytes;  /* sum of the claims of its instances */
     unsigned instance_count;
 };
 
@@ -44,7 +44,7 @@ const char *place_refusal_name(enum place_refusal refusal);
 
 /* Whether one worker fits. */
 enum place_refusal place_fit(const struct place_request *request,
-                               const struct place_worker *worker);
+                             const struct place_worker *worker);
 
 /*
  * Index of the chosen worker, or -1; then `reasons` (if not NULL) gets one clause a worker:

@@ -21,7 +21,8 @@ static void test_only_login_and_version_are_public(void **state)
 {
     for (const struct api_route *route = api_routes; route->path; route++) {
         bool is_public = route->access == ACCESS_PUBLIC;
-        bool may_be = strcmp(route->path, "/auth/login") == 0 || strcmp(route->path, "/version") == 0;
+        bool may_be =
+            strcmp(route->path, "/auth/login") == 0 || strcmp(route->path, "/version") == 0;
         assert_true(!is_public || may_be);
     }
 }

@@ -24,7 +24,8 @@ static void test_writer_makes_compact_json(void **state)
     json_begin_object(&w);
     json_end_object(&w);
     json_end_object(&w);
-    assert_string_equal(out.ptr, "{\"a\":\"x\\\"\\n\\u0001\",\"b\":-5,\"c\":[true,null,0.5],\"d\":{}}");
+    assert_string_equal(out.ptr,
+                        "{\"a\":\"x\\\"\\n\\u0001\",\"b\":-5,\"c\":[true,null,0.5],\"d\":{}}");
     buf_fini(&out);
 }
 

@@ -274,9 +274,8 @@ static void test_endpoints_come_and_go(void **state)
                      0);
     await_line(&reader, "\"local_port\":40001");
     assert_non_null(strstr(reader.text.ptr, "\"host\":\"10.0.0.9\""));
-    assert_int_equal(report(w, worker->id,
-                            "{\"instances\":[{\"id\":1,\"state\":\"error\"}]," STATUS "}"),
-                     0);
+    assert_int_equal(
+        report(w, worker->id, "{\"instances\":[{\"id\":1,\"state\":\"error\"}]," STATUS "}"), 0);
     await_line(&reader, "\"op\":\"del\"");
     close_reader(&reader);
 }

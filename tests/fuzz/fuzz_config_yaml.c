@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const char *text = settings.of[CONFIG_FILE][i].text;
         if (!text)
             continue;
-        auto_free char *quote = option_quote(&config_options[i], str_of(text));
+        free(option_quote(&config_options[i], str_of(text)));
         if (option_parse(&config_options[i], str_of(text), &config) == 0)
             assert(option_is_set(&config_options[i], &config));
     }

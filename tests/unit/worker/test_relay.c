@@ -11,6 +11,7 @@
 
 struct answer {
     struct loop *loop;
+    struct http_target target; /* of the call, which borrows it */
     unsigned status;
     struct buf body;
     bool done;
@@ -54,7 +55,8 @@ struct request {
 static void ask(struct bench *bench, const struct relay *relay, const struct request *request,
                 struct answer *answer)
 {
-    struct http_target target = {.host = "127.0.0.1", .port = relay_port(relay)};
+    *answer = (struct answer){.loop = bench->loop};
+    answer->target = (struct http_target){.host = "127.0.0.1", .port = relay_port(relay)};
     auto_free char *authorization = mem_printf("Bearer %s", request->bearer ? request->bearer : "");
     struct http_header headers[2];
     unsigned count = 0;
@@ -63,12 +65,11 @@ static void ask(struct bench *bench, const struct relay *relay, const struct req
             (struct http_header){STR("x-gpustack-model-instance"), str_of(request->instance)};
     if (request->bearer)
         headers[count++] = (struct http_header){STR("Authorization"), str_of(authorization)};
-    struct http_call_params params = {.target = &target,
+    struct http_call_params params = {.target = &answer->target,
                                       .method = request->method,
                                       .path = str_of(request->path),
                                       .headers = headers,
                                       .header_count = count};
-    *answer = (struct answer){.loop = bench->loop};
     (void)http_call_start(bench->pool, &params, &ops, answer);
 }
 

@@ -11,7 +11,7 @@ import pytest
 
 from harness import UnixHttp, is_alive, wait_for
 
-ROUNDS = 30
+ROUNDS = int(os.environ.get("GPUSTACK_CRASH_ROUNDS", "30"))  # 1000 for the long run
 
 
 class Control:

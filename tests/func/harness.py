@@ -309,10 +309,13 @@ class Node:
         self.first_port = free_ports(2 + ENGINE_PORTS)
         self.last_port = self.first_port + 2 + ENGINE_PORTS
         self.port, self.worker_port = self.first_port, self.first_port + 1
+        self.host = "127.0.0.1"    # where this node is asked whether it is ready
+        self.netns = None          # name of a network namespace to run in
 
     def command(self):
         engines = self.first_port + 2
-        return [self.binary, "start", "--data-dir", str(self.data_dir),
+        inside = ["ip", "netns", "exec", self.netns] if self.netns else []
+        return [*inside, self.binary, "start", "--data-dir", str(self.data_dir),
                 "--bin-dir", str(self.engine_dir), "--worker-port", str(self.worker_port),
                 "--service-port-range", f"{engines}-{self.last_port - 1}", *self.args]
 
@@ -336,7 +339,7 @@ class Node:
         if self.process.poll() is not None:
             raise RuntimeError(f"{self.name} ended with status {self.process.returncode}:\n"
                                + self.log_tail())
-        return Http("127.0.0.1", self.ready_port(), timeout=2).get(self.ready_path).status == 200
+        return Http(self.host, self.ready_port(), timeout=2).get(self.ready_path).status == 200
 
     def wait_ready(self, timeout=20):
         wait_for(self.is_ready, timeout, f"{self.name} is ready")
@@ -422,9 +425,10 @@ class Worker(Node):
     def __init__(self, cluster, name, args=(), env=None):
         super().__init__(cluster.binary, cluster.engine_dir, cluster.folder, name, args, env)
         self.cluster = cluster
+        self.server_url = cluster.url
 
     def command(self):
-        return super().command() + ["--server-url", self.cluster.url, "--token",
+        return super().command() + ["--server-url", self.server_url, "--token",
                                     self.cluster.token(), "--worker-name", self.name]
 
 
@@ -437,12 +441,12 @@ class Cluster(Node):
         super().__init__(binary, engine_dir, folder, name, args, env)
         self.folder = pathlib.Path(folder)
         self.url = f"http://127.0.0.1:{self.port}"
-        self.admin = self.http(basic_auth("admin", PASSWORD))
+        self.listen = "127.0.0.1"
         self.workers = []
         self._api_key = None
 
     def command(self):
-        return super().command() + ["--port", str(self.port), "--host", "127.0.0.1",
+        return super().command() + ["--port", str(self.port), "--host", self.listen,
                                     "--bootstrap-password", PASSWORD]
 
     def ready_port(self):
@@ -459,25 +463,33 @@ class Cluster(Node):
         return (self.data_dir / "token").read_text().strip()
 
     def api_key(self):
-        """An API key of the administrator, made once."""
+        """An API key of the administrator, made once: a password would be hashed every time."""
         if not self._api_key:
-            self._api_key = self.make_key({"name": "harness"})
+            self._api_key = self.make_key({"name": "harness"},
+                                          self.http(basic_auth("admin", PASSWORD)))
         return self._api_key
 
-    def make_key(self, body):
+    @property
+    def admin(self):
+        """Requests of the administrator."""
+        return self.http(self.api_key())
+
+    def make_key(self, body, owner=None):
         """Makes an API key and returns its value when the gateway knows it too."""
-        value = self.admin.post("/v2/api-keys", body).expect(200, 201)["value"]
+        value = (owner or self.admin).post("/v2/api-keys", body).expect(200, 201)["value"]
         wait_for(lambda: self.http(value).get("/v1/models").status != 401, 5,
                  "the gateway knows the key")
         return value
 
     def user(self):
-        """Requests with the API key, as an application makes them."""
+        """Requests with the same key, as an application makes them."""
         return self.http(self.api_key())
 
-    def add_worker(self, name, args=(), env=None):
-        """Another node, started and registered."""
+    def add_worker(self, name, args=(), env=None, **attributes):
+        """Another node, started and registered; attributes as netns are set before its start."""
         worker = Worker(self, name, args, env)
+        for attribute, value in attributes.items():
+            setattr(worker, attribute, value)
         self.workers.append(worker)
         worker.start()
         wait_for(lambda: self.worker_state(name) == "ready", 20, f"worker {name} is registered")

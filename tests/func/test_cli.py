@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 from conftest import SENTENCE
-from harness import PASSWORD, free_ports, wait_for
+from harness import PASSWORD, basic_auth, free_ports, wait_for
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 DEVICES = TOP / "tests/data/devices/ascend-910b4-8.json"
@@ -372,7 +372,8 @@ def test_command_for_administrators_is_denied_to_others(serving, stranger):
 def test_reset_admin_password(make_cluster, stranger):
     cluster = make_cluster(args=["--disable-worker"]).start()
     password = stranger.run("reset-admin-password", "--data-dir", cluster.data_dir).strip()
-    assert cluster.admin.get("/v2/users/me").status == 401, "the old one is void"
+    old = cluster.http(basic_auth("admin", PASSWORD))
+    assert old.get("/v2/users/me").status == 401, "the old one is void"
     stranger.run("login", cluster.url, stdin=f"{password}\n{STRONG}\n")
     assert stranger.json("users")[0]["require_password_change"] is False
     assert password not in cluster.log() and STRONG not in cluster.log()

@@ -9,12 +9,13 @@
  *         int rc = app_role_config(argc, argv, "gateway", &config, &err);
  *         if (rc != 0)
  *             return rc < 0 ? app_usage_error("gateway", &err) : APP_OK;
- *         ...                                     // on SIGHUP: app_role_reload(argc, argv, ...)
- *         config_fini(&config);
+ *         ...                                     // app_signals_watch(&signals, loop);
+ * loop_run(loop); config_fini(&config);
  */
 #pragma once
 
 #include "config/config.h"
+#include "io/loop.h"
 
 enum app_exit {
     APP_OK = 0,
@@ -37,12 +38,21 @@ enum { APP_CONFIG_FD = 3 };
 int app_role_config(int argc, char **argv, const char *command, struct config *ret,
                     struct err *err) must_check;
 
-/*
- * For SIGHUP: takes over what may change at run time, from the same source as at the start. On
- * failure nothing has changed; the caller logs the text.
- */
-int app_role_reload(int argc, char **argv, const char *command, struct config *current,
-                    struct err *err) must_check;
+struct app_signals {
+    int argc; /* the role's arguments, for a reload */
+    char **argv;
+    const char *command;
+    struct config *config;      /* SIGHUP reloads it */
+    void (*on_stop)(void *ctx); /* SIGTERM and SIGINT, each time */
+    void *ctx;
+    struct signal_watch *watches[3]; /* set by app_signals_watch() */
+};
+
+/* Watches the signals of a role. All but `watches` is set and lives as long. */
+void app_signals_watch(struct app_signals *signals, struct loop *loop);
+
+/* Ends the watching; a zeroed one is fine. */
+void app_signals_fini(struct app_signals *signals);
 
 /* The same for `gpustack start` and commands without hand-over. Doesn't touch the log. */
 int app_load_config(int argc, char **argv, const char *command, struct config *ret,

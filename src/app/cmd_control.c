@@ -7,17 +7,13 @@
 #include "base/log.h"
 #include "control/bootstrap.h"
 
-#include <signal.h>
-
 struct control_role {
-    int argc;
-    char **argv;
     struct config config;
     struct loop *loop;
     struct store *store;
     struct control *control;
     struct api *api;
-    struct signal_watch *signals[3];
+    struct app_signals signals;
 };
 
 static int open_store(struct control_role *role, struct err *err)
@@ -60,31 +56,17 @@ static void stop_loop(void *ctx)
     loop_stop(role->loop);
 }
 
-static void on_signal(int signum, void *ctx)
+static void on_stop(void *ctx)
 {
     struct control_role *role = ctx;
-    if (signum == SIGHUP) {
-        struct err err = {0};
-        if (app_role_reload(role->argc, role->argv, "control", &role->config, &err) < 0)
-            log_error("config", "nothing was reloaded: %s", err.text);
-        return;
-    }
     log_info("control", "stopping");
     api_drain(role->api);
     control_when_durable(role->control, stop_loop, role);
 }
 
-static void watch_signals(struct control_role *role)
-{
-    static const int signums[] = {SIGTERM, SIGINT, SIGHUP};
-    for (size_t i = 0; i < ARRAY_LEN(signums); i++)
-        role->signals[i] = signal_watch_new(role->loop, signums[i], on_signal, role);
-}
-
 static void stop_role(struct control_role *role)
 {
-    for (size_t i = 0; i < ARRAY_LEN(role->signals); i++)
-        signal_watch_free(role->signals[i]);
+    app_signals_fini(&role->signals);
     api_free(role->api);
     store_close(role->store);
     control_free(role->control);
@@ -94,7 +76,7 @@ static void stop_role(struct control_role *role)
 
 int cmd_control(int argc, char **argv)
 {
-    struct control_role role = {.argc = argc, .argv = argv};
+    struct control_role role = {0};
     struct err err = {0};
     int rc = app_role_config(argc, argv, "control", &role.config, &err);
     if (rc != 0)
@@ -103,7 +85,9 @@ int cmd_control(int argc, char **argv)
     if (rc < 0) {
         log_error("control", "can't start: %s", err.text);
     } else {
-        watch_signals(&role);
+        role.signals =
+            (struct app_signals){argc, argv, "control", &role.config, on_stop, &role, {0}};
+        app_signals_watch(&role.signals, role.loop);
         log_info("control", "ready with %zu models, %zu workers",
                  control_cluster(role.control)->tables[KIND_MODEL].count,
                  control_cluster(role.control)->tables[KIND_WORKER].count);

@@ -7,7 +7,6 @@
 #include "gateway/gateway.h"
 
 #include <sched.h>
-#include <signal.h>
 
 enum {
     DRAIN_MS = 30000,
@@ -15,13 +14,11 @@ enum {
 };
 
 struct gateway_role {
-    int argc;
-    char **argv;
     struct config config;
     struct loop *loop;
     struct gateway *gateway;
     bool is_stopping;
-    struct signal_watch *signals[3];
+    struct app_signals signals;
 };
 
 /* One per core that this process may run on, but a few are enough for any load but the highest. */
@@ -77,15 +74,9 @@ static void stop_loop(void *ctx)
     loop_stop(role->loop);
 }
 
-static void on_signal(int signum, void *ctx)
+static void on_stop(void *ctx)
 {
     struct gateway_role *role = ctx;
-    struct err err = {0};
-    if (signum == SIGHUP) {
-        if (app_role_reload(role->argc, role->argv, "gateway", &role->config, &err) < 0)
-            log_error("config", "nothing was reloaded: %s", err.text);
-        return;
-    }
     if (role->is_stopping) {
         loop_stop(role->loop);
         return;
@@ -96,24 +87,16 @@ static void on_signal(int signum, void *ctx)
     gateway_drain(role->gateway, DRAIN_MS, stop_loop, role);
 }
 
-static void watch_signals(struct gateway_role *role)
-{
-    static const int signums[] = {SIGTERM, SIGINT, SIGHUP};
-    for (size_t i = 0; i < ARRAY_LEN(signums); i++)
-        role->signals[i] = signal_watch_new(role->loop, signums[i], on_signal, role);
-}
-
 static void stop_role(struct gateway_role *role)
 {
-    for (size_t i = 0; i < ARRAY_LEN(role->signals); i++)
-        signal_watch_free(role->signals[i]);
+    app_signals_fini(&role->signals);
     gateway_free(role->gateway);
     loop_free(role->loop);
 }
 
 int cmd_gateway(int argc, char **argv)
 {
-    struct gateway_role role = {.argc = argc, .argv = argv};
+    struct gateway_role role = {0};
     struct err err = {0};
     int rc = app_role_config(argc, argv, "gateway", &role.config, &err);
     if (rc != 0)
@@ -122,7 +105,9 @@ int cmd_gateway(int argc, char **argv)
     if (rc < 0) {
         log_error("gateway", "can't start: %s", err.text);
     } else {
-        watch_signals(&role);
+        role.signals =
+            (struct app_signals){argc, argv, "gateway", &role.config, on_stop, &role, {0}};
+        app_signals_watch(&role.signals, role.loop);
         loop_run(role.loop);
     }
     stop_role(&role);

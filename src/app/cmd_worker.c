@@ -5,37 +5,20 @@
 #include "base/log.h"
 #include "worker/worker.h"
 
-#include <signal.h>
-
 /* The same binary, also when the file was replaced by an update meanwhile. */
 #define OWN_PROGRAM "/proc/self/exe"
 
 struct worker_command {
-    int argc;
-    char **argv;
     struct config config;
     struct loop *loop;
-    struct signal_watch *signals[3];
+    struct app_signals signals;
     const char *prober_argv[5];
 };
 
-static void on_signal(int signum, void *ctx)
+static void on_stop(void *ctx)
 {
     struct worker_command *command = ctx;
-    if (signum != SIGHUP) {
-        loop_stop(command->loop);
-        return;
-    }
-    struct err err = {0};
-    if (app_role_reload(command->argc, command->argv, "worker", &command->config, &err) < 0)
-        log_error("config", "nothing was reloaded: %s", err.text);
-}
-
-static void watch_signals(struct worker_command *command)
-{
-    static const int signums[] = {SIGTERM, SIGINT, SIGHUP};
-    for (size_t i = 0; i < ARRAY_LEN(signums); i++)
-        command->signals[i] = signal_watch_new(command->loop, signums[i], on_signal, command);
+    loop_stop(command->loop);
 }
 
 static void set_prober_argv(struct worker_command *command)
@@ -60,7 +43,7 @@ static int run(struct worker_command *command)
         log_error("worker", "can't start: %s", err.text);
         return APP_BAD_SYSTEM;
     }
-    watch_signals(command);
+    app_signals_watch(&command->signals, command->loop);
     loop_run(command->loop);
     log_info("worker", "stopping; engines go on");
     worker_role_free(role);
@@ -69,11 +52,13 @@ static int run(struct worker_command *command)
 
 int cmd_worker(int argc, char **argv)
 {
-    struct worker_command command = {.argc = argc, .argv = argv};
+    struct worker_command command = {0};
     struct err err = {0};
     int rc = app_role_config(argc, argv, "worker", &command.config, &err);
     if (rc != 0)
         return rc < 0 ? app_usage_error("worker", &err) : APP_OK;
+    command.signals =
+        (struct app_signals){argc, argv, "worker", &command.config, on_stop, &command, {0}};
     /*
      * Not exit(): that would wait for a pool thread, which may hang in a dead network file system.
      */

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 
 int app_usage_error(const char *command, const struct err *err)
@@ -62,15 +63,37 @@ int app_role_config(int argc, char **argv, const char *command, struct config *r
     return 0;
 }
 
-int app_role_reload(int argc, char **argv, const char *command, struct config *current,
-                    struct err *err)
+static void reload(struct app_signals *signals)
 {
     struct config fresh;
-    int rc = read_config(argc, argv, command, &fresh, err);
-    if (rc != 0)
-        return rc;
-    config_apply_reload(current, &fresh);
-    log_set_level((enum log_level)current->log_level);
+    struct err err = {0};
+    if (read_config(signals->argc, signals->argv, signals->command, &fresh, &err) != 0) {
+        log_error("config", "nothing was reloaded: %s", err.text);
+        return;
+    }
+    config_apply_reload(signals->config, &fresh);
+    log_set_level((enum log_level)signals->config->log_level);
     config_fini(&fresh);
-    return 0;
+}
+
+static void on_signal(int signum, void *ctx)
+{
+    struct app_signals *signals = ctx;
+    if (signum == SIGHUP)
+        reload(signals);
+    else
+        signals->on_stop(signals->ctx);
+}
+
+void app_signals_watch(struct app_signals *signals, struct loop *loop)
+{
+    static const int signums[] = {SIGTERM, SIGINT, SIGHUP};
+    for (size_t i = 0; i < ARRAY_LEN(signums); i++)
+        signals->watches[i] = signal_watch_new(loop, signums[i], on_signal, signals);
+}
+
+void app_signals_fini(struct app_signals *signals)
+{
+    for (size_t i = 0; i < ARRAY_LEN(signals->watches); i++)
+        signal_watch_free(signals->watches[i]);
 }

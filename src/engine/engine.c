@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/engine.h"
 
+#include "base/program.h"
 #include "engine/desc_priv.h"
 #include "engine/engine_priv.h"
 
 #include <stdio.h>
-#include <sys/stat.h>
 
 enum { READY_INTERVAL_MIN_MS = 50, READY_INTERVAL_MAX_MS = 60000, READY_INTERVAL_MS = 500 };
 
@@ -173,12 +173,6 @@ int engine_check_placeholders(const struct engine *engine, struct err *err)
 
 /* ---- presence ---- */
 
-static bool is_program(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
-}
-
 bool engine_is_present(const struct engine *engine)
 {
     static const struct engine_values none = {0};
@@ -186,13 +180,6 @@ bool engine_is_present(const struct engine *engine)
     if (engine->command.count == 0 ||
         engine_fill(engine, &none, engine->command.items[0], &program, NULL) < 0)
         return false;
-    if (strchr(program, '/'))
-        return is_program(program);
-    struct str rest = str_of(engine_path(engine)), folder;
-    while (str_split(&rest, ':', &folder)) {
-        auto_free char *path = mem_printf("%.*s/%s", STR_ARGS(folder), program);
-        if (str_has_prefix(folder, STR("/")) && is_program(path))
-            return true;
-    }
-    return false;
+    auto_free char *found = program_find(program, engine_path(engine));
+    return found != NULL;
 }

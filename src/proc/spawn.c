@@ -2,6 +2,7 @@
 #include "proc/spawn.h"
 
 #include "base/num.h"
+#include "base/program.h"
 #include "base/str.h"
 #include "proc/identity_priv.h"
 
@@ -123,30 +124,6 @@ static const char *find_path_variable(const char *const *env)
     return default_path;
 }
 
-/* Looks `name` up as a shell would, but in absolute folders only. Returns owned, or NULL and errno.
- */
-static char *find_program(const char *name, const char *const *env)
-{
-    if (strchr(name, '/'))
-        return mem_strdup(name);
-    struct str rest = str_of(find_path_variable(env));
-    struct str folder;
-    int fault = ENOENT;
-    while (str_split(&rest, ':', &folder)) {
-        if (!str_has_prefix(folder, STR("/")))
-            continue;
-        auto_free char *path = mem_printf("%.*s/%s", STR_ARGS(folder), name);
-        struct stat st;
-        if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
-            continue;
-        if (access(path, X_OK) == 0)
-            return TAKE(path);
-        fault = errno;
-    }
-    errno = fault;
-    return NULL;
-}
-
 /* The descriptors of now; those of other threads that open one meanwhile have close-on-exec. */
 static int find_highest_fd(void)
 {
@@ -252,10 +229,12 @@ static int start(struct child_plan *plan, struct proc_identity *ret, struct err 
 
 int spawn(const struct spawn_params *params, struct proc_identity *ret, struct err *err)
 {
-    auto_free char *program = find_program(params->argv[0], params->env);
+    const char *path = find_path_variable(params->env);
+    auto_free char *program = program_find(params->argv[0], path);
+    if (!program && strchr(params->argv[0], '/'))
+        return err_errno(err, errno, "can't run %s", params->argv[0]);
     if (!program)
-        return err_errno(err, errno, "can't run %s, looked for on PATH %s", params->argv[0],
-                         find_path_variable(params->env));
+        return err_errno(err, errno, "can't run %s, looked for on PATH %s", params->argv[0], path);
     auto_close int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null_fd < 0)
         return err_errno(err, errno, "can't open /dev/null");

@@ -13,7 +13,7 @@ static int check_program(const char *path)
     if (stat(path, &st) < 0)
         return errno;
     if (!S_ISREG(st.st_mode))
-        return ENOENT;
+        return EACCES;
     return access(path, X_OK) == 0 ? 0 : errno;
 }
 

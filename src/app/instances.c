@@ -34,8 +34,8 @@ static void tell(struct string_map *seen, const json_t *instance)
 
 struct progress {
     int64_t wanted, running;
-    bool has_failed;
-    char *failure; /* owned */
+    bool has_failed; /* an instance has failed for good, or often */
+    char *fault;     /* what the first instance in error says; owned, NULL when none is */
 };
 
 static int look(struct cli *cli, int64_t model_id, struct string_map *seen, struct progress *ret,
@@ -58,10 +58,11 @@ static int look(struct cli *cli, int64_t model_id, struct string_map *seen, stru
         ret->running += strcmp(state, "running") == 0;
         bool gives_up = !json_is_true(json_object_get(model, "restart_on_error")) ||
                         json_member_int(instance, "restart_count", 0) >= FAILURES_MAX;
-        if (strcmp(state, "error") == 0 && gives_up && !ret->has_failed) {
-            ret->has_failed = true;
-            ret->failure = mem_strdup(json_member_string(instance, "state_message"));
-        }
+        if (strcmp(state, "error") != 0)
+            continue;
+        ret->has_failed = ret->has_failed || gives_up;
+        if (!ret->fault)
+            ret->fault = mem_strdup(json_member_string(instance, "state_message"));
     }
     return 0;
 }
@@ -72,31 +73,39 @@ static void pause_ms(int ms)
     (void)nanosleep(&ts, NULL);
 }
 
+/* 1 when all run, 0 to wait on, or why it won't come to that. */
+static int judge(const struct progress *progress, bool is_late, struct err *err)
+{
+    const char *fault = progress->fault ? progress->fault : "no reason was told";
+    if (progress->has_failed)
+        return err_set(err, ERR_UNAVAILABLE, "it does not start: %s", fault);
+    if (progress->running >= progress->wanted)
+        return 1;
+    if (is_late)
+        return err_set(err, ERR_UNAVAILABLE, "%lld of %lld replicas run%s%s",
+                       (long long)progress->running, (long long)progress->wanted,
+                       progress->fault ? ": " : " when the time is over",
+                       progress->fault ? progress->fault : "");
+    return 0;
+}
+
 int model_wait(struct cli *cli, int64_t model_id, int64_t timeout_ms, struct err *err)
 {
     struct string_map seen = {0};
     int64_t deadline = clock_mono_ms(&clock_system) + timeout_ms;
     int rc;
     for (;;) {
-        struct progress progress;
+        struct progress progress = {0};
         rc = look(cli, model_id, &seen, &progress, err);
-        if (rc < 0 || (progress.running >= progress.wanted && !progress.has_failed))
+        if (rc == 0)
+            rc = judge(&progress, timeout_ms && clock_mono_ms(&clock_system) > deadline, err);
+        free(progress.fault);
+        if (rc != 0)
             break;
-        auto_free char *failure = progress.failure;
-        if (progress.has_failed) {
-            rc = err_set(err, ERR_UNAVAILABLE, "it does not start: %s", failure ? failure : "");
-            break;
-        }
-        if (timeout_ms && clock_mono_ms(&clock_system) > deadline) {
-            rc = err_set(err, ERR_UNAVAILABLE, "%lld of %lld replicas run after %lld s",
-                         (long long)progress.running, (long long)progress.wanted,
-                         (long long)(timeout_ms / 1000));
-            break;
-        }
         pause_ms(POLL_MS);
     }
     string_map_fini(&seen);
-    return rc;
+    return rc < 0 ? rc : 0;
 }
 
 char *age_since(const char *time_text)

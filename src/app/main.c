@@ -3,6 +3,7 @@
 #include "app/command.h"
 
 #include <stdio.h>
+#include <sys/prctl.h>
 
 const struct command commands[] = {
     {"start", "run a server, or with --server-url a worker", cmd_start, false},
@@ -39,6 +40,8 @@ const struct command *command_find(const char *name)
 
 int main(int argc, char **argv)
 {
+    /* Roles are started through /proc/self/exe, whose name ps and others would show. */
+    (void)prctl(PR_SET_NAME, "gpustack");
     const char *word = argc > 1 ? argv[1] : "help";
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
         word = "help";

@@ -4,6 +4,7 @@
 import datetime
 import pathlib
 import re
+import socket
 import sqlite3
 import time
 
@@ -523,6 +524,36 @@ def test_without_good_credentials_nothing_is_told(serving, auth):
 def test_head_and_version(serving):
     assert serving.http().get("/version").expect(200)["version"]
     assert serving.http().get("/healthz").status == 200
+
+
+def talk(serving, request):
+    """The first line of the answer to raw bytes; empty when there was none."""
+    with socket.create_connection(("127.0.0.1", serving.port), timeout=10) as connection:
+        try:
+            connection.sendall(request)
+            connection.shutdown(socket.SHUT_WR)
+            return connection.makefile("rb").readline().decode()
+        except ConnectionError:
+            return ""
+
+
+@pytest.mark.parametrize("request_bytes, status", [
+    (b"GARBAGE\r\n\r\n", "501"),
+    (bytes(range(256)) * 8, "400"),
+    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "400"),
+    (b"GET /v2/models HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", "400"),
+    (b"POST /v2/models HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked"
+     b"\r\n\r\n0\r\n\r\n", "400"),
+    (b"POST /v2/models HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400"),
+    (b"GET /v2/models HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 65536 + b"\r\n\r\n", "431"),
+    (b"GET /v2/" + b"x" * 20000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", "431"),
+])
+def test_garbage_on_the_port_is_refused_and_hurts_nobody(serving, api, request_bytes, status):
+    gateway = serving.pid("gateway")
+    line = talk(serving, request_bytes)
+    assert line == "" or status in line, line
+    api.get("/v2/models").expect(200)
+    assert serving.pid("gateway") == gateway
 
 
 # --- secrets -------------------------------------------------------------------------------------

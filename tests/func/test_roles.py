@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each role fails alone: what is killed comes back, what runs goes on."""
 
+import json
 import os
 import pathlib
 import re
@@ -80,6 +81,8 @@ def test_no_secret_stands_in_an_argument_of_a_role(site):
         for name in ("cmdline", "environ"):
             text = "\0".join(read_proc(pid, name))
             assert not [secret for secret in secrets if secret in text], (role, name)
+    text = "\0".join(read_proc(site.pid("start"), "cmdline"))
+    assert not [secret for secret in secrets if secret in text], text
 
 
 def test_engines_are_in_sessions_of_their_own(site):
@@ -232,6 +235,23 @@ def test_secrets_have_mode_0600(site):
     for name in ("token", "database.db"):
         mode = (site.data_dir / name).stat().st_mode & 0o777
         assert mode == 0o600, (name, oct(mode))
+
+
+def test_configuration_comes_from_command_line_environment_file_and_default(gpustack_binary,
+                                                                            tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text("port: 1001\nworker_port: 1002\nlog_level: error\n")
+    environment = {**os.environ, "GPUSTACK_WORKER_PORT": "2002", "GPUSTACK_LOG_LEVEL": "debug",
+                   "GPUSTACK_BOOTSTRAP_PASSWORD": PASSWORD}
+    text = subprocess.run([gpustack_binary, "config", "--config-file", file, "--data-dir", tmp_path,
+                           "--log-level", "warning", "--token", "hide-this-token"], text=True,
+                          capture_output=True, check=True, env=environment).stdout
+    options = json.loads(text)
+    assert {name: (options[name]["value"], options[name]["source"]) for name in (
+        "log_level", "worker_port", "port", "service_port_range")} == {
+            "log_level": ("warning", "command line"), "worker_port": (2002, "environment"),
+            "port": (1001, "file"), "service_port_range": ("40000-40063", "default")}
+    assert "hide-this-token" not in text and PASSWORD not in text
 
 
 def test_first_start_without_a_password_leaves_one_in_a_file(make_cluster):

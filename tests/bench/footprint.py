@@ -55,8 +55,8 @@ def main():
         try:
             cluster.start()
             cluster.api_key()
-            harness.wait_for(lambda: cluster.items("/v2/workers")[0]["state"] == "ready", 20,
-                             "the worker is ready")
+            harness.wait_for(lambda: [worker["state"] for worker in cluster.items("/v2/workers")]
+                             == ["ready"], 20, "the worker is ready")
             out.add("idle_pss", settled_pss(cluster) / MIB, "MiB", "<=", 25)
             times = []
             for _ in range(STARTS):

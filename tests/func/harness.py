@@ -486,13 +486,14 @@ class Cluster(Node):
         return self.http(self.api_key())
 
     def add_worker(self, name, args=(), env=None, **attributes):
-        """Another node, started and registered; attributes as netns are set before its start."""
+        """Another node that models can be placed on; attributes as netns are set before its
+        start."""
         worker = Worker(self, name, args, env)
         for attribute, value in attributes.items():
             setattr(worker, attribute, value)
         self.workers.append(worker)
         worker.start()
-        wait_for(lambda: self.worker_state(name) == "ready", 20, f"worker {name} is registered")
+        wait_for(lambda: self.worker_memory(name), 20, f"worker {name} has reported its memory")
         return worker
 
     def items(self, path):
@@ -500,6 +501,13 @@ class Cluster(Node):
 
     def worker_state(self, name):
         return {item["name"]: item["state"] for item in self.items("/v2/workers")}.get(name)
+
+    def worker_memory(self, name):
+        """Bytes of memory that a worker has; 0 before its first report."""
+        for item in self.items("/v2/workers"):
+            if item["name"] == name and item["state"] == "ready" and item["status"]:
+                return item["status"]["memory"]["total"]
+        return 0
 
     def model(self, name):
         """The model's object, or None."""

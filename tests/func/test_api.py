@@ -363,7 +363,8 @@ def test_faulty_model_is_refused_with_the_field(api, fields, word):
 
 
 def test_all_faults_are_told_at_once(api):
-    message = api.post("/v2/models", {"name": "", "source": "floppy", "replicas": -1}).json()["message"]
+    reply = api.post("/v2/models", {"name": "", "source": "floppy", "replicas": -1})
+    message = reply.json()["message"]
     assert all(word in message for word in ("3 errors", "name", "floppy", "-1")), message
 
 

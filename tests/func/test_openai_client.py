@@ -83,7 +83,7 @@ def test_v1_openai_is_an_alias(serving):
     assert [model.id for model in client.models.list()]
 
 
-@pytest.mark.parametrize("key", ["wrong", "gpustack_0123456789abcdef_00112233445566778899aabbccddeeff"])
+@pytest.mark.parametrize("key", ["wrong", f"gpustack_{'a' * 16}_{'b' * 32}"])
 def test_wrong_key_is_an_authentication_error(serving, key):
     with pytest.raises(openai.AuthenticationError) as caught:
         make_client(serving, key).chat.completions.create(model="hello", messages=QUESTION)

@@ -62,6 +62,9 @@ void request_finish(struct request *rq, int rc, const struct err *err)
     rq->is_finished = true;
     if (rc < 0)
         write_problem(rq, rc, err && err->code ? err->text : err_name(rc));
+    log_debug("api", "%s %s: status=%u user=%lld worker=%lld",
+              rq->route ? http_method_name(rq->route->method) : "-", rq->path ? rq->path : "-",
+              rq->status, (long long)rq->caller.user_id, (long long)rq->caller.worker_id);
     if (control_change_count(rq->control) != rq->changes_before) {
         rq->holds++;
         control_when_durable(rq->control, send_when_durable, rq);
@@ -76,23 +79,7 @@ int request_take(struct request *rq)
     return REQUEST_TAKEN;
 }
 
-void request_continue(struct request *rq)
-{
-    struct err err = {0};
-    rq->changes_before = control_change_count(rq->control);
-    rq->holds++; /* a handler that takes the exchange leaves us without any */
-    int rc = rq->route->handle(rq, &err);
-    rq->holds--;
-    if (rc == REQUEST_PENDING)
-        return;
-    if (rc == REQUEST_TAKEN)
-        request_release(rq);
-    else
-        request_finish(rq, rc, &err);
-}
-
-/* ---- the exchange's side ---- */
-
+/* Done for known callers only: strangers can't make us parse. */
 static int parse_body(struct request *rq, struct err *err)
 {
     struct str type = http_headers_get(&http_exchange_head(rq->ex)->headers, "content-type");
@@ -106,6 +93,25 @@ static int parse_body(struct request *rq, struct err *err)
         return err_set(err, ERR_SYNTAX, "the body must be a JSON object");
     return 0;
 }
+
+void request_continue(struct request *rq)
+{
+    struct err err = {0};
+    rq->changes_before = control_change_count(rq->control);
+    rq->holds++; /* a handler that takes the exchange leaves us without any */
+    int rc = parse_body(rq, &err);
+    if (rc == 0)
+        rc = rq->route->handle(rq, &err);
+    rq->holds--;
+    if (rc == REQUEST_PENDING)
+        return;
+    if (rc == REQUEST_TAKEN)
+        request_release(rq);
+    else
+        request_finish(rq, rc, &err);
+}
+
+/* ---- the exchange's side ---- */
 
 static void on_body(struct http_exchange *ex, struct str data, void *ctx)
 {
@@ -128,9 +134,7 @@ static void on_end(struct http_exchange *ex, void *ctx)
     if (rq->is_finished)
         return;
     struct err err = {0};
-    int rc = parse_body(rq, &err);
-    if (rc == 0)
-        rc = caller_authorize(rq, &err);
+    int rc = caller_authorize(rq, &err);
     if (rc < 0)
         request_finish(rq, rc, &err);
     else if (rc == 0)

@@ -113,8 +113,6 @@ static void check_silence(struct fleet *fleet, struct worker *worker)
 static void note_contact(struct fleet *fleet, const struct worker *worker)
 {
     get_member(fleet, worker->id)->contact_ms = mono_now(fleet);
-    if (worker->state != WORKER_READY)
-        set_worker_state(fleet, worker, WORKER_READY, NULL);
 }
 
 static void send_heartbeats(struct fleet *fleet)
@@ -303,7 +301,7 @@ int fleet_register(struct fleet *fleet, const json_t *body, struct worker **ret,
     fresh.updated_at = known ? known->updated_at : 0;
     fresh.state = known ? known->state : WORKER_NOT_READY;
     fresh.heartbeat_time = control_now_ms(fleet->control);
-    mem_replace(&fresh.state_message, known ? known->state_message : NULL);
+    mem_replace(&fresh.state_message, known ? known->state_message : "its first report is due");
     mem_replace(&fresh.status, known ? known->status : NULL);
     struct worker *row = cluster_put(cluster, KIND_WORKER, &fresh, control_now_ms(fleet->control));
     note_contact(fleet, row);
@@ -325,7 +323,11 @@ int fleet_report(struct fleet *fleet, int64_t worker_id, const json_t *body, str
     int rc = report_apply(cluster, worker_id, body, &env, err);
     if (rc < 0)
         return rc;
-    note_contact(fleet, cluster_find(cluster, KIND_WORKER, worker_id));
+    const struct worker *worker = cluster_find(cluster, KIND_WORKER, worker_id);
+    note_contact(fleet, worker);
+    /* Only now: before its report nobody knows what it has room for. */
+    if (worker->state != WORKER_READY)
+        set_worker_state(fleet, worker, WORKER_READY, NULL);
     return 0;
 }
 

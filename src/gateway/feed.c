@@ -15,7 +15,8 @@ struct feed {
     struct line_stream *stream; /* NULL while the reopen timer runs */
     struct timer publish_timer; /* armed: changes wait for the end of their batch */
     struct timer reopen_timer;
-    int64_t reopen_ms; /* next pause */
+    int64_t reopen_ms;    /* next pause */
+    int64_t published_ms; /* loop time of the last snapshot */
     struct tables tables;
     struct snapshot *latest; /* NULL until the first */
     bool is_connected;
@@ -55,8 +56,10 @@ static void publish(struct timer *timer, void *ctx)
     (void)timer;
     struct snapshot *fresh = snapshot_build(feed->tables.kinds, feed->tables.dirty, feed->latest);
     tables_clean(&feed->tables);
+    log_debug("feed", "a new snapshot seq=%lld", (long long)feed->tables.seq);
     snapshot_unref(feed->latest);
     feed->latest = fresh;
+    feed->published_ms = loop_now_ms(feed->params.loop);
     feed->params.on_snapshot(feed, fresh, feed->params.ctx);
 }
 
@@ -88,6 +91,18 @@ static void on_ready(struct feed *feed)
         feed->reopen_ms = FEED_REOPEN_MIN_MS;
 }
 
+/*
+ * A lone change is published at once, so that who has just made a key can use it; what follows
+ * within FEED_BATCH_MS makes one more snapshot.
+ */
+static void publish_soon(struct feed *feed)
+{
+    if (timer_is_armed(&feed->publish_timer))
+        return;
+    int64_t wait_ms = feed->published_ms + FEED_BATCH_MS - loop_now_ms(feed->params.loop);
+    timer_start(&feed->publish_timer, wait_ms > 0 ? wait_ms : 0);
+}
+
 static void on_line(struct line_stream *stream, struct str line, void *ctx)
 {
     struct feed *feed = ctx;
@@ -99,10 +114,10 @@ static void on_line(struct line_stream *stream, struct str line, void *ctx)
     if (feed->tables.is_ready && !was_ready)
         on_ready(feed);
     bool is_due = feed->tables.is_ready && tables_is_dirty(&feed->tables);
-    if (!is_due)
+    if (is_due)
+        publish_soon(feed);
+    else
         timer_stop(&feed->publish_timer);
-    else if (!timer_is_armed(&feed->publish_timer))
-        timer_start(&feed->publish_timer, FEED_BATCH_MS);
 }
 
 /* The stream opens itself again, but for a refused token: that is read again for a fresh stream. */

@@ -12,7 +12,7 @@
 #include "http/client.h"
 
 enum {
-    FEED_BATCH_MS = 5,         /* changes that come within make one snapshot */
+    FEED_BATCH_MS = 5,         /* between two snapshots; what comes within makes one */
     FEED_REOPEN_MIN_MS = 1000, /* after a refused token or a bad line */
     FEED_REOPEN_MAX_MS = 10000,
 };

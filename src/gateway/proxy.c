@@ -164,6 +164,8 @@ static void on_done(struct forward *forward, enum forward_outcome outcome, int c
                     const char *text, void *ctx)
 {
     struct proxy *p = ctx;
+    log_debug("instance", "%s: request %s of model %s: outcome=%d attempt=%u",
+              p->endpoint->endpoint.name, p->id.text, p->scan.model, (int)outcome, p->attempts);
     switch (outcome) {
     case FORWARD_DONE:
     case FORWARD_CLIENT_GONE:

@@ -37,6 +37,8 @@ static void on_line(struct line_stream *stream, struct str line, void *ctx)
         return;
     }
     fault_log_clear(&session->line_faults);
+    log_debug("worker", "desired state %lld has %zu instances", (long long)desired.generation,
+              desired.count);
     join_reset_delay(&session->join);
     runner_set_desire(session->params.runners, &desired);
 }

@@ -41,8 +41,9 @@ class Http:
             self.reader, self.writer = await asyncio.open_unix_connection(self.path)
         data = json.dumps(body).encode() if body is not None else b""
         self.writer.write(
-            f"{method} {target} HTTP/1.1\r\nHost: control\r\nAuthorization: Bearer {self.bearer}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data)
+            f"{method} {target} HTTP/1.1\r\nHost: control\r\n"
+            f"Authorization: Bearer {self.bearer}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(data)}\r\n\r\n".encode() + data)
 
     async def read_head(self):
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
@@ -132,7 +133,8 @@ def cpu_seconds(pid):
 
 
 def rss_bytes(pid):
-    return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+    pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGESIZE")
 
 
 async def settle(admin, workers, tasks):

@@ -224,10 +224,12 @@ int cli_set_server(struct cli *cli, const char *url, struct err *err)
 char *cli_data_dir(const char *option)
 {
     const char *from_env = getenv("GPUSTACK_DATA_DIR");
-    if (option || (from_env && *from_env))
-        return mem_strdup(option ? option : from_env);
-    char *dir = config_default_data_dir(environ);
-    return dir ? dir : mem_strdup(".");
+    auto_free char *dir = option                  ? mem_strdup(option)
+                          : from_env && *from_env ? mem_strdup(from_env)
+                                                  : config_default_data_dir(environ);
+    /* A socket's address must be absolute; a folder that isn't there is told of by who opens it. */
+    char *absolute = dir ? realpath(dir, NULL) : NULL;
+    return absolute ? absolute : mem_strdup(dir ? dir : ".");
 }
 
 int cli_use_admin_socket(struct cli *cli, const char *data_dir, struct err *err)

@@ -3,9 +3,10 @@
  * The workers' side of control: registration, desired states, reports, liveness.
  *
  * Level-triggered: a worker gets its whole desired state when it connects and whenever it differs;
- * it reports its whole observed state, and is `ready` from its first report on. Contact is judged by the server's monotonic clock alone. A
- * worker that falls silent becomes `not_ready` and its running instances `unreachable`; nothing is
- * deleted and requests are still routed to them. Control's thread.
+ * it reports its whole observed state, and is `ready` from its first report on. Contact is judged
+ * by the server's monotonic clock alone. A worker that falls silent becomes `not_ready` and its
+ * running instances `unreachable`; nothing is deleted and requests are still routed to them.
+ * Control's thread.
  */
 #pragma once
 

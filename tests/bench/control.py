@@ -175,7 +175,8 @@ async def measure(folder, pid, key, out):
     out.add("control_cores", used, "cores", "<=", 0.5)
     out.add("control_list_p99", times[len(times) * 99 // 100] * 1000, "ms", "<=", 20)
     out.add("control_rss", rss_bytes(pid) / (1 << 20), "MiB", "<=", 150)
-    print(f"({WORKERS} workers, {WORKERS * REPLICAS} instances, {len(times) / SECONDS:.0f} lists/s)")
+    rate = len(times) / SECONDS
+    print(f"({WORKERS} workers, {WORKERS * REPLICAS} instances, {rate:.0f} lists/s)")
 
 
 def main():

@@ -110,6 +110,13 @@ def test_login_local_needs_no_password(serving, stranger):
     assert stranger.json("users")[0]["username"] == "admin"
 
 
+def test_login_local_takes_a_relative_data_dir(serving, stranger):
+    relative = os.path.relpath(serving.data_dir)
+    assert not relative.startswith("/")
+    stranger.run("login", "--local", "--data-dir", relative)
+    assert stored_login(stranger)["server_url"] == serving.url
+
+
 def test_login_local_where_no_server_has_run(stranger, tmp_path):
     assert str(tmp_path) in stranger.run("login", "--local", "--data-dir", tmp_path,
                                          status=NOT_FOUND)

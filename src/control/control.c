@@ -7,7 +7,10 @@
 #include "control/reconcile.h"
 #include "control/turn_priv.h"
 
-enum { RECONCILE_PASSES_MAX = 8 };
+enum {
+    RECONCILE_PASSES_MAX = 8,
+    RECONCILE_AGAIN_MS = 1000, /* for those that wait for a place: heartbeats come by the hundred */
+};
 
 struct waiter {
     struct list_node node;
@@ -38,8 +41,9 @@ struct control {
     struct turn *open;       /* turn in progress, or NULL */
     struct list_node sealed; /* turns whose commit is under way, oldest first */
     uint64_t change_count;
-    bool is_dirty;     /* the reconciler must look */
-    bool has_unplaced; /* an instance waits for a worker */
+    bool is_dirty;         /* the reconciler must look */
+    bool has_unplaced;     /* an instance waits for a worker */
+    int64_t reconciled_ms; /* loop time of the last pass */
 };
 
 /* ---- turns ---- */
@@ -125,6 +129,7 @@ static void run_reconciler(struct control *control)
     for (int i = 0; control->is_dirty && i < RECONCILE_PASSES_MAX; i++) {
         control->is_dirty = false;
         control->has_unplaced = reconcile(&control->cluster, &env);
+        control->reconciled_ms = loop_now_ms(control->loop);
     }
 }
 
@@ -153,8 +158,11 @@ static void end_turn(void *arg)
 /* Heartbeats change only transient fields: they matter while somebody waits for a place. */
 static bool reconciler_cares(const struct control *control, enum kind kind, bool durable)
 {
+    if (kind == KIND_WORKER && !durable)
+        return control->has_unplaced &&
+               loop_now_ms(control->loop) - control->reconciled_ms >= RECONCILE_AGAIN_MS;
     if (kind == KIND_WORKER)
-        return durable || control->has_unplaced;
+        return true;
     return durable && (kind == KIND_MODEL || kind == KIND_INSTANCE);
 }
 

@@ -303,6 +303,7 @@ int fleet_register(struct fleet *fleet, const json_t *body, struct worker **ret,
     fresh.heartbeat_time = control_now_ms(fleet->control);
     mem_replace(&fresh.state_message, known ? known->state_message : "its first report is due");
     mem_replace(&fresh.status, known ? known->status : NULL);
+    fresh.memory_total = known ? known->memory_total : 0;
     struct worker *row = cluster_put(cluster, KIND_WORKER, &fresh, control_now_ms(fleet->control));
     note_contact(fleet, row);
     *ret = row;

@@ -135,41 +135,54 @@ static void roll_generation(struct cluster *cluster, const struct model *model,
 
 /* ---- placement ---- */
 
-/* A number at object.key of a small JSON text, or 0. */
-static uint64_t number_in(const char *json, const char *object, const char *key)
-{
-    auto_fini(json_release) json_t *root = NULL;
-    if (!json || json_read(str_of(json), &root, NULL) < 0)
-        return 0;
-    const json_t *holder = object ? json_object_get(root, object) : root;
-    int64_t value = json_member_int(holder, key, 0);
-    return value > 0 ? (uint64_t)value : 0;
-}
-
+/* Main memory that an instance's worker has measured for it, or 0. */
 static uint64_t claimed_ram(const struct model_instance *instance)
 {
-    return number_in(instance->computed_resource_claim, NULL, "ram");
+    auto_fini(json_release) json_t *claim = NULL;
+    const char *text = instance->computed_resource_claim;
+    if (!text || json_read(str_of(text), &claim, NULL) < 0)
+        return 0;
+    int64_t ram = json_member_int(claim, "ram", 0);
+    return ram > 0 ? (uint64_t)ram : 0;
 }
 
-/* What one worker looks like to placement. */
-static struct place_worker view_worker(const struct cluster *cluster, const struct worker *worker,
-                                       const struct reconcile_env *env)
+/* The view of the worker with that id, or NULL; the views are in the order of ids. */
+static struct place_worker *find_view(struct place_worker *views, size_t count, int64_t id)
 {
-    struct place_worker view = {
-        .id = worker->id,
-        .name = worker->name,
-        .labels = &worker->labels,
-        .is_ready = worker->state == WORKER_READY,
-        .ram_total_bytes = number_in(worker->status, "memory", "total"),
-        .ram_reserved_bytes = env->reserved_ram_bytes,
-    };
-    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, instance) {
-        if (instance->worker_id != worker->id)
-            continue;
-        view.instance_count++;
-        view.ram_claimed_bytes += claimed_ram(instance);
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (views[middle].id < id)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    return view;
+    return low < count && views[low].id == id ? &views[low] : NULL;
+}
+
+/* What placement sees of all workers, in the order of ids. Returns owned. */
+static struct place_worker *view_workers(const struct cluster *cluster,
+                                         const struct reconcile_env *env)
+{
+    const struct table *table = &cluster->tables[KIND_WORKER];
+    struct place_worker *views = mem_alloc_array(table->count, sizeof *views);
+    for (size_t i = 0; i < table->count; i++) {
+        const struct worker *worker = table->rows[i];
+        views[i] = (struct place_worker){.id = worker->id,
+                                         .name = worker->name,
+                                         .labels = &worker->labels,
+                                         .is_ready = worker->state == WORKER_READY,
+                                         .ram_total_bytes = (uint64_t)worker->memory_total,
+                                         .ram_reserved_bytes = env->reserved_ram_bytes};
+    }
+    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, instance) {
+        struct place_worker *view = find_view(views, table->count, instance->worker_id);
+        if (!view)
+            continue;
+        view->instance_count++;
+        view->ram_claimed_bytes += claimed_ram(instance);
+    }
+    return views;
 }
 
 /* The largest claim that a worker has measured for an instance of this model; 0 when none has. */
@@ -192,31 +205,55 @@ static void assign(struct model_instance *copy, const struct worker *worker)
     mem_replace(&copy->state_message, NULL);
 }
 
+/* The workers during one pass, and what was found out for the model that was placed last. */
+struct placing {
+    struct place_worker *views; /* owned */
+    size_t count;
+    int64_t refused_model_id; /* no worker takes another instance of it; 0: none */
+    char *refusal;            /* why; owned */
+};
+
+static char *refusal_text(size_t workers, const struct buf *reasons)
+{
+    return workers == 0 ? mem_strdup("no worker has joined yet")
+                        : mem_printf("no worker fits: %s", reasons->ptr);
+}
+
+/* Index of the worker for another instance of the model, or -1 with the refusal noted. */
+static int choose_worker(struct placing *placing, const struct cluster *cluster,
+                         const struct model *model)
+{
+    if (placing->refused_model_id == model->id)
+        return -1;
+    struct place_request request = {.selector = &model->worker_selector,
+                                    .ram_bytes = known_claim(cluster, model->id)};
+    struct buf reasons = {0};
+    int chosen = place(&request, placing->views, placing->count, &reasons);
+    if (chosen >= 0) {
+        placing->views[chosen].instance_count++;
+        placing->views[chosen].ram_claimed_bytes += request.ram_bytes;
+    } else {
+        free(placing->refusal);
+        placing->refusal = refusal_text(placing->count, &reasons);
+        placing->refused_model_id = model->id;
+    }
+    buf_fini(&reasons);
+    return chosen;
+}
+
 static void place_instance(struct cluster *cluster, const struct model_instance *instance,
-                           struct place_worker *workers, size_t count,
-                           const struct reconcile_env *env)
+                           struct placing *placing, const struct reconcile_env *env)
 {
     const struct model *model = cluster_find(cluster, KIND_MODEL, instance->model_id);
     assert(model);
-    struct place_request request = {
-        .selector = &model->worker_selector,
-        .ram_bytes = known_claim(cluster, model->id),
-    };
-    struct buf reasons = {0};
-    int chosen = place(&request, workers, count, &reasons);
+    int chosen = choose_worker(placing, cluster, model);
     struct model_instance copy = {0};
     record_copy(&model_instance_type, &copy, instance);
-    if (chosen >= 0) {
-        assign(&copy, cluster_find(cluster, KIND_WORKER, workers[chosen].id));
-        workers[chosen].instance_count++;
-        workers[chosen].ram_claimed_bytes += request.ram_bytes;
-    } else {
-        auto_free char *why = count == 0 ? mem_strdup("no worker has joined yet")
-                                         : mem_printf("no worker fits: %s", reasons.ptr);
-        mem_replace(&copy.state_message, why);
-    }
+    if (chosen >= 0)
+        assign(&copy, cluster_find(cluster, KIND_WORKER, placing->views[chosen].id));
+    else
+        mem_replace(&copy.state_message, placing->refusal);
     cluster_put(cluster, KIND_INSTANCE, &copy, env->now_ms);
-    buf_fini(&reasons);
 }
 
 static bool wants_worker(const struct model_instance *instance)
@@ -234,14 +271,14 @@ static bool has_pending(const struct cluster *cluster)
 
 static void place_pending(struct cluster *cluster, const struct reconcile_env *env)
 {
-    const struct table *table = &cluster->tables[KIND_WORKER];
-    auto_free struct place_worker *views = mem_alloc_array(table->count, sizeof *views);
-    for (size_t i = 0; i < table->count; i++)
-        views[i] = view_worker(cluster, table->rows[i], env);
+    struct placing placing = {.views = view_workers(cluster, env),
+                              .count = cluster->tables[KIND_WORKER].count};
     CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, pending) {
         if (wants_worker(pending))
-            place_instance(cluster, pending, views, table->count, env);
+            place_instance(cluster, pending, &placing, env);
     }
+    free(placing.views);
+    free(placing.refusal);
 }
 
 /* An instance whose worker was deleted starts over. */

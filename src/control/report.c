@@ -92,6 +92,8 @@ static void apply_status(struct cluster *cluster, int64_t worker_id, const json_
         json_add_tree(&w, status);
         free(copy.status);
         copy.status = buf_take(&text);
+        int64_t total = json_member_int(json_object_get(status, "memory"), "total", 0);
+        copy.memory_total = total > 0 ? total : 0;
     }
     cluster_put(cluster, KIND_WORKER, &copy, env->now_ms);
 }

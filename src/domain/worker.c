@@ -26,6 +26,8 @@ static const struct field fields[] = {
     {FIELD(state_message), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY},
     {FIELD(heartbeat_time), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY | FIELD_TRANSIENT},
     {FIELD(status), .kind = FIELD_JSON, .flags = FIELD_READ_ONLY | FIELD_TRANSIENT},
+    {FIELD(memory_total), .kind = FIELD_INT, .flags = FIELD_SECRET | FIELD_TRANSIENT,
+     .max = INT64_MAX},
     {FIELD(created_at), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY},
     {FIELD(updated_at), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY},
 };

@@ -5,7 +5,7 @@
 #include "domain/record.h"
 
 enum worker_state {
-    WORKER_NOT_READY,   /* registered, but its heartbeat is overdue */
+    WORKER_NOT_READY, /* registered, but its heartbeat is overdue */
     WORKER_READY,
     WORKER_UNREACHABLE, /* alive by heartbeat, but can't be reached: set by later issues */
     WORKER_STATE_COUNT
@@ -15,20 +15,21 @@ const char *worker_state_name(enum worker_state state);
 
 struct worker {
     int64_t id;
-    char *name;           /* unique; host name unless configured */
+    char *name; /* unique; host name unless configured */
     char *hostname;
-    char *ip;             /* address that gateways connect to */
-    int64_t port;         /* of the worker's API and relay */
-    char *worker_uuid;    /* identity: made once in its data dir */
-    char *netns_id;       /* host boot and network namespace: a gateway with the same one reaches
-                             the engines on 127.0.0.1 without the relay */
+    char *ip;          /* address that gateways connect to */
+    int64_t port;      /* of the worker's API and relay */
+    char *worker_uuid; /* identity: made once in its data dir */
+    char *netns_id;    /* host boot and network namespace: a gateway with the same one reaches
+                          the engines on 127.0.0.1 without the relay */
     char *worker_version;
     struct string_map labels; /* os, arch, worker-name and what the user adds */
-    int state;            /* enum worker_state; from the server's clock only */
+    int state;                /* enum worker_state; from the server's clock only */
     char *state_message;
     int64_t heartbeat_time; /* server's wall ms of the last byte from it; transient */
-    char *status;         /* JSON object: cpu, memory, swap, filesystem, os, kernel, uptime,
-                             gpu_devices, as the worker sent it (GPUStack's shape); transient */
+    char *status;           /* JSON object: cpu, memory, swap, filesystem, os, kernel, uptime,
+                               gpu_devices, as the worker sent it (GPUStack's shape); transient */
+    int64_t memory_total;   /* bytes, out of `status`, so that placement needn't parse; transient */
     int64_t created_at, updated_at;
 };
 

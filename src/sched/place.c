@@ -86,14 +86,17 @@ int place(const struct place_request *request, const struct place_worker *worker
           struct buf *reasons)
 {
     int best = -1;
+    size_t refused = 0;
     for (size_t i = 0; i < count; i++) {
         enum place_refusal refusal = place_fit(request, &workers[i]);
         if (refusal != PLACE_FITS) {
-            if (reasons)
+            if (reasons && refused++ < PLACE_EXPLAINED_MAX)
                 explain(request, &workers[i], refusal, reasons);
         } else if (best < 0 || workers[i].instance_count < workers[best].instance_count) {
             best = (int)i;
         }
     }
+    if (reasons && refused > PLACE_EXPLAINED_MAX)
+        buf_printf(reasons, "; and %zu more", refused - PLACE_EXPLAINED_MAX);
     return best;
 }

@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { PLACE_EXPLAINED_MAX = 10 }; /* workers whose refusal is told one by one */
+
 /* What placement sees of a worker. */
 struct place_worker {
     int64_t id;
@@ -48,7 +50,8 @@ enum place_refusal place_fit(const struct place_request *request,
 
 /*
  * Index of the chosen worker, or -1; then `reasons` (if not NULL) gets one clause a worker:
- * "node1: not ready; node2: needs 8.0 GiB of memory, 3.1 GiB free".
+ * "node1: not ready; node2: needs 8.0 GiB of memory, 3.1 GiB free", the first PLACE_EXPLAINED_MAX
+ * of them.
  */
 int place(const struct place_request *request, const struct place_worker *workers, size_t count,
           struct buf *reasons);

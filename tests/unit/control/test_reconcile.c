@@ -10,8 +10,6 @@
 
 #include <cmocka.h>
 
-#define READY_STATUS "{\"memory\":{\"total\":17179869184}}"
-
 static struct cluster cluster;
 static unsigned suffixes;
 
@@ -43,7 +41,7 @@ static int64_t add_worker(const char *name, enum worker_state worker_state)
     mem_replace(&fresh.name, name);
     mem_replace(&fresh.worker_uuid, name);
     mem_replace(&fresh.ip, "10.0.0.1");
-    mem_replace(&fresh.status, READY_STATUS);
+    fresh.memory_total = 16LL << 30;
     fresh.state = worker_state;
     return record_id(cluster_put(&cluster, KIND_WORKER, &fresh, 1));
 }
@@ -135,6 +133,23 @@ static void test_pending_has_a_reason(void **state)
     add_worker("a", WORKER_NOT_READY);
     assert_true(reconcile(&cluster, &env));
     assert_string_equal(instance_at(0)->state_message, "no worker fits: a: not ready");
+}
+
+static void test_what_fits_nowhere_waits_beside_what_fits(void **state)
+{
+    add_worker("a", WORKER_READY);
+    struct model *picky = add_model("picky", 2);
+    struct model copy = {0};
+    record_copy(&model_type, &copy, picky);
+    string_map_set(&copy.worker_selector, "zone", "b");
+    cluster_put(&cluster, KIND_MODEL, &copy, 2);
+    add_model("easy", 2);
+    assert_true(reconcile(&cluster, &env));
+    static const char why[] = "no worker fits: a: label zone is missing, not b";
+    assert_string_equal(instance_at(0)->state_message, why);
+    assert_string_equal(instance_at(1)->state_message, why);
+    assert_int_equal(instance_at(2)->state, INSTANCE_SCHEDULED);
+    assert_int_equal(instance_at(3)->state, INSTANCE_SCHEDULED);
 }
 
 static void test_least_useful_goes_first(void **state)
@@ -312,6 +327,7 @@ int main(void)
         TEST(test_replicas_are_made_and_placed),
         TEST(test_it_settles),
         TEST(test_pending_has_a_reason),
+        TEST(test_what_fits_nowhere_waits_beside_what_fits),
         TEST(test_least_useful_goes_first),
         TEST(test_removed_worker_frees_its_instances),
         TEST(test_new_settings_roll_one_by_one),

@@ -80,6 +80,18 @@ static void test_every_refusal_is_explained(void **state)
     string_map_fini(&selector);
 }
 
+static void test_many_refusals_are_counted(void **state)
+{
+    struct place_worker workers[PLACE_EXPLAINED_MAX + 3];
+    for (size_t i = 0; i < ARRAY_LEN(workers); i++)
+        workers[i] = worker("w", 0, GIB, GIB);
+    struct place_request request = {.selector = &no_labels, .ram_bytes = GIB};
+    struct buf reasons = {0};
+    assert_int_equal(place(&request, workers, ARRAY_LEN(workers), &reasons), -1);
+    assert_non_null(strstr(reasons.ptr, "; and 3 more"));
+    buf_fini(&reasons);
+}
+
 static void test_names(void **state)
 {
     assert_string_equal(place_refusal_name(PLACE_MEMORY_SHORT), "memory_short");
@@ -103,6 +115,7 @@ int main(void)
         cmocka_unit_test(test_fewest_instances_wins),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_every_refusal_is_explained),
+        cmocka_unit_test(test_many_refusals_are_counted),
         cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

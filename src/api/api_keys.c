@@ -6,14 +6,14 @@
 
 enum { KEYS_PER_USER_MAX = 1000, EXPIRES_IN_MAX = 100 * 365 * 24 * 3600LL };
 
-static bool is_own(struct request *rq, const void *record)
+bool api_keys_is_own(struct request *rq, const void *record)
 {
     return ((const struct api_key *)record)->user_id == rq->caller.user_id;
 }
 
 int api_keys_list(struct request *rq, struct err *err)
 {
-    return list_reply(rq, KIND_API_KEY, is_own, NULL, err);
+    return list_reply(rq, KIND_API_KEY, api_keys_is_own, NULL, err);
 }
 
 static int check_fresh(struct request *rq, const struct api_key *fresh, struct err *err)
@@ -78,7 +78,7 @@ int api_keys_delete(struct request *rq, struct err *err)
 {
     const struct api_key *key = cluster_find(rq->cluster, KIND_API_KEY, rq->id);
     /* Somebody else's key doesn't exist for this user. */
-    if (!key || !is_own(rq, key))
+    if (!key || !api_keys_is_own(rq, key))
         return no_such(rq, KIND_API_KEY, err);
     cluster_delete(rq->cluster, KIND_API_KEY, rq->id);
     json_add_null(&rq->json);

@@ -42,13 +42,34 @@ unsigned problem_status(int code);
 /* Body {"code","reason","message"} of an error. */
 void problem_write(int code, const char *text, struct buf *out);
 
+/* Whether the caller of an authorized request may still do what it asked for. */
+bool caller_is_still_allowed(struct request *rq);
+
 /*
  * Replies with a page of a kind's records: page, perPage (1-100, -1 = all), search (part of the
- * name). `accept` filters, `write` writes one item (NULL: the record as it is).
+ * name), or with watch=true by a stream of their changes. `accept` filters by rq->filter, caller
+ * and id; `write` writes one item (NULL: the record as it is).
  */
 int list_reply(struct request *rq, enum kind kind, bool (*accept)(struct request *, const void *),
                void (*write)(struct request *, const void *, struct json_writer *),
                struct err *err) must_check;
+
+/* Which records a list shows, and how. */
+struct list_view {
+    enum kind kind;
+    bool (*accept)(struct request *, const void *);                      /* NULL: all */
+    void (*write)(struct request *, const void *, struct json_writer *); /* NULL: as it is */
+};
+
+/* Whether the list shows this record; `search` as the query has it, NULL for none. */
+bool list_accepts(struct request *rq, const struct list_view *view, const void *record,
+                  const char *search);
+
+void list_write_row(struct request *rq, const struct list_view *view, const void *record,
+                    struct json_writer *w);
+
+/* Answers a list request with GPUStack's watch frames; see doc/api-watch.md. */
+int list_watch(struct request *rq, const struct list_view *view, struct err *err) must_check;
 
 /* ERR_NOT_FOUND that names the kind and id. */
 int no_such(const struct request *rq, enum kind kind, struct err *err);
@@ -59,10 +80,14 @@ void session_start(struct request *rq, const struct user *user);
 /* Ends all logins of a user, as after a change of the password. */
 void session_end_all(struct request *rq, int64_t user_id);
 
+/* Whether an API key is the caller's own. */
+bool api_keys_is_own(struct request *rq, const void *record);
+
 /* ---- handlers, one file per resource ---- */
 int auth_login(struct request *rq, struct err *err);
 int auth_logout(struct request *rq, struct err *err);
 int auth_update_password(struct request *rq, struct err *err);
+int stream_open(struct request *rq, struct err *err);
 int users_list(struct request *rq, struct err *err);
 int users_create(struct request *rq, struct err *err);
 int users_get(struct request *rq, struct err *err);

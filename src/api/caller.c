@@ -186,3 +186,25 @@ int caller_authorize(struct request *rq, struct err *err)
     int rc = find_caller(rq, err);
     return rc == 0 ? check_access(rq, err) : rc;
 }
+
+/* Whether the credential that the request came with is still good. */
+static bool has_credential(const struct request *rq)
+{
+    const struct caller *caller = &rq->caller;
+    int64_t now = control_now_ms(rq->control);
+    const struct api_key *key = cluster_find(rq->cluster, KIND_API_KEY, caller->key_id);
+    const struct session *session = cluster_find(rq->cluster, KIND_SESSION, caller->session_id);
+    if (caller->key_id)
+        return key && (!key->expires_at || key->expires_at > now) && key_may_manage(key);
+    return !caller->session_id || (session && session->expires_at > now);
+}
+
+bool caller_is_still_allowed(struct request *rq)
+{
+    if (rq->caller.kind == CALLER_USER) {
+        const struct user *user = request_user(rq);
+        if (!user || !user->is_active || !has_credential(rq))
+            return false;
+    }
+    return check_access(rq, NULL) == 0;
+}

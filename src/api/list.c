@@ -44,6 +44,22 @@ static bool matches_search(const struct record_type *type, const void *record, c
     return false;
 }
 
+bool list_accepts(struct request *rq, const struct list_view *view, const void *record,
+                  const char *search)
+{
+    return (!view->accept || view->accept(rq, record)) &&
+           matches_search(kind_type(view->kind), record, search);
+}
+
+void list_write_row(struct request *rq, const struct list_view *view, const void *record,
+                    struct json_writer *w)
+{
+    if (view->write)
+        view->write(rq, record, w);
+    else
+        record_write(kind_type(view->kind), record, w);
+}
+
 static void write_pagination(struct json_writer *w, const struct page *page, int64_t total)
 {
     bool all = page->number < 0;
@@ -64,6 +80,13 @@ int list_reply(struct request *rq, enum kind kind, bool (*accept)(struct request
     int rc = read_page(rq, &page, err);
     if (rc < 0)
         return rc;
+    bool watch;
+    rc = request_query_bool(rq, "watch", false, &watch, err);
+    if (rc < 0)
+        return rc;
+    const struct list_view view = {.kind = kind, .accept = accept, .write = write};
+    if (watch)
+        return list_watch(rq, &view, err);
     auto_free char *search = request_query(rq, "search");
     const struct table *table = &rq->cluster->tables[kind];
     int64_t total = 0;
@@ -74,13 +97,10 @@ int list_reply(struct request *rq, enum kind kind, bool (*accept)(struct request
     json_begin_array(&rq->json);
     for (size_t i = table->count; i-- > 0;) { /* newest first, as GPUStack lists */
         const void *record = table->rows[i];
-        if ((accept && !accept(rq, record)) || !matches_search(table->type, record, search))
+        if (!list_accepts(rq, &view, record, search))
             continue;
         if (total >= first && total < last) {
-            if (write)
-                write(rq, record, &rq->json);
-            else
-                record_write(table->type, record, &rq->json);
+            list_write_row(rq, &view, record, &rq->json);
         }
         total++;
     }

@@ -21,6 +21,7 @@ static void request_release(struct request *rq)
     buf_fini(&rq->reply);
     free(rq->path);
     free(rq->set_cookie);
+    free(rq->filter);
     free(rq);
 }
 
@@ -77,6 +78,17 @@ int request_take(struct request *rq)
 {
     rq->ex = NULL; /* the exchange's callbacks are somebody else's now */
     return REQUEST_TAKEN;
+}
+
+void request_hold(struct request *rq)
+{
+    rq->holds++;
+}
+
+void request_drop(struct request *rq)
+{
+    rq->holds--;
+    request_release(rq);
 }
 
 /* Done for known callers only: strangers can't make us parse. */
@@ -223,6 +235,28 @@ int request_query_int(const struct request *rq, const char *name, int64_t min, i
         return err_set(err, ERR_INVALID, "%s must be %lld-%lld, not %.64s", name, (long long)min,
                        (long long)max, text);
     return 0;
+}
+
+int request_query_bool(const struct request *rq, const char *name, bool fallback, bool *ret,
+                       struct err *err)
+{
+    static const struct {
+        const char *word;
+        bool value;
+    } words[] = {{"true", true},   {"True", true},   {"1", true},
+                 {"false", false}, {"False", false}, {"0", false}};
+    auto_free char *text = request_query(rq, name);
+    if (!text) {
+        *ret = fallback;
+        return 0;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        if (strcmp(words[i].word, text) != 0)
+            continue;
+        *ret = words[i].value;
+        return 0;
+    }
+    return err_set(err, ERR_INVALID, "%s must be true or false, not %.64s", name, text);
 }
 
 int request_need_body(const struct request *rq, struct err *err)

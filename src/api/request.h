@@ -68,7 +68,7 @@ struct request {
     struct buf reply;
     struct json_writer json; /* writes into reply */
     char *set_cookie;        /* Set-Cookie header of the reply, or NULL */
-    const void *filter;      /* what a list's accept() compares with; borrowed */
+    void *filter;            /* what a list's accept() compares with, in one piece; owned */
     uint64_t changes_before; /* control_change_count() before the handler ran */
     unsigned holds;          /* reasons to stay though the exchange is closed */
     bool is_finished;
@@ -84,6 +84,10 @@ char *request_query(const struct request *rq, const char *name);
 int request_query_int(const struct request *rq, const char *name, int64_t min, int64_t max,
                       int64_t fallback, int64_t *ret, struct err *err) must_check;
 
+/* A query parameter that is true or false (also 1, 0, True, False). */
+int request_query_bool(const struct request *rq, const char *name, bool fallback, bool *ret,
+                       struct err *err) must_check;
+
 /* ERR_INVALID when there is no JSON object. */
 int request_need_body(const struct request *rq, struct err *err) must_check;
 
@@ -93,6 +97,10 @@ void request_finish(struct request *rq, int rc, const struct err *err);
 
 /* The handler takes the exchange over: sets its own ops first. Ends the request. */
 int request_take(struct request *rq);
+
+/* Keeps the request after its end, for who needs its caller and filter; drop gives it back. */
+void request_hold(struct request *rq);
+void request_drop(struct request *rq);
 
 /* ---- passwords: hashed and checked in the pool ---- */
 

@@ -26,6 +26,7 @@ const struct api_route api_routes[] = {
     {HTTP_PUT, "/v2/models/{id}", ACCESS_ADMIN, models_update},
     {HTTP_DELETE, "/v2/models/{id}", ACCESS_ADMIN, models_delete},
     {HTTP_GET, "/v2/models/{id}/instances", ACCESS_ADMIN, models_instances},
+    {HTTP_GET, "/v2/stream", ACCESS_USER, stream_open},
     {HTTP_GET, "/v2/users", ACCESS_ADMIN, users_list},
     {HTTP_POST, "/v2/users", ACCESS_ADMIN, users_create},
     {HTTP_GET, "/v2/users/me", ACCESS_SELF, users_me},

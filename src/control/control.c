@@ -26,6 +26,7 @@ struct turn {
     struct list_node waiters; /* struct waiter */
     struct buf feed_lines;
     uint64_t feed_seq; /* of the last line */
+    struct change_batch changes;
     bool is_durable;
 };
 
@@ -35,6 +36,7 @@ struct control {
     struct cluster cluster;
     struct feed_hub *feed;
     struct fleet *fleet;
+    struct watch_hub *watch;
     struct http_pool *pool;
     char *cluster_token;
     uint64_t reserved_ram_bytes;
@@ -70,6 +72,7 @@ static void turn_free(struct turn *turn)
         free(waiter);
     store_txn_free(turn->txn);
     buf_fini(&turn->feed_lines);
+    change_batch_fini(&turn->changes);
     free(turn);
 }
 
@@ -77,6 +80,7 @@ static void release(struct turn *turn)
 {
     struct control *control = turn->control;
     feed_flush(control->feed, buf_str(&turn->feed_lines), turn->feed_seq);
+    watch_flush(control->watch, &turn->changes);
     LIST_FOR_EACH(struct waiter, waiter, &turn->waiters, node) {
         list_remove(&waiter->node);
         waiter->fn(waiter->ctx);
@@ -142,6 +146,7 @@ static void end_turn(void *arg)
         return;
     }
     run_reconciler(control);
+    watch_end_turn(control->watch);
     control->open = NULL;
     turn->feed_seq = feed_last_seq(control->feed);
     list_add_tail(&control->sealed, &turn->node);
@@ -182,6 +187,7 @@ static void on_put(enum kind kind, const void *record, bool durable, void *ctx)
         store_txn_put(turn->txn, kind_type(kind), record);
         feed_note_put(control->feed, kind, record, &turn->feed_lines);
     }
+    watch_note_put(control->watch, &turn->changes, kind, record, durable);
     note_change(control, kind, record, durable);
 }
 
@@ -191,6 +197,7 @@ static void on_delete(enum kind kind, const void *record, void *ctx)
     struct turn *turn = open_turn(control);
     store_txn_delete(turn->txn, kind_type(kind), record_id(record));
     feed_note_delete(control->feed, kind, record, &turn->feed_lines);
+    watch_note_delete(control->watch, &turn->changes, kind, record);
     note_change(control, kind, record, true);
 }
 
@@ -258,6 +265,7 @@ int control_new(const struct control_params *params, struct control **ret, struc
     control->pool = http_pool_new(control->loop);
     control->feed = feed_hub_new(control);
     control->fleet = fleet_new(control);
+    control->watch = watch_hub_new(control);
     store_start(control->store, control->loop);
     control_wake(control);
     *ret = control;
@@ -281,6 +289,7 @@ void control_free(struct control *control)
         return;
     feed_hub_free(control->feed);
     fleet_free(control->fleet);
+    watch_hub_free(control->watch);
     http_pool_free(control->pool);
     abandon_turns(control);
     cluster_fini(&control->cluster);
@@ -308,6 +317,11 @@ struct feed_hub *control_feed(struct control *control)
 struct fleet *control_fleet(struct control *control)
 {
     return control->fleet;
+}
+
+struct watch_hub *control_watch(struct control *control)
+{
+    return control->watch;
 }
 
 struct http_pool *control_pool(struct control *control)

@@ -4,9 +4,9 @@
  *
  * A turn of the loop handles events, which change the cluster through cluster_put() and
  * cluster_delete(). At its end the reconciler runs, the rows that changed go to the store as one
- * transaction, and only when that is durable do replies (control_when_durable()), desired states
- * and feed lines leave. Turns complete in their order. A failed commit ends the process: memory
- * would be ahead of the disk; the supervisor starts it again from the store.
+ * transaction, and only when that is durable do replies (control_when_durable()), desired states,
+ * feed lines and news to watchers leave. Turns complete in their order. A failed commit ends the
+ * process: memory would be ahead of the disk; the supervisor starts it again from the store.
  *
  * All on the control loop's thread.
  */
@@ -20,6 +20,7 @@
 struct control;
 struct feed_hub;
 struct fleet;
+struct watch_hub;
 
 struct control_params {
     struct loop *loop;           /* borrowed, as all of these, for control's life */
@@ -42,6 +43,7 @@ struct cluster *control_cluster(struct control *control);
 struct loop *control_loop(struct control *control);
 struct feed_hub *control_feed(struct control *control);
 struct fleet *control_fleet(struct control *control);
+struct watch_hub *control_watch(struct control *control);
 struct http_pool *control_pool(struct control *control);
 
 /* Wall-clock ms, for times in records. */

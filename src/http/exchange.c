@@ -226,8 +226,13 @@ size_t http_reply_write(struct http_exchange *ex, struct str data)
             break;
         }
     size_t waiting = server_conn_queued(ex->conn);
-    ex->above_high |= waiting > HTTP_HIGH_WATER;
+    ex->above_high |= waiting > ex->high_water;
     return waiting;
+}
+
+void http_reply_set_high_water(struct http_exchange *ex, size_t bytes)
+{
+    ex->high_water = bytes;
 }
 
 void http_reply_end(struct http_exchange *ex)

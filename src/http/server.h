@@ -108,6 +108,10 @@ void http_reply_start(struct http_exchange *ex, unsigned status, const struct ht
 /* Sends what the socket takes, copies the rest into the queue; returns the bytes left there. */
 size_t http_reply_write(struct http_exchange *ex, struct str data);
 
+/* Moves the high-water mark of this exchange from HTTP_HIGH_WATER to `bytes`; the low one is a
+ * quarter of it. */
+void http_reply_set_high_water(struct http_exchange *ex, size_t bytes);
+
 /* The response is complete; it is sent out and the exchange then closes (gone = false). */
 void http_reply_end(struct http_exchange *ex);
 

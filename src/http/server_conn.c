@@ -153,6 +153,7 @@ static void start_exchange(struct server_conn *c, const struct http_request_head
 {
     struct http_exchange *ex = mem_alloc(sizeof(*ex));
     ex->conn = c;
+    ex->high_water = HTTP_HIGH_WATER;
     ex->head = *head;
     ex->text = c->in;
     c->in = (struct buf){0};
@@ -303,7 +304,7 @@ static bool step_exchange(struct server_conn *c)
             ex->ops.on_end(ex, ex->ctx);
         return true;
     }
-    if (ex->above_high && server_conn_queued(c) < CONN_LOW_WATER) {
+    if (ex->above_high && server_conn_queued(c) < ex->high_water / 4) {
         ex->above_high = false;
         if (ex->ops.on_drain && !ex->reply_ended)
             ex->ops.on_drain(ex, ex->ctx);

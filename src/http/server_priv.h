@@ -93,6 +93,7 @@ struct http_exchange {
     bool reply_started, reply_ended;
     bool keep_alive; /* the connection may serve another request; set by the reply */
     bool above_high; /* on_drain() is due when the queue gets low */
+    size_t high_water;
     enum reply_coding coding;
     uint64_t reply_left; /* REPLY_LENGTH: bytes still to be written */
 };

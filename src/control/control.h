@@ -39,6 +39,7 @@ int control_new(const struct control_params *params, struct control **ret,
  */
 void control_free(struct control *control);
 
+/* What control is made of; each has a header of its own. Borrow. */
 struct cluster *control_cluster(struct control *control);
 struct loop *control_loop(struct control *control);
 struct feed_hub *control_feed(struct control *control);

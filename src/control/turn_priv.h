@@ -23,6 +23,7 @@ void watch_note_delete(struct watch_hub *hub, struct change_batch *batch, enum k
 /* The turn's changes are made: ends the streams of those who may not hear them any more. */
 void watch_end_turn(struct watch_hub *hub);
 
+/* The parts, made and freed by control; NULL is fine to free. Return owned. */
 struct feed_hub *feed_hub_new(struct control *control);
 void feed_hub_free(struct feed_hub *feed);
 struct fleet *fleet_new(struct control *control);

@@ -65,6 +65,7 @@ struct list_view {
 bool list_accepts(struct request *rq, const struct list_view *view, const void *record,
                   const char *search);
 
+/* Writes the record as the list shows it. */
 void list_write_row(struct request *rq, const struct list_view *view, const void *record,
                     struct json_writer *w);
 

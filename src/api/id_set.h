@@ -11,6 +11,7 @@ struct id_set {
     size_t count, cap;
 };
 
+/* Whether `id` is in it. */
 bool id_set_has(const struct id_set *set, int64_t id);
 
 /* Whether that changed anything. */

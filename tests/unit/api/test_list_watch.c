@@ -180,9 +180,12 @@ static void test_withdrawn_access_ends_the_stream(void **state)
         await(&reader, rows[i].name);
         await(&other, rows[i].name);
         rows[i].withdraw(w, user_id);
-        await_end(&reader);
-        settle(w);
+        struct reader later;
+        open_reader(&later, w, w->admin_key, "/v2/models?watch=maybe", NULL);
+        await_end(&later);
+        assert_null(reader.call); /* ended at once, not by a heartbeat */
         assert_non_null(other.call);
+        close_reader(&later);
         close_reader(&reader);
         close_reader(&other);
     }

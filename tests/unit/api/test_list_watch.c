@@ -79,8 +79,8 @@ static void test_api_keys_are_ones_own(void **state)
     struct reader reader;
     open_reader(&reader, w, key, "/v2/api-keys?watch=true", NULL);
     await(&reader, "\"name\":\"eves\"");
-    auto_free char *of_root = put_key(w, 1, "roots");
-    auto_free char *second = put_key(w, eve, "second");
+    free(put_key(w, 1, "roots"));
+    free(put_key(w, eve, "second"));
     await(&reader, "\"name\":\"second\"");
     assert_int_equal(count_of(&reader, "\"roots\""), 0);
     assert_int_equal(count_of(&reader, "\"user_id\":1"), 0);

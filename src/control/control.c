@@ -24,8 +24,8 @@ struct turn {
     struct control *control;  /* NULL: control is gone, what comes back only frees the turn */
     struct store_txn *txn;    /* owned until committed */
     struct list_node waiters; /* struct waiter */
-    struct buf feed_lines;
-    uint64_t feed_seq; /* of the last line */
+    struct feed_turn feed;
+    struct desired_turn desired;
     struct change_batch changes;
     bool is_durable;
 };
@@ -71,7 +71,8 @@ static void turn_free(struct turn *turn)
     LIST_FOR_EACH(struct waiter, waiter, &turn->waiters, node)
         free(waiter);
     store_txn_free(turn->txn);
-    buf_fini(&turn->feed_lines);
+    feed_turn_fini(&turn->feed);
+    desired_turn_fini(&turn->desired);
     change_batch_fini(&turn->changes);
     free(turn);
 }
@@ -79,7 +80,8 @@ static void turn_free(struct turn *turn)
 static void release(struct turn *turn)
 {
     struct control *control = turn->control;
-    feed_flush(control->feed, buf_str(&turn->feed_lines), turn->feed_seq);
+    feed_flush(control->feed, &turn->feed);
+    fleet_flush(control->fleet, &turn->desired);
     watch_flush(control->watch, &turn->changes);
     LIST_FOR_EACH(struct waiter, waiter, &turn->waiters, node) {
         list_remove(&waiter->node);
@@ -98,7 +100,6 @@ static void release_durable(struct control *control)
             break;
         release(turn);
     }
-    fleet_flush(control->fleet);
 }
 
 static void commit_done(int rc, const char *text, void *ctx)
@@ -148,7 +149,8 @@ static void end_turn(void *arg)
     run_reconciler(control);
     watch_end_turn(control->watch);
     control->open = NULL;
-    turn->feed_seq = feed_last_seq(control->feed);
+    feed_end_turn(control->feed, &turn->feed);
+    fleet_end_turn(control->fleet, &turn->desired);
     list_add_tail(&control->sealed, &turn->node);
     if (store_txn_is_empty(turn->txn)) {
         turn->is_durable = true;
@@ -185,7 +187,7 @@ static void on_put(enum kind kind, const void *record, bool durable, void *ctx)
     struct turn *turn = open_turn(control);
     if (durable) {
         store_txn_put(turn->txn, kind_type(kind), record);
-        feed_note_put(control->feed, kind, record, &turn->feed_lines);
+        feed_note_put(control->feed, kind, record, &turn->feed);
     }
     watch_note_put(control->watch, &turn->changes, kind, record, durable);
     note_change(control, kind, record, durable);
@@ -196,7 +198,7 @@ static void on_delete(enum kind kind, const void *record, void *ctx)
     struct control *control = ctx;
     struct turn *turn = open_turn(control);
     store_txn_delete(turn->txn, kind_type(kind), record_id(record));
-    feed_note_delete(control->feed, kind, record, &turn->feed_lines);
+    feed_note_delete(control->feed, kind, record, &turn->feed);
     watch_note_delete(control->watch, &turn->changes, kind, record);
     note_change(control, kind, record, true);
 }

@@ -17,7 +17,8 @@ struct subscriber {
     struct list_node node;
     struct feed_hub *feed;
     struct http_exchange *ex;
-    uint64_t seq; /* the snapshot that it got includes this line and all before */
+    const struct feed_turn *turn; /* whose release gives it the snapshot; NULL before that ended */
+    bool is_following;            /* it has the snapshot: lines may follow */
 };
 
 static const struct {
@@ -178,36 +179,39 @@ static void add_snapshot(struct feed_hub *feed, struct buf *lines)
 /* ---- changes ---- */
 
 /* A worker's new address changes the endpoints of its instances. */
-static void note_worker(struct feed_hub *feed, const struct worker *worker, struct buf *lines)
+static void note_worker(struct feed_hub *feed, const struct worker *worker, struct feed_turn *turn)
 {
     CLUSTER_FOR_EACH(control_cluster(feed->control), KIND_INSTANCE, struct model_instance,
                      instance) {
         if (instance->worker_id == worker->id)
-            feed_note_put(feed, KIND_INSTANCE, instance, lines);
+            feed_note_put(feed, KIND_INSTANCE, instance, turn);
     }
 }
 
-void feed_note_put(struct feed_hub *feed, enum kind kind, const void *record, struct buf *lines)
+void feed_note_put(struct feed_hub *feed, enum kind kind, const void *record,
+                   struct feed_turn *turn)
 {
     if (kind == KIND_WORKER) {
-        note_worker(feed, record, lines);
+        note_worker(feed, record, turn);
         return;
     }
     feed->seq++;
-    add_put_line(feed, kind, record, lines);
+    add_put_line(feed, kind, record, &turn->lines);
 }
 
-void feed_note_delete(struct feed_hub *feed, enum kind kind, const void *record, struct buf *lines)
+void feed_note_delete(struct feed_hub *feed, enum kind kind, const void *record,
+                      struct feed_turn *turn)
 {
     if (!feed_kind_name(kind))
         return;
     feed->seq++;
-    add_delete_line(feed, kind, record_id(record), lines);
+    add_delete_line(feed, kind, record_id(record), &turn->lines);
 }
 
-uint64_t feed_last_seq(const struct feed_hub *feed)
+void feed_turn_fini(struct feed_turn *turn)
 {
-    return feed->seq;
+    buf_fini(&turn->lines);
+    buf_fini(&turn->snapshot);
 }
 
 /* ---- subscribers ---- */
@@ -220,14 +224,27 @@ static void send_to(struct subscriber *subscriber, struct str lines)
     }
 }
 
-void feed_flush(struct feed_hub *feed, struct str lines, uint64_t last_seq)
+/* Turns are released in their order: lines of earlier ones stand in the snapshot already. */
+void feed_end_turn(struct feed_hub *feed, struct feed_turn *turn)
 {
-    if (lines.len == 0)
-        return;
     LIST_FOR_EACH(struct subscriber, subscriber, &feed->subscribers, node) {
-        /* Lines that the snapshot had already do no harm, so a turn is sent whole or not at all. */
-        if (last_seq > subscriber->seq)
-            send_to(subscriber, lines);
+        if (subscriber->turn)
+            continue;
+        subscriber->turn = turn;
+        if (turn->snapshot.len == 0)
+            add_snapshot(feed, &turn->snapshot);
+    }
+}
+
+void feed_flush(struct feed_hub *feed, const struct feed_turn *turn)
+{
+    LIST_FOR_EACH(struct subscriber, subscriber, &feed->subscribers, node) {
+        if (subscriber->is_following && turn->lines.len)
+            send_to(subscriber, buf_str(&turn->lines));
+        if (subscriber->is_following || subscriber->turn != turn)
+            continue;
+        subscriber->is_following = true;
+        send_to(subscriber, buf_str(&turn->snapshot));
     }
 }
 
@@ -257,15 +274,11 @@ void feed_subscribe(struct feed_hub *feed, struct http_exchange *ex)
     struct subscriber *subscriber = mem_alloc(sizeof *subscriber);
     subscriber->feed = feed;
     subscriber->ex = ex;
-    subscriber->seq = feed->seq;
     list_add_tail(&feed->subscribers, &subscriber->node);
     http_exchange_set_ops(ex, &subscriber_ops, subscriber);
     const struct http_header type = {STR("Content-Type"), STR("application/x-ndjson")};
     http_reply_start(ex, 200, &type, 1, -1);
-    struct buf lines = {0};
-    add_snapshot(feed, &lines);
-    send_to(subscriber, buf_str(&lines));
-    buf_fini(&lines);
+    control_wake(feed->control); /* the turn that it will get its snapshot with */
 }
 
 unsigned feed_subscriber_count(const struct feed_hub *feed)

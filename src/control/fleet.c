@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/fleet.h"
 
-#include "base/log.h"
 #include "base/random.h"
 #include "control/desired.h"
+#include "control/liveness.h"
+#include "control/registration.h"
 #include "control/report.h"
 #include "control/turn_priv.h"
 
@@ -17,14 +18,15 @@ struct member {
     int64_t worker_id;            /* key */
     struct http_exchange *stream; /* its desired stream, or NULL */
     int64_t contact_ms;           /* monotonic time of the last byte from it */
-    uint64_t generation;          /* of the desired state that was sent last */
-    struct buf sent;              /* that state */
-    bool is_dirty;                /* its desired state may differ from what was sent */
+    uint64_t generation;          /* of the last desired state that a turn ended with */
+    struct buf desired;           /* that state */
+    struct list_node dirty;       /* in fleet->dirty: its desired state may differ from that */
 };
 
 struct fleet {
     struct control *control;
     struct member *members; /* uthash by worker_id */
+    struct list_node dirty; /* struct member by `dirty` */
     struct timer tick;
     uint64_t generation; /* last one given to any worker; grows over restarts too */
     int64_t next_heartbeat_ms;
@@ -60,7 +62,8 @@ static void drop_member(struct fleet *fleet, struct member *member)
 {
     struct http_exchange *stream = TAKE(member->stream);
     HASH_DEL(fleet->members, member);
-    buf_fini(&member->sent);
+    list_remove(&member->dirty);
+    buf_fini(&member->desired);
     free(member);
     if (stream)
         http_exchange_abort(stream);
@@ -68,46 +71,11 @@ static void drop_member(struct fleet *fleet, struct member *member)
 
 /* ---- liveness ---- */
 
-static void set_worker_state(struct fleet *fleet, const struct worker *worker,
-                             enum worker_state state, const char *message)
-{
-    struct worker copy = {0};
-    record_copy(&worker_type, &copy, worker);
-    copy.state = state;
-    mem_replace(&copy.state_message, message);
-    log_info("worker", "%s: %s%s%s", worker->name, worker_state_name(state), message ? ": " : "",
-             message ? message : "");
-    cluster_put(control_cluster(fleet->control), KIND_WORKER, &copy,
-                control_now_ms(fleet->control));
-}
-
-/* What ran on it is out of sight; it may well serve on, so it stays routed. */
-static void mark_instances_unreachable(struct fleet *fleet, const struct worker *worker)
-{
-    struct cluster *cluster = control_cluster(fleet->control);
-    auto_free char *why = mem_printf("contact to worker %s is lost", worker->name);
-    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, instance) {
-        if (instance->worker_id != worker->id || instance->state != INSTANCE_RUNNING)
-            continue;
-        struct model_instance copy = {0};
-        record_copy(&model_instance_type, &copy, instance);
-        copy.state = INSTANCE_UNREACHABLE;
-        mem_replace(&copy.state_message, why);
-        cluster_put(cluster, KIND_INSTANCE, &copy, control_now_ms(fleet->control));
-    }
-}
-
-static void check_silence(struct fleet *fleet, struct worker *worker)
+static void check_silence(struct fleet *fleet, const struct worker *worker)
 {
     struct member *member = get_member(fleet, worker->id);
-    int64_t silent_ms = mono_now(fleet) - member->contact_ms;
-    if (worker->state != WORKER_READY || silent_ms < FLEET_SILENCE_MS)
-        return;
-    auto_free char *message =
-        mem_printf("no contact for %d s; check the worker's process, its log and the network",
-                   FLEET_SILENCE_MS / 1000);
-    set_worker_state(fleet, worker, WORKER_NOT_READY, message);
-    mark_instances_unreachable(fleet, worker);
+    if (liveness_is_overdue(worker, member->contact_ms, mono_now(fleet)))
+        liveness_lose(control_cluster(fleet->control), worker, control_now_ms(fleet->control));
 }
 
 static void note_contact(struct fleet *fleet, const struct worker *worker)
@@ -138,43 +106,74 @@ static void on_tick(struct timer *timer, void *ctx)
 
 /* ---- desired states ---- */
 
-static void send_desired(struct fleet *fleet, struct member *member)
+static void add_item(struct desired_turn *turn, int64_t worker_id, char *line)
+{
+    if (turn->count == turn->cap) {
+        turn->cap = turn->cap ? 2 * turn->cap : 16;
+        turn->items = mem_resize(turn->items, turn->cap * sizeof *turn->items);
+    }
+    turn->items[turn->count++] = (struct desired_turn_item){worker_id, line};
+}
+
+/* Writes down what the worker shall run, if that differs from the last time. */
+static void write_desired(struct fleet *fleet, struct member *member, struct desired_turn *turn)
 {
     struct buf instances = {0};
     desired_write(control_cluster(fleet->control), member->worker_id, &instances);
-    if (member->generation && str_eq(buf_str(&instances), buf_str(&member->sent))) {
+    if (member->generation && str_eq(buf_str(&instances), buf_str(&member->desired))) {
         buf_fini(&instances);
         return;
     }
-    buf_fini(&member->sent);
-    member->sent = instances;
+    buf_fini(&member->desired);
+    member->desired = instances;
     member->generation = ++fleet->generation;
-    struct buf line = {0};
-    buf_printf(&line, "{\"generation\":%llu,\"instances\":%s}\n",
-               (unsigned long long)member->generation, instances.ptr);
-    http_reply_write(member->stream, buf_str(&line));
-    buf_fini(&line);
+    add_item(turn, member->worker_id,
+             mem_printf("{\"generation\":%llu,\"instances\":%s}\n",
+                        (unsigned long long)member->generation, instances.ptr));
 }
 
-void fleet_flush(struct fleet *fleet)
+void fleet_end_turn(struct fleet *fleet, struct desired_turn *turn)
 {
-    struct member *member, *next;
-    HASH_ITER(hh, fleet->members, member, next) {
-        if (!member->is_dirty)
-            continue;
-        member->is_dirty = false;
+    LIST_FOR_EACH(struct member, member, &fleet->dirty, dirty) {
+        list_remove(&member->dirty);
         if (!cluster_find(control_cluster(fleet->control), KIND_WORKER, member->worker_id))
-            drop_member(fleet, member);
+            add_item(turn, member->worker_id, NULL);
         else if (member->stream)
-            send_desired(fleet, member);
+            write_desired(fleet, member, turn);
     }
+}
+
+void fleet_flush(struct fleet *fleet, const struct desired_turn *turn)
+{
+    for (size_t i = 0; i < turn->count; i++) {
+        const struct desired_turn_item *item = &turn->items[i];
+        struct member *member = find_member(fleet, item->worker_id);
+        if (member && !item->line)
+            drop_member(fleet, member);
+        else if (member && member->stream)
+            http_reply_write(member->stream, str_of(item->line));
+    }
+}
+
+void desired_turn_fini(struct desired_turn *turn)
+{
+    for (size_t i = 0; i < turn->count; i++)
+        mem_free_secret(turn->items[i].line); /* tokens stand in it */
+    free(turn->items);
+    *turn = (struct desired_turn){0};
+}
+
+static void mark_member(struct fleet *fleet, struct member *member)
+{
+    if (!list_is_linked(&member->dirty))
+        list_add_tail(&fleet->dirty, &member->dirty);
 }
 
 static void mark_dirty(struct fleet *fleet, int64_t worker_id)
 {
     struct member *member = find_member(fleet, worker_id);
     if (member)
-        member->is_dirty = true;
+        mark_member(fleet, member);
 }
 
 void fleet_note_change(struct fleet *fleet, enum kind kind, const void *record)
@@ -186,7 +185,7 @@ void fleet_note_change(struct fleet *fleet, enum kind kind, const void *record)
         mark_dirty(fleet, ((const struct model_instance *)record)->worker_id);
     } else if (kind == KIND_MODEL) {
         HASH_ITER(hh, fleet->members, member, next)
-            member->is_dirty = true;
+            mark_member(fleet, member);
     }
 }
 
@@ -226,88 +225,25 @@ void fleet_subscribe(struct fleet *fleet, const struct worker *worker, struct ht
     http_reply_start(ex, 200, &type, 1, -1);
     note_contact(fleet, worker);
     /* It leaves with this turn, so that nothing undurable is told. */
-    member->is_dirty = true;
+    mark_member(fleet, member);
     control_wake(fleet->control);
 }
 
 /* ---- registration ---- */
 
-static int read_registration(const json_t *body, struct worker *fresh, struct err *err)
+static char *make_digits(void *ctx)
 {
-    int rc = record_read(&worker_type, fresh, body, RECORD_TRUST, err);
-    if (rc < 0)
-        return rc;
-    const struct {
-        const char *name, *value;
-    } needed[] = {{"name", fresh->name}, {"worker_uuid", fresh->worker_uuid}, {"ip", fresh->ip}};
-    for (size_t i = 0; i < ARRAY_LEN(needed); i++)
-        if (!needed[i].value || !*needed[i].value)
-            return err_set(err, ERR_INVALID, "%s: must be there and not empty", needed[i].name);
-    if (fresh->port < 1 || fresh->port > 65535)
-        return err_set(err, ERR_INVALID, "port: must be 1-65535, not %lld", (long long)fresh->port);
-    return 0;
-}
-
-/* Gives the worker a name that nobody else has, or refuses when its name was configured. */
-static int settle_name(struct fleet *fleet, struct worker *fresh, bool is_configured,
-                       struct err *err)
-{
-    const struct cluster *cluster = control_cluster(fleet->control);
-    auto_free char *wanted = mem_strdup(fresh->name);
-    for (;;) {
-        const struct worker *holder = cluster_worker_by_name(cluster, fresh->name);
-        if (!holder || strcmp(holder->worker_uuid, fresh->worker_uuid) == 0)
-            return 0;
-        if (is_configured)
-            return err_set(err, ERR_EXISTS,
-                           "worker name %s belongs to another machine (%s, uuid %s): choose "
-                           "another --worker-name",
-                           wanted, holder->ip, holder->worker_uuid);
-        auto_free char *suffix = random_text(5, "0123456789");
-        auto_free char *name = mem_printf("%s-%s", wanted, suffix);
-        mem_replace(&fresh->name, name);
-    }
-}
-
-/* The system's labels, then those that the user has put on the known worker, which win. */
-static void merge_labels(struct worker *fresh, const struct worker *known)
-{
-    string_map_set(&fresh->labels, "worker-name", fresh->name);
-    for (size_t i = 0; known && i < known->labels.count; i++)
-        if (strcmp(known->labels.keys[i], "worker-name") != 0)
-            string_map_set(&fresh->labels, known->labels.keys[i], known->labels.values[i]);
+    return random_text(5, "0123456789");
 }
 
 int fleet_register(struct fleet *fleet, const json_t *body, struct worker **ret, struct err *err)
 {
-    struct cluster *cluster = control_cluster(fleet->control);
-    struct worker fresh = {0};
-    record_init(&worker_type, &fresh);
-    int rc = read_registration(body, &fresh, err);
-    bool is_configured = json_is_true(json_object_get(body, "name_is_configured"));
+    struct registration_env env = {.now_ms = control_now_ms(fleet->control),
+                                   .make_digits = make_digits};
+    int rc = registration_apply(control_cluster(fleet->control), body, &env, ret, err);
     if (rc == 0)
-        rc = settle_name(fleet, &fresh, is_configured, err);
-    const struct worker *known = cluster_worker_by_uuid(cluster, fresh.worker_uuid);
-    if (rc == 0 && !known && cluster->tables[KIND_WORKER].count >= FLEET_WORKERS_MAX)
-        rc = err_set(err, ERR_TOO_LARGE, "the cluster has %d workers, more are not taken",
-                     FLEET_WORKERS_MAX);
-    if (rc < 0) {
-        record_fini(&worker_type, &fresh);
-        return rc;
-    }
-    merge_labels(&fresh, known);
-    fresh.id = known ? known->id : 0;
-    fresh.created_at = known ? known->created_at : 0;
-    fresh.updated_at = known ? known->updated_at : 0;
-    fresh.state = known ? known->state : WORKER_NOT_READY;
-    fresh.heartbeat_time = control_now_ms(fleet->control);
-    mem_replace(&fresh.state_message, known ? known->state_message : "its first report is due");
-    mem_replace(&fresh.status, known ? known->status : NULL);
-    fresh.memory_total = known ? known->memory_total : 0;
-    struct worker *row = cluster_put(cluster, KIND_WORKER, &fresh, control_now_ms(fleet->control));
-    note_contact(fleet, row);
-    *ret = row;
-    return 0;
+        note_contact(fleet, *ret);
+    return rc;
 }
 
 /* ---- reports ---- */
@@ -327,8 +263,7 @@ int fleet_report(struct fleet *fleet, int64_t worker_id, const json_t *body, str
     const struct worker *worker = cluster_find(cluster, KIND_WORKER, worker_id);
     note_contact(fleet, worker);
     /* Only now: before its report nobody knows what it has room for. */
-    if (worker->state != WORKER_READY)
-        set_worker_state(fleet, worker, WORKER_READY, NULL);
+    liveness_regain(cluster, worker, env.now_ms);
     return 0;
 }
 
@@ -338,6 +273,7 @@ struct fleet *fleet_new(struct control *control)
 {
     struct fleet *fleet = mem_alloc(sizeof *fleet);
     fleet->control = control;
+    list_init(&fleet->dirty);
     /* Above every generation of an earlier life of control, whose clock this is. */
     fleet->generation = (uint64_t)control_now_ms(control);
     timer_init(&fleet->tick, control_loop(control), on_tick, fleet);

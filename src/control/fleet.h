@@ -3,21 +3,15 @@
  * The workers' side of control: registration, desired states, reports, liveness.
  *
  * Level-triggered: a worker gets its whole desired state when it connects and whenever it differs;
- * it reports its whole observed state, and is `ready` from its first report on. Contact is judged
- * by the server's monotonic clock alone. A worker that falls silent becomes `not_ready` and its
- * running instances `unreachable`; nothing is deleted and requests are still routed to them.
- * Control's thread.
+ * it reports its whole observed state, and is `ready` from its first report on. What its silence
+ * means stands in control/liveness.h. Control's thread.
  */
 #pragma once
 
 #include "control/control.h"
 #include "http/server.h"
 
-enum {
-    FLEET_HEARTBEAT_MS = 5000, /* of the desired stream, and of the workers' reports */
-    FLEET_SILENCE_MS = 45000,  /* without a byte from it a worker is not ready */
-    FLEET_WORKERS_MAX = 20000,
-};
+enum { FLEET_HEARTBEAT_MS = 5000 }; /* of the desired stream, and of the workers' reports */
 
 /*
  * Takes a registration body; see ARCHITECTURE.md. Returns the worker's row. ERR_EXISTS when the

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/registration.h"
+
+static int read_registration(const json_t *body, struct worker *fresh, struct err *err)
+{
+    int rc = record_read(&worker_type, fresh, body, RECORD_TRUST, err);
+    if (rc < 0)
+        return rc;
+    const struct {
+        const char *name, *value;
+    } needed[] = {{"name", fresh->name}, {"worker_uuid", fresh->worker_uuid}, {"ip", fresh->ip}};
+    for (size_t i = 0; i < ARRAY_LEN(needed); i++)
+        if (!needed[i].value || !*needed[i].value)
+            return err_set(err, ERR_INVALID, "%s: must be there and not empty", needed[i].name);
+    if (fresh->port < 1 || fresh->port > 65535)
+        return err_set(err, ERR_INVALID, "port: must be 1-65535, not %lld", (long long)fresh->port);
+    return 0;
+}
+
+/* Gives the worker a name that nobody else has, or refuses when its name was configured. */
+static int settle_name(const struct cluster *cluster, struct worker *fresh, bool is_configured,
+                       const struct registration_env *env, struct err *err)
+{
+    auto_free char *wanted = mem_strdup(fresh->name);
+    for (;;) {
+        const struct worker *holder = cluster_worker_by_name(cluster, fresh->name);
+        if (!holder || strcmp(holder->worker_uuid, fresh->worker_uuid) == 0)
+            return 0;
+        if (is_configured)
+            return err_set(err, ERR_EXISTS,
+                           "worker name %s belongs to another machine (%s, uuid %s): choose "
+                           "another --worker-name",
+                           wanted, holder->ip, holder->worker_uuid);
+        auto_free char *suffix = env->make_digits(env->ctx);
+        auto_free char *name = mem_printf("%s-%s", wanted, suffix);
+        mem_replace(&fresh->name, name);
+    }
+}
+
+/* The system's labels, then those that the user has put on the known worker, which win. */
+static void merge_labels(struct worker *fresh, const struct worker *known)
+{
+    string_map_set(&fresh->labels, "worker-name", fresh->name);
+    for (size_t i = 0; known && i < known->labels.count; i++)
+        if (strcmp(known->labels.keys[i], "worker-name") != 0)
+            string_map_set(&fresh->labels, known->labels.keys[i], known->labels.values[i]);
+}
+
+/* What the record keeps of the worker that is known by this uuid. */
+static void keep_known(struct worker *fresh, const struct worker *known)
+{
+    fresh->id = known ? known->id : 0;
+    fresh->created_at = known ? known->created_at : 0;
+    fresh->updated_at = known ? known->updated_at : 0;
+    fresh->state = known ? known->state : WORKER_NOT_READY;
+    mem_replace(&fresh->state_message, known ? known->state_message : "its first report is due");
+    mem_replace(&fresh->status, known ? known->status : NULL);
+    fresh->memory_total = known ? known->memory_total : 0;
+}
+
+int registration_apply(struct cluster *cluster, const json_t *body,
+                       const struct registration_env *env, struct worker **ret, struct err *err)
+{
+    struct worker fresh = {0};
+    record_init(&worker_type, &fresh);
+    int rc = read_registration(body, &fresh, err);
+    bool is_configured = json_is_true(json_object_get(body, "name_is_configured"));
+    if (rc == 0)
+        rc = settle_name(cluster, &fresh, is_configured, env, err);
+    const struct worker *known = cluster_worker_by_uuid(cluster, fresh.worker_uuid);
+    if (rc == 0 && !known && cluster->tables[KIND_WORKER].count >= REGISTRATION_WORKERS_MAX)
+        rc = err_set(err, ERR_TOO_LARGE, "the cluster has %d workers, more are not taken",
+                     REGISTRATION_WORKERS_MAX);
+    if (rc < 0) {
+        record_fini(&worker_type, &fresh);
+        return rc;
+    }
+    merge_labels(&fresh, known);
+    keep_known(&fresh, known);
+    fresh.heartbeat_time = env->now_ms;
+    *ret = cluster_put(cluster, KIND_WORKER, &fresh, env->now_ms);
+    return 0;
+}

@@ -99,38 +99,73 @@ static void update_ready_replicas(struct cluster *cluster, const struct model *m
 
 /* ---- new settings ---- */
 
+/* Whether every instance that has the model's new settings serves with them. */
+static bool new_ones_serve(const struct cluster *cluster, const struct model *model)
+{
+    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, instance) {
+        if (instance->model_id == model->id && instance->model_generation == model->generation &&
+            instance->state != INSTANCE_RUNNING)
+            return false;
+    }
+    return true;
+}
+
 /*
- * Lets one instance at a time take the model's new settings, and the next only when those that have
- * them run: a bad setting then costs one replica and not all. Instances that don't serve anyway
- * follow at once.
+ * The instance that shall take the model's new settings next, or NULL. Those that don't serve
+ * anyway come first; then one at a time, and only when all that have the new settings run: a bad
+ * setting costs one replica and not all. One that is out of sight may well serve: it waits for its
+ * worker.
  */
+static const struct model_instance *next_to_follow(const struct cluster *cluster,
+                                                   const struct model *model)
+{
+    const struct model_instance *serving = NULL;
+    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, old) {
+        if (old->model_id != model->id || old->model_generation == model->generation ||
+            old->state == INSTANCE_UNREACHABLE)
+            continue;
+        if (old->state != INSTANCE_RUNNING)
+            return old;
+        if (!serving)
+            serving = old;
+    }
+    return serving && new_ones_serve(cluster, model) ? serving : NULL;
+}
+
+/* Whether the model's selector, which may be new, still allows the instance's worker. */
+static bool may_stay(const struct cluster *cluster, const struct model *model,
+                     const struct model_instance *instance)
+{
+    const struct worker *worker = cluster_find(cluster, KIND_WORKER, instance->worker_id);
+    return !worker || place_labels_match(&model->worker_selector, &worker->labels);
+}
+
+static void follow(struct cluster *cluster, const struct model *model,
+                   const struct model_instance *old, const struct reconcile_env *env)
+{
+    if (!may_stay(cluster, model, old)) {
+        cluster_delete(cluster, KIND_INSTANCE, old->id);
+        add_instance(cluster, model, env);
+        return;
+    }
+    struct model_instance copy = {0};
+    record_copy(&model_instance_type, &copy, old);
+    copy.model_generation = model->generation;
+    mem_replace(&copy.backend, model->backend);
+    mem_replace(&copy.backend_version, model->backend_version);
+    if (old->state == INSTANCE_RUNNING) {
+        copy.state = INSTANCE_SCHEDULED;
+        mem_replace(&copy.state_message, "restarting with the model's new settings");
+    }
+    cluster_put(cluster, KIND_INSTANCE, &copy, env->now_ms);
+}
+
 static void roll_generation(struct cluster *cluster, const struct model *model,
                             const struct reconcile_env *env)
 {
-    bool may_take_serving = true;
-    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, current) {
-        if (current->model_id == model->id && current->model_generation == model->generation &&
-            current->state != INSTANCE_RUNNING)
-            may_take_serving = false;
-    }
-    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, old) {
-        if (old->model_id != model->id || old->model_generation == model->generation)
-            continue;
-        bool serves = old->state == INSTANCE_RUNNING;
-        if (serves && !may_take_serving)
-            continue;
-        struct model_instance copy = {0};
-        record_copy(&model_instance_type, &copy, old);
-        copy.model_generation = model->generation;
-        mem_replace(&copy.backend, model->backend);
-        mem_replace(&copy.backend_version, model->backend_version);
-        if (serves) {
-            copy.state = INSTANCE_SCHEDULED;
-            mem_replace(&copy.state_message, "restarting with the model's new settings");
-            may_take_serving = false;
-        }
-        cluster_put(cluster, KIND_INSTANCE, &copy, env->now_ms);
-    }
+    const struct model_instance *old;
+    while ((old = next_to_follow(cluster, model)))
+        follow(cluster, model, old, env);
 }
 
 /* ---- placement ---- */
@@ -281,27 +316,29 @@ static void place_pending(struct cluster *cluster, const struct reconcile_env *e
     free(placing.refusal);
 }
 
-/* An instance whose worker was deleted starts over. */
-static void release_from_removed_workers(struct cluster *cluster, const struct reconcile_env *env)
+static const struct model_instance *find_stranded(const struct cluster *cluster)
 {
     CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, instance) {
-        if (!instance->worker_id || cluster_find(cluster, KIND_WORKER, instance->worker_id))
-            continue;
-        struct model_instance copy = {0};
-        record_copy(&model_instance_type, &copy, instance);
-        copy.worker_id = copy.pid = copy.port = 0;
-        copy.state = INSTANCE_PENDING;
-        int_list_fini(&copy.ports);
-        mem_replace(&copy.worker_name, NULL);
-        mem_replace(&copy.worker_ip, NULL);
-        mem_replace(&copy.state_message, "its worker was removed");
-        cluster_put(cluster, KIND_INSTANCE, &copy, env->now_ms);
+        if (instance->worker_id && !cluster_find(cluster, KIND_WORKER, instance->worker_id))
+            return instance;
     }
+    return NULL;
+}
+
+/*
+ * An instance whose worker was deleted goes with it and a fresh one takes its place: its engine may
+ * run there still, and an instance must not run twice.
+ */
+static void drop_stranded(struct cluster *cluster)
+{
+    const struct model_instance *stranded;
+    while ((stranded = find_stranded(cluster)))
+        cluster_delete(cluster, KIND_INSTANCE, stranded->id);
 }
 
 bool reconcile(struct cluster *cluster, const struct reconcile_env *env)
 {
-    release_from_removed_workers(cluster, env);
+    drop_stranded(cluster);
     CLUSTER_FOR_EACH(cluster, KIND_MODEL, struct model, model) {
         match_replicas(cluster, model, env);
         roll_generation(cluster, model, env);

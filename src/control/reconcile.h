@@ -7,8 +7,9 @@
  *     model.replicas > instances      a pending instance is added
  *     model.replicas < instances      the least useful instance is removed (see reconcile.c)
  *     instance without worker         is placed, or keeps its reason in state_message
- *     instance of a removed worker    is pending again
- *     model changed (generation)      its instances take the new settings one at a time
+ *     instance of a removed worker    is replaced by a fresh one
+ *     model changed (generation)      its instances take the new settings one at a time; one that
+ *                                     may not stay on its worker is replaced by a fresh one
  */
 #pragma once
 

@@ -26,22 +26,27 @@ static uint64_t ram_free(const struct place_worker *worker)
     return taken < worker->ram_total_bytes ? worker->ram_total_bytes - taken : 0;
 }
 
-/* First label that the worker lacks or has otherwise, or -1. */
-static int mismatched_label(const struct place_request *request, const struct place_worker *worker)
+/* First label of the selector that is missing or otherwise, or -1. */
+static int mismatched_label(const struct string_map *selector, const struct string_map *labels)
 {
-    for (size_t i = 0; i < request->selector->count; i++) {
-        const char *has = string_map_get(worker->labels, request->selector->keys[i]);
-        if (!has || strcmp(has, request->selector->values[i]) != 0)
+    for (size_t i = 0; i < selector->count; i++) {
+        const char *has = string_map_get(labels, selector->keys[i]);
+        if (!has || strcmp(has, selector->values[i]) != 0)
             return (int)i;
     }
     return -1;
+}
+
+bool place_labels_match(const struct string_map *selector, const struct string_map *labels)
+{
+    return mismatched_label(selector, labels) < 0;
 }
 
 enum place_refusal place_fit(const struct place_request *request, const struct place_worker *worker)
 {
     if (!worker->is_ready)
         return PLACE_WORKER_NOT_READY;
-    if (mismatched_label(request, worker) >= 0)
+    if (!place_labels_match(request->selector, worker->labels))
         return PLACE_LABEL_MISMATCH;
     if (worker->ram_total_bytes == 0)
         return PLACE_MEMORY_UNKNOWN;
@@ -64,7 +69,7 @@ static void explain(const struct place_request *request, const struct place_work
         buf_add_cstr(out, "not ready");
         break;
     case PLACE_LABEL_MISMATCH: {
-        int at = mismatched_label(request, worker);
+        int at = mismatched_label(request->selector, worker->labels);
         const char *has = string_map_get(worker->labels, request->selector->keys[at]);
         buf_printf(out, "label %s is %s, not %s", request->selector->keys[at],
                    has ? has : "missing", request->selector->values[at]);

@@ -44,6 +44,9 @@ enum place_refusal {
 
 const char *place_refusal_name(enum place_refusal refusal);
 
+/* Whether `labels` have all that `selector` asks for. */
+bool place_labels_match(const struct string_map *selector, const struct string_map *labels);
+
 /* Whether one worker fits. */
 enum place_refusal place_fit(const struct place_request *request,
                              const struct place_worker *worker);

@@ -3,6 +3,7 @@
 #include "control/report.h"
 
 #include "control/desired.h"
+#include "control/liveness.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -170,17 +171,76 @@ static void test_least_useful_goes_first(void **state)
     assert_int_equal(model->ready_replicas, 1);
 }
 
-static void test_removed_worker_frees_its_instances(void **state)
+/* Its engine may run there still: the same instance elsewhere would run twice. */
+static void test_instance_of_removed_worker_is_replaced(void **state)
 {
     int64_t worker = add_worker("a", WORKER_READY);
     add_model("m", 1);
     reconcile(&cluster, &env);
-    assert_int_equal(report_state(worker, instance_at(0)->id, "running", false), 0);
+    int64_t id = instance_at(0)->id;
+    assert_int_equal(report_state(worker, id, "running", false), 0);
     cluster_delete(&cluster, KIND_WORKER, worker);
     assert_true(reconcile(&cluster, &env));
+    assert_int_equal(instance_count(), 1);
+    assert_int_not_equal(instance_at(0)->id, id);
     assert_int_equal(instance_at(0)->worker_id, 0);
-    assert_int_equal(instance_at(0)->pid, 0);
     assert_int_equal(instance_at(0)->state, INSTANCE_PENDING);
+}
+
+static void set_generation(struct model *model, int64_t generation, const char *zone)
+{
+    struct model copy = {0};
+    record_copy(&model_type, &copy, model);
+    copy.generation = generation;
+    if (zone)
+        string_map_set(&copy.worker_selector, "zone", zone);
+    cluster_put(&cluster, KIND_MODEL, &copy, 2);
+}
+
+static void test_serving_one_waits_for_one_that_does_not_serve(void **state)
+{
+    int64_t worker = add_worker("a", WORKER_READY);
+    struct model *model = add_model("m", 2);
+    reconcile(&cluster, &env);
+    report_state(worker, instance_at(0)->id, "error", false);
+    report_state(worker, instance_at(1)->id, "running", false);
+    set_generation(model, 2, NULL);
+    reconcile(&cluster, &env);
+    assert_int_equal(instance_at(0)->model_generation, 2);
+    assert_int_equal(instance_at(1)->model_generation, 1);
+    report_state(worker, instance_at(0)->id, "running", false);
+    reconcile(&cluster, &env);
+    assert_int_equal(instance_at(1)->model_generation, 2);
+}
+
+static void test_unreachable_instance_keeps_its_settings(void **state)
+{
+    int64_t worker = add_worker("a", WORKER_READY);
+    struct model *model = add_model("m", 1);
+    reconcile(&cluster, &env);
+    report_state(worker, instance_at(0)->id, "running", false);
+    liveness_lose(&cluster, cluster_find(&cluster, KIND_WORKER, worker), 3);
+    assert_int_equal(instance_at(0)->state, INSTANCE_UNREACHABLE);
+    set_generation(model, 2, NULL);
+    reconcile(&cluster, &env);
+    assert_int_equal(instance_at(0)->model_generation, 1);
+    report_state(worker, instance_at(0)->id, "running", false);
+    reconcile(&cluster, &env);
+    assert_int_equal(instance_at(0)->model_generation, 2);
+}
+
+static void test_new_selector_moves_instances(void **state)
+{
+    add_worker("a", WORKER_READY);
+    struct model *model = add_model("m", 1);
+    reconcile(&cluster, &env);
+    int64_t id = instance_at(0)->id;
+    set_generation(model, 2, "far");
+    assert_true(reconcile(&cluster, &env));
+    assert_int_equal(instance_count(), 1);
+    assert_int_not_equal(instance_at(0)->id, id);
+    assert_int_equal(instance_at(0)->model_generation, 2);
+    assert_int_equal(instance_at(0)->worker_id, 0);
 }
 
 static void test_new_settings_roll_one_by_one(void **state)
@@ -329,7 +389,10 @@ int main(void)
         TEST(test_pending_has_a_reason),
         TEST(test_what_fits_nowhere_waits_beside_what_fits),
         TEST(test_least_useful_goes_first),
-        TEST(test_removed_worker_frees_its_instances),
+        TEST(test_instance_of_removed_worker_is_replaced),
+        TEST(test_serving_one_waits_for_one_that_does_not_serve),
+        TEST(test_unreachable_instance_keeps_its_settings),
+        TEST(test_new_selector_moves_instances),
         TEST(test_new_settings_roll_one_by_one),
         TEST(test_report_takes_observed_fields_only),
         TEST(test_report_of_old_settings_is_ignored),

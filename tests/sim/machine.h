@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A node's machine: its engine processes and the records on its disk. Both outlive the worker's
+ * process. Pids are few, so that they come back soon, as other processes.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct sim_node;
+
+enum { MACHINE_PROCESSES_MAX = 48, MACHINE_PIDS = 60 };
+
+struct sim_engine {
+    int64_t pid;
+    int64_t start;       /* start time; unique in a run */
+    int64_t instance_id; /* 0: a foreign process that was given a dead engine's pid */
+    int64_t model_id, generation;
+    char settings[16]; /* first of the model's backend_parameters */
+    bool is_serving;
+    bool is_wedged; /* does nothing and never serves */
+    bool ignores_term;
+    bool is_stopping;      /* was told to end */
+    int64_t gone_since_ms; /* when its instance was first seen gone; 0: it is wanted */
+};
+
+/* What the worker wrote down about an instance's engine. */
+struct sim_record {
+    int64_t instance_id, pid, start, model_id, generation;
+};
+
+struct sim_machine {
+    struct sim_engine engines[MACHINE_PROCESSES_MAX]; /* those that live */
+    size_t engine_count;
+    struct sim_record records[MACHINE_PROCESSES_MAX];
+    size_t record_count;
+};
+
+/* Starts a process; its readiness, exit and behaviour are drawn. Borrows until one ends. */
+struct sim_engine *machine_spawn(struct sim_node *node, const struct sim_engine *like);
+
+/* By start time or by pid, NULL when none lives. */
+struct sim_engine *machine_find(struct sim_machine *machine, int64_t start);
+struct sim_engine *machine_find_pid(struct sim_machine *machine, int64_t pid);
+
+/* SIGTERM: it ends soon, or ignores it. */
+void machine_term(struct sim_node *node, int64_t start);
+
+/* SIGKILL. */
+void machine_kill(struct sim_node *node, int64_t start);
+
+/* All processes end, as in a reboot. */
+void machine_reboot(struct sim_node *node);
+
+/* The record of an instance, or NULL. */
+struct sim_record *machine_record(struct sim_machine *machine, int64_t instance_id);
+void machine_save_record(struct sim_machine *machine, const struct sim_record *record);
+void machine_remove_record(struct sim_machine *machine, int64_t instance_id);

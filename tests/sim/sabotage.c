@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/sabotage.h"
+
+#include <string.h>
+
+static const char *const names[SABOTAGE_COUNT] = {
+    [SABOTAGE_NONE] = "none",
+    [SABOTAGE_EARLY_REPLY] = "early_reply",
+    [SABOTAGE_EARLY_DESIRED] = "early_desired",
+    [SABOTAGE_ADOPT_BY_PID] = "adopt_by_pid",
+    [SABOTAGE_ADOPT_RECORDED] = "adopt_recorded",
+    [SABOTAGE_ANY_GENERATION] = "any_generation",
+    [SABOTAGE_STOP_WHEN_ALONE] = "stop_when_alone",
+    [SABOTAGE_REUSE_IDS] = "reuse_ids",
+    [SABOTAGE_COMMIT_AFTER_FAIL] = "commit_after_fail",
+};
+
+const char *sabotage_name(enum sabotage sabotage)
+{
+    return names[sabotage];
+}
+
+enum sabotage sabotage_parse(const char *name)
+{
+    int i = 0;
+    while (i < SABOTAGE_COUNT && strcmp(names[i], name) != 0)
+        i++;
+    return (enum sabotage)i;
+}

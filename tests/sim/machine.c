@@ -29,7 +29,7 @@ static void reuse_pid(struct sim_node *node, int64_t pid)
     struct sim_machine *machine = &node->machine;
     struct sim *sim = node->sim;
     if (!rng_chance(&sim->rng, sim->faults.mix[FAULT_PID_REUSED]) ||
-        machine->engine_count == MACHINE_PROCESSES_MAX)
+        machine->engine_count >= MACHINE_FOREIGN_BELOW)
         return;
     struct sim_engine *foreign = &machine->engines[machine->engine_count++];
     *foreign = (struct sim_engine){.pid = pid, .start = ++sim->last_start, .is_wedged = true};

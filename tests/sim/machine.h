@@ -11,7 +11,7 @@
 
 struct sim_node;
 
-enum { MACHINE_PROCESSES_MAX = 48, MACHINE_PIDS = 60 };
+enum { MACHINE_PROCESSES_MAX = 256, MACHINE_FOREIGN_BELOW = 16, MACHINE_PIDS = 300 };
 
 struct sim_engine {
     int64_t pid;

@@ -103,6 +103,7 @@ struct store {
     pthread_cond_t queue_changed;
     struct list_node queue; /* struct store_txn, in order of commit */
     bool is_closing;
+    bool has_failed; /* a commit has failed: none after it is written; writer's thread */
 };
 
 /* Writes what is in the queue, then ends the thread. */

@@ -25,13 +25,26 @@ static void fail_batch(struct batch *batch, int rc, const struct err *err)
     }
 }
 
-/* A commit that fails alone leaves the others be; a fault that ended the transaction fails all. */
-static int apply_batch(struct batch *batch, struct rows *rows, sqlite3 *db, struct err *err)
+/* Later commits may stand on one that failed: none of them is written. */
+static int refuse_after_failure(struct err *err)
+{
+    return err_set(err, ERR_UNAVAILABLE, "a commit before it has failed");
+}
+
+/*
+ * A commit that fails leaves those before it be and ends those after it; a fault that ended the
+ * transaction fails all.
+ */
+static int apply_batch(struct store *store, struct batch *batch, struct err *err)
 {
     for (size_t i = 0; i < batch->count; i++) {
         struct store_txn *txn = batch->txns[i];
-        txn->rc = txn_apply(txn, rows, db, &txn->err);
-        if (sqlite3_get_autocommit(db)) {
+        if (store->has_failed)
+            txn->rc = refuse_after_failure(&txn->err);
+        else
+            txn->rc = txn_apply(txn, &store->rows, store->db, &txn->err);
+        store->has_failed = txn->rc < 0;
+        if (sqlite3_get_autocommit(store->db)) {
             *err = txn->err;
             return txn->rc;
         }
@@ -43,15 +56,17 @@ static void write_batch(struct store *store, struct batch *batch)
 {
     struct err err = {0};
     pthread_mutex_lock(&store->db_lock);
-    int rc = db_exec(store->db, "BEGIN IMMEDIATE", &err);
+    int rc = store->has_failed ? refuse_after_failure(&err)
+                               : db_exec(store->db, "BEGIN IMMEDIATE", &err);
     if (rc == 0)
-        rc = apply_batch(batch, &store->rows, store->db, &err);
+        rc = apply_batch(store, batch, &err);
     if (rc == 0)
         rc = db_exec(store->db, "COMMIT", &err);
     if (rc < 0) {
         if (!sqlite3_get_autocommit(store->db))
             sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
         fail_batch(batch, rc, &err);
+        store->has_failed = true;
     }
     pthread_mutex_unlock(&store->db_lock);
 }

@@ -19,12 +19,6 @@ static size_t lower_bound(const struct id_set *set, int64_t id)
     return low;
 }
 
-bool id_set_has(const struct id_set *set, int64_t id)
-{
-    size_t at = lower_bound(set, id);
-    return at < set->count && set->items[at] == id;
-}
-
 bool id_set_add(struct id_set *set, int64_t id)
 {
     size_t at = lower_bound(set, id);

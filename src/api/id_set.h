@@ -11,9 +11,6 @@ struct id_set {
     size_t count, cap;
 };
 
-/* Whether `id` is in it. */
-bool id_set_has(const struct id_set *set, int64_t id);
-
 /* Whether that changed anything. */
 bool id_set_add(struct id_set *set, int64_t id);
 bool id_set_remove(struct id_set *set, int64_t id);

@@ -36,36 +36,6 @@ int num_parse_i64(struct str s, int64_t min, int64_t max, int64_t *ret)
     return 0;
 }
 
-static int unit_shift(struct str unit)
-{
-    static const char letters[] = "KMGT";
-    if (unit.len == 0)
-        return 0;
-    const char *at = strchr(letters, unit.ptr[0] & ~0x20);
-    struct str tail = str_skip(unit, 1);
-    if (!at || !*at || !(tail.len == 0 || str_eq_nocase(tail, STR("iB"))))
-        return -1;
-    return 10 * (int)(at - letters + 1);
-}
-
-int num_parse_bytes(struct str s, uint64_t *ret)
-{
-    size_t digits = 0;
-    while (digits < s.len && s.ptr[digits] >= '0' && s.ptr[digits] <= '9')
-        digits++;
-    uint64_t value;
-    int rc = num_parse_u64(str_sub(s.ptr, digits), &value);
-    if (rc < 0)
-        return rc;
-    int shift = unit_shift(str_trim(str_skip(s, digits)));
-    if (shift < 0)
-        return -EINVAL;
-    if (shift && value >> (64 - shift))
-        return -ERANGE;
-    *ret = value << shift;
-    return 0;
-}
-
 char *num_format_bytes(uint64_t bytes)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};

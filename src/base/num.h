@@ -13,9 +13,5 @@ int num_parse_i64(struct str s, int64_t min, int64_t max, int64_t *ret) must_che
 /* Unsigned decimal integer; for Content-Length and the like: no sign, no space. */
 int num_parse_u64(struct str s, uint64_t *ret) must_check;
 
-/* Bytes: a decimal integer with an optional unit K, M, G, T or KiB, MiB, GiB, TiB (all 1024-based).
- */
-int num_parse_bytes(struct str s, uint64_t *ret) must_check;
-
 /* "1.5 GiB" style text for people. Returns owned. */
 char *num_format_bytes(uint64_t bytes);

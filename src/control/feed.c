@@ -281,14 +281,6 @@ void feed_subscribe(struct feed_hub *feed, struct http_exchange *ex)
     control_wake(feed->control); /* the turn that it will get its snapshot with */
 }
 
-unsigned feed_subscriber_count(const struct feed_hub *feed)
-{
-    unsigned count = 0;
-    LIST_FOR_EACH(struct subscriber, subscriber, &feed->subscribers, node)
-        count++;
-    return count;
-}
-
 struct feed_hub *feed_hub_new(struct control *control)
 {
     struct feed_hub *feed = mem_alloc(sizeof *feed);

@@ -17,6 +17,3 @@ enum {
 
 /* Answers the exchange with the feed; it stays open until either side ends. */
 void feed_subscribe(struct feed_hub *feed, struct http_exchange *ex);
-
-/* Number of subscribers, for the dashboard and tests. */
-unsigned feed_subscriber_count(const struct feed_hub *feed);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/instance.h"
 
+#include "domain/reason.h"
+
 #include <assert.h>
 #include <errno.h>
 
@@ -29,11 +31,18 @@ static const struct field fields[] = {
     {FIELD(worker_name), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY, .max = 256},
     {FIELD(worker_ip), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY, .max = 64},
     {FIELD(gpu_indexes), .kind = FIELD_INTS, .flags = FIELD_READ_ONLY},
+    {FIELD(is_draining), .kind = FIELD_BOOL, .flags = FIELD_READ_ONLY},
+    {FIELD(avoid_worker_ids), .kind = FIELD_INTS, .flags = FIELD_READ_ONLY},
     {FIELD(backend), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY, .max = 128},
     {FIELD(backend_version), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY, .max = 128},
     {FIELD(state), .kind = FIELD_ENUM, .flags = FIELD_READ_ONLY, .names = state_names,
      .name_count = INSTANCE_STATE_COUNT},
+    {FIELD(state_reason), .kind = FIELD_ENUM, .flags = FIELD_READ_ONLY, .names = reason_names,
+     .name_count = REASON_COUNT},
+    {FIELD(state_args), .kind = FIELD_JSON, .flags = FIELD_READ_ONLY},
     {FIELD(state_message), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY, .max = 16 << 10},
+    {FIELD(state_since), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY},
+    {FIELD(timeline), .kind = FIELD_JSON, .flags = FIELD_READ_ONLY | FIELD_SECRET},
     {FIELD(pid), .kind = FIELD_INT, .flags = FIELD_READ_ONLY | FIELD_NULLABLE, .max = INT32_MAX},
     {FIELD(port), .kind = FIELD_INT, .flags = FIELD_READ_ONLY | FIELD_NULLABLE, .max = 65535},
     {FIELD(ports), .kind = FIELD_INTS, .flags = FIELD_READ_ONLY},

@@ -33,10 +33,16 @@ struct model_instance {
     int64_t worker_id;     /* 0: none yet */
     char *worker_name, *worker_ip;
     struct int_list gpu_indexes;
+    bool is_draining;      /* serves what it has, gets nothing new, and goes */
+    struct int_list avoid_worker_ids; /* where this replica failed twice in a row */
     char *backend, *backend_version;
     /* observed: worker */
     int state;             /* enum instance_state */
+    int state_reason;      /* enum reason; state and reasons are set by instance_set_state() */
+    char *state_args;      /* JSON object of the reason's arguments, or NULL */
     char *state_message;   /* why, in words; empty when all is well */
+    int64_t state_since;   /* wall ms */
+    char *timeline;        /* JSON array, see domain/timeline.h; its own request shows it */
     int64_t pid;           /* 0: none */
     int64_t port;          /* engine's port on the worker's loopback; 0: none */
     struct int_list ports; /* all reserved ports */

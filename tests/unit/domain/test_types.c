@@ -147,8 +147,10 @@ static void test_instance(void **state)
     assert_written(&model_instance_type, &instance,
                    "{\"id\":7,\"name\":\"q-aB3xZ\",\"model_id\":3,\"model_name\":\"q\","
                    "\"model_generation\":0,\"worker_id\":1,\"worker_name\":\"n\","
-                   "\"worker_ip\":\"10.0.0.5\",\"gpu_indexes\":[0],\"backend\":null,"
-                   "\"backend_version\":null,\"state\":\"running\",\"state_message\":\"\","
+                   "\"worker_ip\":\"10.0.0.5\",\"gpu_indexes\":[0],\"is_draining\":false,"
+                   "\"avoid_worker_ids\":[],\"backend\":null,"
+                   "\"backend_version\":null,\"state\":\"running\",\"state_reason\":\"none\","
+                   "\"state_args\":null,\"state_message\":\"\",\"state_since\":null,"
                    "\"pid\":42,\"port\":40012,\"ports\":[40012],\"download_progress\":100,"
                    "\"resolved_path\":\"/m\",\"computed_resource_claim\":{\"ram\":null,"
                    "\"vram\":{\"0\":77309411328}},\"restart_count\":0,\"last_restart_time\":null,"

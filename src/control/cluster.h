@@ -45,7 +45,7 @@ struct cluster {
     struct text_index names[KIND_COUNT];     /* by the text that is unique in the kind */
     struct text_index worker_uuids;
     struct number_index instances_of_model;  /* by model_id */
-    struct number_index instances_on_worker; /* by worker_id (0: unplaced), of a gang by all ranks' */
+    struct number_index instances_on_worker; /* by worker_id (0: none), or all ranks' */
     struct number_index events_of_object;    /* by cluster_object_key() */
     struct number_index revisions_of_model;
     char *id;                        /* uuid of the cluster; owned */

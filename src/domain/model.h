@@ -47,7 +47,7 @@ extern const struct record_type model_type;
  */
 int model_validate(const struct model *model, struct err *err) must_check;
 
-/* Whether an instance runs with this field: not its name, counts, descriptions and restart rules. */
+/* Whether an instance runs with this field: not its name, counts, description and restart rules. */
 bool model_is_setting(const struct field *field);
 
 /* Whether what an instance runs with differs: then running instances must be replaced. */

@@ -46,6 +46,7 @@ struct maintenance {
     bool drains; /* and those that it has move away */
 };
 
+/* What its `maintenance` says. */
 struct maintenance worker_maintenance(const struct worker *worker);
 
 /* What the field table can't say: the shape of `maintenance`. ERR_INVALID, ERR_SYNTAX. */

@@ -460,6 +460,7 @@ void sim_control_kill(struct sim *sim)
     struct sim_control *control = &sim->control;
     if (!control->is_up)
         return;
+    sim->tally->counts[TALLY_CONTROL_KILLED]++;
     trace_note(&sim->trace, "control: is killed");
     for (size_t i = 0; i < control->member_count; i++)
         if (control->members[i].stream)

@@ -10,7 +10,8 @@ static const unsigned most[FAULT_COUNT] = {
     [FAULT_ENGINE_WEDGES] = 50,  [FAULT_ENGINE_IGNORES_TERM] = 500, [FAULT_PID_REUSED] = 500,
     [FAULT_PREPARE_FAILS] = 200, [FAULT_DEATH_AFTER_SPAWN] = 100,   [FAULT_CONTROL_DIES] = 10,
     [FAULT_WORKER_DIES] = 10,    [FAULT_MACHINE_REBOOTS] = 2,       [FAULT_PARTITION] = 10,
-    [FAULT_STORE_FREEZES] = 5,   [FAULT_CLOCK_JUMPS] = 3,           [FAULT_USER_ACTS] = 40,
+    [FAULT_STORE_FREEZES] = 5,   [FAULT_STORE_FILLS] = 3,           [FAULT_DISK_FILLS] = 10,
+    [FAULT_CLOCK_JUMPS] = 3,     [FAULT_WORKER_CLOCK_JUMPS] = 3,    [FAULT_USER_ACTS] = 40,
 };
 
 static struct sim_node *any_node(struct sim *sim)
@@ -29,18 +30,45 @@ static void reboot(struct sim_node *node)
     trace_note(&node->sim->trace, "%s: reboots", node->name);
     sim_node_kill(node);
     machine_reboot(node);
+    node->sim->tally->counts[TALLY_REBOOT]++;
 }
 
 static void freeze_store(struct sim *sim)
 {
     sim->store.frozen_until_ms = sim->events.now_ms + draw_duration(sim);
+    sim->tally->counts[TALLY_STORE_FROZEN]++;
     trace_note(&sim->trace, "store: is frozen");
+}
+
+static void fill_store(struct sim *sim)
+{
+    sim->store.full_until_ms = sim->events.now_ms + draw_duration(sim);
+    trace_note(&sim->trace, "store: its disk is full");
+}
+
+static void fill_disk(struct sim_node *node)
+{
+    node->machine.full_until_ms = node->sim->events.now_ms + draw_duration(node->sim);
+    trace_note(&node->sim->trace, "%s: its disk is full", node->name);
+}
+
+static int64_t draw_jump(struct sim *sim)
+{
+    return rng_between(&sim->rng, -86400 * 1000, 86400 * 1000);
 }
 
 static void jump_clock(struct sim *sim)
 {
-    sim->wall_offset_ms += rng_between(&sim->rng, -86400 * 1000, 86400 * 1000);
-    trace_note(&sim->trace, "clock: jumps");
+    sim->wall_offset_ms += draw_jump(sim);
+    sim->tally->counts[TALLY_CONTROL_CLOCK_JUMP]++;
+    trace_note(&sim->trace, "clock: control's jumps");
+}
+
+static void jump_worker_clock(struct sim_node *node)
+{
+    node->wall_offset_ms += draw_jump(node->sim);
+    node->sim->tally->counts[TALLY_WORKER_CLOCK_JUMP]++;
+    trace_note(&node->sim->trace, "clock: %s's jumps", node->name);
 }
 
 static void strike(struct sim *sim, enum fault fault)
@@ -61,8 +89,17 @@ static void strike(struct sim *sim, enum fault fault)
     case FAULT_STORE_FREEZES:
         freeze_store(sim);
         return;
+    case FAULT_STORE_FILLS:
+        fill_store(sim);
+        return;
+    case FAULT_DISK_FILLS:
+        fill_disk(any_node(sim));
+        return;
     case FAULT_CLOCK_JUMPS:
         jump_clock(sim);
+        return;
+    case FAULT_WORKER_CLOCK_JUMPS:
+        jump_worker_clock(any_node(sim));
         return;
     case FAULT_USER_ACTS:
         sim_user_act(sim);

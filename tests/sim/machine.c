@@ -35,6 +35,7 @@ static void reuse_pid(struct sim_node *node, int64_t pid)
     *foreign = (struct sim_engine){.pid = pid, .start = ++sim->last_start, .is_wedged = true};
     events_add(&sim->events, rng_between(&sim->rng, 1000, 1800 * 1000), on_exit_event, node)
         ->number = foreign->start;
+    sim->tally->counts[TALLY_PID_REUSED]++;
     trace_note(&sim->trace, "%s: a foreign process has pid %lld", node->name, (long long)pid);
 }
 
@@ -67,8 +68,10 @@ static void on_crash(struct sim_event *event)
 {
     struct sim_node *node = event->ctx;
     struct sim_engine *engine = machine_find(&node->machine, event->number);
-    if (engine)
-        end_engine(node, engine, "crashes");
+    if (!engine)
+        return;
+    node->sim->tally->counts[TALLY_ENGINE_CRASHED]++;
+    end_engine(node, engine, "crashes");
 }
 
 static void plan_life(struct sim_node *node, struct sim_engine *engine)
@@ -135,8 +138,10 @@ void machine_term(struct sim_node *node, int64_t start)
 void machine_kill(struct sim_node *node, int64_t start)
 {
     struct sim_engine *engine = machine_find(&node->machine, start);
-    if (engine)
-        end_engine(node, engine, "is killed");
+    if (!engine)
+        return;
+    node->sim->tally->counts[TALLY_ENGINE_KILLED]++;
+    end_engine(node, engine, "is killed");
 }
 
 void machine_reboot(struct sim_node *node)
@@ -155,13 +160,19 @@ struct sim_record *machine_record(struct sim_machine *machine, int64_t instance_
     return NULL;
 }
 
-void machine_save_record(struct sim_machine *machine, const struct sim_record *record)
+bool machine_save_record(struct sim_node *node, const struct sim_record *record)
 {
+    struct sim_machine *machine = &node->machine;
+    if (node->sim->events.now_ms < machine->full_until_ms) {
+        node->sim->tally->counts[TALLY_DISK_FULL]++;
+        return false;
+    }
     struct sim_record *known = machine_record(machine, record->instance_id);
     assert(known || machine->record_count < MACHINE_PROCESSES_MAX);
     if (!known)
         known = &machine->records[machine->record_count++];
     *known = *record;
+    return true;
 }
 
 void machine_remove_record(struct sim_machine *machine, int64_t instance_id)

@@ -26,9 +26,10 @@ struct sim_engine {
     int64_t gone_since_ms; /* when its instance was first seen gone; 0: it is wanted */
 };
 
-/* What the worker wrote down about an instance's engine. */
+/* What the worker wrote down about an instance's engine; pid 0: one is about to start. */
 struct sim_record {
     int64_t instance_id, pid, start, model_id, generation;
+    int64_t restart_count, last_restart_ms; /* of its own wall clock */
 };
 
 struct sim_machine {
@@ -36,6 +37,7 @@ struct sim_machine {
     size_t engine_count;
     struct sim_record records[MACHINE_PROCESSES_MAX];
     size_t record_count;
+    int64_t full_until_ms; /* until then no record can be written */
 };
 
 /* Starts a process; its readiness, exit and behaviour are drawn. Borrows until one ends. */
@@ -56,5 +58,7 @@ void machine_reboot(struct sim_node *node);
 
 /* The record of an instance, or NULL. */
 struct sim_record *machine_record(struct sim_machine *machine, int64_t instance_id);
-void machine_save_record(struct sim_machine *machine, const struct sim_record *record);
+
+/* False when the disk is full: it stays as it was. */
+bool machine_save_record(struct sim_node *node, const struct sim_record *record);
 void machine_remove_record(struct sim_machine *machine, int64_t instance_id);

@@ -61,9 +61,17 @@ static void kill_stream(struct sim_node *node, uint64_t stream, int64_t after_ms
 
 /* ---- requests ---- */
 
+static void note_arrival(struct sim_node *node, uint64_t request)
+{
+    node->sim->tally->counts[TALLY_REQUEST_OVERTAKEN] += request < node->link.last_arrived;
+    if (request > node->link.last_arrived)
+        node->link.last_arrived = request;
+}
+
 static void on_request(struct sim_event *event)
 {
     struct sim_node *node = event->ctx;
+    note_arrival(node, event->tag);
     if (!is_cut(node))
         sim_control_request(node->sim, node, event->number, event->tag, event);
     else if (event->number == REQUEST_STREAM)
@@ -87,13 +95,16 @@ uint64_t net_request(struct sim_node *node, enum request_kind kind, const char *
     struct sim *sim = node->sim;
     uint64_t number = ++node->link.last_request;
     if (is_lost(node)) {
+        sim->tally->counts[TALLY_REQUEST_LOST]++;
         if (kind == REQUEST_STREAM)
             kill_stream(node, number, LINES_SILENCE_MS);
         return number;
     }
     send_copy(node, kind, bearer, text);
-    if (kind != REQUEST_STREAM && rng_chance(&sim->rng, sim->faults.mix[FAULT_MESSAGE_TWICE]))
+    if (kind != REQUEST_STREAM && rng_chance(&sim->rng, sim->faults.mix[FAULT_MESSAGE_TWICE])) {
+        sim->tally->counts[TALLY_REQUEST_TWICE]++;
         send_copy(node, kind, bearer, text);
+    }
     return number;
 }
 
@@ -105,6 +116,7 @@ static void on_reply(struct sim_event *event)
 void net_reply(struct sim_node *node, uint64_t request, unsigned status, const char *text)
 {
     if (is_lost(node)) {
+        node->sim->tally->counts[TALLY_REPLY_LOST]++;
         if (request == node->stream)
             kill_stream(node, request, LINES_SILENCE_MS);
         return;
@@ -145,6 +157,7 @@ void net_line(struct sim_node *node, uint64_t stream, const char *text)
     if (stream <= node->link.dead_stream)
         return;
     if (rng_chance(&sim->rng, sim->faults.mix[FAULT_MESSAGE_LOST])) {
+        sim->tally->counts[TALLY_STREAM_DIED]++;
         kill_stream(node, stream, LINES_SILENCE_MS);
         return;
     }
@@ -168,6 +181,7 @@ void net_partition(struct sim_node *node, int64_t duration_ms)
     int64_t until_ms = node->sim->events.now_ms + duration_ms;
     if (until_ms > link->partition_until_ms)
         link->partition_until_ms = until_ms;
+    node->sim->tally->counts[TALLY_PARTITION]++;
     trace_note(&node->sim->trace, "net: %s is cut off for %lld ms", node->name,
                (long long)duration_ms);
     if (duration_ms >= LINES_SILENCE_MS)

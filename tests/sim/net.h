@@ -24,6 +24,7 @@ struct sim_link {
     uint64_t dead_stream;   /* number of the last stream that died; none above it has */
     struct list_node lines; /* struct line, see net.c: on their way, oldest first */
     uint64_t last_request;  /* numbers of requests and streams; grows */
+    uint64_t last_arrived;  /* highest number of those that have arrived */
 };
 
 /* An empty way. */

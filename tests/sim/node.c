@@ -241,6 +241,7 @@ void sim_node_kill(struct sim_node *node)
 {
     if (!node->is_up)
         return;
+    node->sim->tally->counts[TALLY_WORKER_KILLED]++;
     trace_note(&node->sim->trace, "%s: worker is killed", node->name);
     sim_node_fini(node);
     node->life++;

@@ -18,6 +18,7 @@ struct sim_node {
     char zone[2];    /* label "zone" */
     struct sim_machine machine;
     struct sim_link link;
+    int64_t wall_offset_ms; /* how wrong its clock is */
     int64_t contact_since_ms; /* told by the desired state on an open stream; 0: no contact */
     /* the worker's process */
     bool is_up;

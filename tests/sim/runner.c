@@ -127,23 +127,47 @@ static void observe_engine(struct sim_node *node, struct sim_runner *runner, int
 
 /* ---- carrying out effects ---- */
 
+/* The worker's wall clock. */
+static int64_t wall_ms(const struct sim_node *node)
+{
+    return 1800000000000 + now_ms(node) + node->wall_offset_ms;
+}
+
+static struct sim_record begin_run(struct sim_node *node, struct sim_runner *runner)
+{
+    if (runner->failures) {
+        runner->restart_count++;
+        runner->last_restart_ms = wall_ms(node);
+    }
+    return (struct sim_record){.instance_id = runner->id,
+                               .model_id = runner->model_id,
+                               .generation = runner->generation,
+                               .restart_count = runner->restart_count,
+                               .last_restart_ms = runner->last_restart_ms};
+}
+
+/* The record comes first: what isn't written down isn't started. */
 static void spawn(struct sim_node *node, struct sim_runner *runner)
 {
     struct sim *sim = node->sim;
+    struct sim_record record = begin_run(node, runner);
+    if (!machine_save_record(node, &record) && sim->sabotage != SABOTAGE_SPAWN_UNRECORDED) {
+        fail(node, runner);
+        return;
+    }
     struct sim_engine like = {
         .instance_id = runner->id, .model_id = runner->model_id, .generation = runner->generation};
     memcpy(like.settings, runner->settings, sizeof like.settings);
     const struct sim_engine *engine = machine_spawn(node, &like);
-    struct sim_record record = {.instance_id = runner->id,
-                                .pid = engine->pid,
-                                .start = engine->start,
-                                .model_id = runner->model_id,
-                                .generation = runner->generation};
+    record.pid = engine->pid;
+    record.start = engine->start;
     if (rng_chance(&sim->rng, sim->faults.mix[FAULT_DEATH_AFTER_SPAWN])) {
+        sim->tally->counts[TALLY_WORKER_KILLED_AFTER_SPAWN]++;
         sim_node_kill(node);
         return;
     }
-    machine_save_record(&node->machine, &record);
+    /* If that fails, the next worker finds the engine by its labels. */
+    (void)!machine_save_record(node, &record);
     observe_engine(node, runner, record.start);
 }
 
@@ -153,10 +177,12 @@ static void on_prepared(struct sim_event *event)
     struct sim_runner *runner = find(&node->runners, event->number);
     if (!node->is_up || !runner || runner->phase != PHASE_PREPARING || runner->job != event->tag)
         return;
-    if (rng_chance(&node->sim->rng, node->sim->faults.mix[FAULT_PREPARE_FAILS]))
-        fail(node, runner);
-    else
+    if (!rng_chance(&node->sim->rng, node->sim->faults.mix[FAULT_PREPARE_FAILS])) {
         spawn(node, runner);
+        return;
+    }
+    node->sim->tally->counts[TALLY_PREPARE_FAILED]++;
+    fail(node, runner);
 }
 
 /* What an engine would be started with. */
@@ -196,6 +222,7 @@ static void stop(struct sim_node *node, struct sim_runner *runner, enum stop_rea
     runner->phase = PHASE_STOPPING;
     runner->stop = reason;
     runner->was_probed = true;
+    node->sim->tally->counts[TALLY_ENGINE_STALLED] += reason == STOP_STALLED;
     truth_engine_stops(node, runner->id, engine);
     machine_term(node, runner->start);
     struct sim_event *event =
@@ -281,17 +308,26 @@ static void adopt_engine(struct sim_node *node, struct sim_runner *runner,
     probe_soon(node, engine->start, RUNNER_ADOPTED_PROBE_MS);
 }
 
+static void recall(struct sim_runner *runner, const struct sim_record *record)
+{
+    runner->model_id = record->model_id;
+    runner->generation = record->generation;
+    runner->restart_count = record->restart_count;
+    runner->last_restart_ms = record->last_restart_ms;
+}
+
 static void adopt_recorded(struct sim_node *node, const struct sim_record *record)
 {
     bool by_pid = node->sim->sabotage == SABOTAGE_ADOPT_BY_PID;
     const struct sim_engine *engine = machine_find_pid(&node->machine, record->pid);
     struct sim_runner *runner = add(&node->runners, record->instance_id);
-    runner->model_id = record->model_id;
-    runner->generation = record->generation;
-    if (engine && (by_pid || engine->start == record->start))
+    recall(runner, record);
+    if (engine && (by_pid || engine->start == record->start)) {
+        node->sim->tally->counts[TALLY_ENGINE_ADOPTED]++;
         adopt_engine(node, runner, engine);
-    else
+    } else if (record->pid) {
         fail(node, runner);
+    }
 }
 
 /* An engine that was started just before the worker died: its record is older, or there is none. */
@@ -307,12 +343,11 @@ static void adopt_labelled(struct sim_node *node, const struct sim_engine *engin
     runner->model_id = engine->model_id;
     runner->generation = engine->generation;
     runner->failures = 0;
-    struct sim_record record = {.instance_id = engine->instance_id,
-                                .pid = engine->pid,
-                                .start = engine->start,
-                                .model_id = engine->model_id,
-                                .generation = engine->generation};
-    machine_save_record(&node->machine, &record);
+    struct sim_record record = begin_run(node, runner);
+    record.pid = engine->pid;
+    record.start = engine->start;
+    (void)!machine_save_record(node, &record);
+    node->sim->tally->counts[TALLY_ENGINE_ADOPTED_BY_LABEL]++;
     adopt_engine(node, runner, engine);
 }
 
@@ -375,6 +410,9 @@ void sim_runners_write_report(const struct sim_node *node, struct json_writer *w
         json_put_string(w, "state_message", "");
         json_put_int(w, "pid", runner->start);
         json_put_int(w, "port", runner->start ? 40000 : 0);
+        json_put_int(w, "restart_count", runner->restart_count);
+        json_add_key(w, "last_restart_time");
+        json_add_time(w, runner->last_restart_ms);
         json_end_object(w);
     }
     json_end_array(w);

@@ -20,6 +20,7 @@ struct sim_runner {
     bool was_probed;
     unsigned failures;
     int64_t retry_at_ms, progress_at_ms, serving_since_ms;
+    int64_t restart_count, last_restart_ms; /* of the worker's wall clock */
     enum stop_reason stop;
 };
 

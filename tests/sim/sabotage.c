@@ -13,6 +13,7 @@ static const char *const names[SABOTAGE_COUNT] = {
     [SABOTAGE_STOP_WHEN_ALONE] = "stop_when_alone",
     [SABOTAGE_REUSE_IDS] = "reuse_ids",
     [SABOTAGE_COMMIT_AFTER_FAIL] = "commit_after_fail",
+    [SABOTAGE_SPAWN_UNRECORDED] = "spawn_unrecorded",
 };
 
 const char *sabotage_name(enum sabotage sabotage)

@@ -12,6 +12,7 @@ enum sabotage {
     SABOTAGE_STOP_WHEN_ALONE,   /* lost contact is taken for "nothing is wanted" */
     SABOTAGE_REUSE_IDS,         /* after a restart control gives deleted ids again */
     SABOTAGE_COMMIT_AFTER_FAIL, /* the store goes on after a commit that failed */
+    SABOTAGE_SPAWN_UNRECORDED,  /* an engine starts though its record can't be written */
     SABOTAGE_COUNT
 };
 

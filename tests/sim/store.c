@@ -103,6 +103,15 @@ static void fail_commit(struct sim *sim, struct sim_txn *txn)
     sim_control_kill(sim);
 }
 
+static bool is_refused(struct sim *sim)
+{
+    bool is_full = sim->events.now_ms < sim->store.full_until_ms;
+    bool is_unlucky = rng_chance(&sim->rng, sim->faults.mix[FAULT_COMMIT_FAILS]);
+    sim->tally->counts[TALLY_STORE_FULL] += is_full;
+    sim->tally->counts[TALLY_COMMIT_FAILED] += is_unlucky && !is_full;
+    return is_full || is_unlucky;
+}
+
 static void on_due(struct sim_event *event)
 {
     struct sim *sim = event->ctx;
@@ -110,7 +119,7 @@ static void on_due(struct sim_event *event)
     if (event->tag != store->epoch)
         return;
     struct sim_txn *txn = LIST_FIRST(&store->pending, struct sim_txn, node);
-    if (rng_chance(&sim->rng, sim->faults.mix[FAULT_COMMIT_FAILS])) {
+    if (is_refused(sim)) {
         fail_commit(sim, txn);
         return;
     }
@@ -123,6 +132,7 @@ static void on_due(struct sim_event *event)
 static int64_t commit_delay(struct sim *sim)
 {
     bool is_slow = rng_chance(&sim->rng, sim->faults.mix[FAULT_STORE_SLOW]);
+    sim->tally->counts[TALLY_STORE_SLOW] += is_slow;
     return is_slow ? rng_between(&sim->rng, 100, 5000) : rng_between(&sim->rng, 1, 20);
 }
 
@@ -146,6 +156,7 @@ void sim_store_orphan(struct sim *sim)
     bool is_written = true;
     LIST_FOR_EACH(struct sim_txn, txn, &store->pending, node) {
         is_written = is_written && rng_chance(&sim->rng, 300);
+        sim->tally->counts[TALLY_ORPHAN_WRITTEN] += is_written;
         if (is_written)
             apply(sim, txn);
         sim_txn_free(txn);

@@ -22,6 +22,7 @@ struct sim_store {
     struct list_node pending; /* struct sim_txn: under way, oldest first */
     int64_t last_due_ms;      /* when the last of them is due */
     int64_t frozen_until_ms;
+    int64_t full_until_ms; /* until then no commit succeeds */
     uint64_t epoch; /* grows when control dies: what was under way comes to nothing */
 };
 

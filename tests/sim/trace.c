@@ -3,6 +3,15 @@
 
 #include <stdio.h>
 
+/* FNV-1a: a run's lines, times included, as one number. */
+static void add_to_hash(struct trace *trace, const char *line)
+{
+    if (!trace->hash)
+        trace->hash = 0xcbf29ce484222325ULL;
+    for (; *line; line++)
+        trace->hash = (trace->hash ^ (unsigned char)*line) * 0x100000001b3ULL;
+}
+
 void trace_note(struct trace *trace, const char *fmt, ...)
 {
     char *line = trace->lines[trace->count++ % TRACE_LINES];
@@ -11,6 +20,7 @@ void trace_note(struct trace *trace, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(line + n, TRACE_LINE_MAX - (size_t)n, fmt, args);
     va_end(args);
+    add_to_hash(trace, line);
     if (trace->is_verbose)
         puts(line);
 }

@@ -13,6 +13,7 @@ struct trace {
     const int64_t *now_ms; /* borrowed: the virtual clock */
     bool is_verbose;       /* every line is printed at once */
     uint64_t count;        /* lines ever written: the step */
+    uint64_t hash;         /* of all of them: the same for the same run */
     char lines[TRACE_LINES][TRACE_LINE_MAX];
     const char *invariant; /* NULL: all hold */
     char fault[512];

@@ -34,6 +34,10 @@ void truth_engine_starts(struct sim_node *node, const struct sim_engine *engine)
         trace_fail(&sim->trace, "only what is durable is told",
                    "instance %lld is started and was never durable",
                    (long long)engine->instance_id);
+    if (!machine_record(&node->machine, engine->instance_id))
+        trace_fail(&sim->trace, "no engine without a record",
+                   "instance %lld is started on %s, which has no record of it",
+                   (long long)engine->instance_id, node->name);
     const struct model_instance *instance = durable_instance(sim, engine->instance_id);
     if (instance && instance->model_id != engine->model_id)
         trace_fail(&sim->trace, "an id means one thing",

@@ -53,12 +53,13 @@ static void start_nodes(struct sim *sim)
     }
 }
 
-static struct sim *make(uint64_t seed, enum sabotage sabotage, bool is_verbose)
+static struct sim *make(const struct sim_options *options)
 {
     struct sim *sim = mem_alloc(sizeof *sim);
-    sim->rng.state = seed;
-    sim->sabotage = sabotage;
-    sim->trace.is_verbose = is_verbose;
+    sim->rng.state = options->seed;
+    sim->sabotage = options->sabotage;
+    sim->tally = options->tally;
+    sim->trace.is_verbose = options->is_verbose;
     sim->trace.now_ms = &sim->events.now_ms;
     sim_store_init(&sim->store);
     sim_control_start(sim);
@@ -82,14 +83,14 @@ static void unmake(struct sim *sim)
     free(sim);
 }
 
-bool sim_run(uint64_t seed, enum sabotage sabotage, bool is_verbose)
+struct sim_result sim_run(const struct sim_options *options)
 {
-    struct sim *sim = make(seed, sabotage, is_verbose);
+    struct sim *sim = make(options);
     while (!sim->is_over && !sim->trace.invariant)
         events_step(&sim->events);
-    bool held = !sim->trace.invariant;
-    if (!held)
-        trace_print(&sim->trace, seed);
+    struct sim_result result = {.held = !sim->trace.invariant, .hash = sim->trace.hash};
+    if (!result.held)
+        trace_print(&sim->trace, options->seed);
     unmake(sim);
-    return held;
+    return result;
 }

@@ -12,6 +12,7 @@
 #include "sim/rng.h"
 #include "sim/sabotage.h"
 #include "sim/store.h"
+#include "sim/tally.h"
 #include "sim/trace.h"
 #include "sim/truth.h"
 #include "sim/user.h"
@@ -22,6 +23,7 @@ struct sim {
     struct rng rng;
     struct events events;
     struct trace trace;
+    struct tally *tally; /* borrowed */
     enum sabotage sabotage;
     struct faults faults;
     struct sim_store store;
@@ -38,5 +40,17 @@ struct sim {
 /* Control's wall clock. */
 int64_t sim_wall_ms(const struct sim *sim);
 
-/* A run; whether all invariants held. Prints what it must. */
-bool sim_run(uint64_t seed, enum sabotage sabotage, bool is_verbose);
+struct sim_options {
+    uint64_t seed;
+    enum sabotage sabotage;
+    bool is_verbose;
+    struct tally *tally; /* borrowed: what happens is added */
+};
+
+struct sim_result {
+    bool held;     /* all invariants did */
+    uint64_t hash; /* of the trace */
+};
+
+/* A run. Prints what it must. */
+struct sim_result sim_run(const struct sim_options *options);

@@ -337,26 +337,14 @@ int request_hash_password(struct request *rq, const char *password,
 
 /* ---- the servers ---- */
 
-static int check_routes(struct err *err)
-{
-    for (const struct api_route *route = api_routes; route->path; route++)
-        if (route->access == ACCESS_NOBODY)
-            return err_set(err, -EINVAL, "route %s %s has no access rule",
-                           http_method_name(route->method), route->path);
-    return 0;
-}
-
 int api_new(struct control *control, const char *control_socket, const char *admin_socket,
             struct api **ret, struct err *err)
 {
-    int rc = check_routes(err);
-    if (rc < 0)
-        return rc;
     struct api *api = mem_alloc(sizeof *api);
     api->control = control;
     api->server = http_server_new(control_loop(control), on_request, api);
     api->admin_server = http_server_new(control_loop(control), on_admin_request, api);
-    rc = http_server_listen_unix(api->server, control_socket, err);
+    int rc = http_server_listen_unix(api->server, control_socket, err);
     if (rc == 0)
         rc = http_server_listen_unix(api->admin_server, admin_socket, err);
     if (rc < 0) {

@@ -23,7 +23,8 @@ struct api {
 /* The operations of api/openapi.yaml, sorted by path; ended by a row without a path. Generated. */
 extern const struct api_route api_routes[];
 
-/* The route for a method and path, with the number at {id}. ERR_NOT_FOUND, or -EPERM with the
+/* The route for a method and path, with the number at {id}, or 0 when something else stands there.
+ * ERR_NOT_FOUND, or -EPERM with the
  * methods that the path has in `ret_allow` (owned). */
 int api_route_find(enum http_method method, const char *path, const struct api_route **ret,
                    int64_t *ret_id, char **ret_allow, struct err *err) must_check;

@@ -5,9 +5,9 @@
  */
 #pragma once
 
-#include "base/err.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "domain/faults.h"
 
 #include <stdint.h>
 
@@ -37,3 +37,16 @@ struct check {
     const char *const *words; /* the only ones allowed, ended by NULL; NULL: any */
     const struct check *parts; /* object: its members; list: one row for its items */
 };
+
+/*
+ * Checks the parameters of a query; `checks` may be NULL. With `is_list` a parameter that isn't
+ * known is a fault, unless it is empty: a filter that is spelled wrong must not show all rows.
+ */
+void check_query(const struct check *checks, struct str query, bool is_list, struct faults *faults);
+
+/* Checks the members of a body. Members that aren't known are fine. */
+void check_members(const struct check *checks, const json_t *object, struct faults *faults);
+
+/* Whether the text is a boolean of a query: true, false, and as GPUStack takes them True, False, 1,
+ * 0. */
+bool check_parse_bool(const char *text, bool *ret);

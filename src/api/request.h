@@ -72,7 +72,7 @@ struct request {
     int64_t id;      /* the number at {id}, or 0 */
     bool is_local;   /* came over the admin socket from root or our own user */
     struct buf raw;  /* body as it came */
-    json_t *body;    /* parsed body, an object; NULL when there was none */
+    json_t *body;    /* parsed body, an object, checked; NULL when there was none */
     unsigned status; /* 200 unless the handler sets another */
     struct buf reply;
     struct json_writer json; /* writes into reply */

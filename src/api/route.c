@@ -5,7 +5,8 @@
 
 #include <errno.h>
 
-/* Whether `path` has the shape of `pattern`; the number at {id} goes to `*ret_id`. */
+/* Whether `path` has the shape of `pattern`; the number at {id} goes to `*ret_id`, 0 when there is
+ * something else. */
 static bool matches(const char *pattern, const char *path, int64_t *ret_id)
 {
     struct str want = str_of(pattern), have = str_of(path), want_part, have_part;
@@ -19,7 +20,7 @@ static bool matches(const char *pattern, const char *path, int64_t *ret_id)
             break;
         if (str_eq(want_part, STR("{id}"))) {
             if (num_parse_i64(have_part, 1, INT64_MAX, &id) < 0)
-                return false;
+                id = 0;
         } else if (!str_eq(want_part, have_part)) {
             return false;
         }
@@ -32,9 +33,11 @@ int api_route_find(enum http_method method, const char *path, const struct api_r
                    int64_t *ret_id, char **ret_allow, struct err *err)
 {
     struct buf allow = {0};
+    const char *found = NULL; /* the first fit counts: "me" is no {id} */
     for (const struct api_route *route = api_routes; route->path; route++) {
-        if (!matches(route->path, path, ret_id))
+        if (found ? strcmp(route->path, found) != 0 : !matches(route->path, path, ret_id))
             continue;
+        found = route->path;
         if (route->method == method) {
             *ret = route;
             buf_fini(&allow);

@@ -3,7 +3,9 @@
 #include "api/api_priv.h"
 
 #include "base/log.h"
+#include "control/events.h"
 #include "control/fleet.h"
+#include "control/liveness.h"
 
 int workers_list(struct request *rq, struct err *err)
 {
@@ -19,6 +21,22 @@ int workers_get(struct request *rq, struct err *err)
     return 0;
 }
 
+/* Whether the change concerns the worker's maintenance; notes it as an event. */
+static bool note_maintenance(struct request *rq, const struct worker *before,
+                             const struct worker *after, int64_t now_ms)
+{
+    struct maintenance was = worker_maintenance(before), is = worker_maintenance(after);
+    if (was.is_on == is.is_on && was.drains == is.drains)
+        return false;
+    auto_free char *args = mem_printf("{\"enabled\":%s,\"drain\":%s}", is.is_on ? "true" : "false",
+                                      is.drains ? "true" : "false");
+    events_note(rq->cluster, KIND_WORKER, before, EVENT_MAINTENANCE, args, now_ms, "%s",
+                is.drains  ? "in maintenance; its instances move away"
+                : is.is_on ? "in maintenance; it takes no new instances"
+                           : "maintenance has ended");
+    return true;
+}
+
 int workers_update(struct request *rq, struct err *err)
 {
     int rc = request_need_body(rq, err);
@@ -30,11 +48,17 @@ int workers_update(struct request *rq, struct err *err)
     struct worker copy = {0};
     record_copy(&worker_type, &copy, worker);
     rc = record_read(&worker_type, &copy, rq->body, RECORD_MERGE, err);
+    if (rc == 0)
+        rc = worker_validate(&copy, err);
     if (rc < 0) {
         record_fini(&worker_type, &copy);
         return rc;
     }
-    worker = cluster_put(rq->cluster, KIND_WORKER, &copy, control_now_ms(rq->control));
+    int64_t now_ms = control_now_ms(rq->control);
+    bool is_maintained = note_maintenance(rq, worker, &copy, now_ms);
+    worker = cluster_put(rq->cluster, KIND_WORKER, &copy, now_ms);
+    if (is_maintained)
+        liveness_settle(rq->cluster, worker, now_ms, false);
     record_write(&worker_type, worker, &rq->json);
     return 0;
 }

@@ -13,7 +13,8 @@ bool api_keys_is_own(struct request *rq, const void *record)
 
 int api_keys_list(struct request *rq, struct err *err)
 {
-    return list_reply(rq, KIND_API_KEY, api_keys_is_own, NULL, err);
+    static const struct list_view view = {.kind = KIND_API_KEY, .accept = api_keys_is_own};
+    return list_reply(rq, &view, err);
 }
 
 static int check_fresh(struct request *rq, const struct api_key *fresh, struct err *err)

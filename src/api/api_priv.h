@@ -3,6 +3,7 @@
 #pragma once
 
 #include "api/api.h"
+#include "api/list_query.h"
 #include "api/request.h"
 
 enum {
@@ -45,32 +46,39 @@ void problem_write(int code, const char *text, struct buf *out);
 /* Whether the caller of an authorized request may still do what it asked for. */
 bool caller_is_still_allowed(struct request *rq);
 
-/*
- * Replies with a page of a kind's records: page, perPage (1-100, -1 = all), search (part of the
- * name), or with watch=true by a stream of their changes. `accept` filters by rq->filter, caller
- * and id; `write` writes one item (NULL: the record as it is).
- */
-int list_reply(struct request *rq, enum kind kind, bool (*accept)(struct request *, const void *),
-               void (*write)(struct request *, const void *, struct json_writer *),
-               struct err *err) must_check;
-
 /* Which records a list shows, and how. */
 struct list_view {
     enum kind kind;
+    const struct record_type *type;      /* of rows that are no records; NULL: the kind's */
+    const struct list_alias *aliases;    /* NULL: none */
     bool (*accept)(struct request *, const void *);                      /* NULL: all */
     void (*write)(struct request *, const void *, struct json_writer *); /* NULL: as it is */
 };
 
-/* Whether the list shows this record; `search` as the query has it, NULL for none. */
-bool list_accepts(struct request *rq, const struct list_view *view, const void *record,
-                  const char *search);
+/*
+ * Replies with a page of a kind's records, filtered and sorted as list_query.h says, or with
+ * watch=true by a stream of their changes.
+ */
+int list_reply(struct request *rq, const struct list_view *view, struct err *err) must_check;
+
+/* The two halves of it for rows that are no records; `rows` in the order of their ids. */
+int list_read_query(const struct request *rq, const struct list_view *view, struct list_query *ret,
+                    struct err *err) must_check;
+void list_write(struct request *rq, const struct list_view *view, const struct list_query *query,
+                void *const *rows, size_t count);
+
+/* Whether the list shows this record. */
+bool list_accepts(struct request *rq, const struct list_view *view, const struct list_query *query,
+                  const void *record);
 
 /* Writes the record as the list shows it. */
 void list_write_row(struct request *rq, const struct list_view *view, const void *record,
                     struct json_writer *w);
 
-/* Answers a list request with GPUStack's watch frames; see doc/api-watch.md. */
-int list_watch(struct request *rq, const struct list_view *view, struct err *err) must_check;
+/* Answers a list request with GPUStack's watch frames; see doc/api-watch.md. Takes what is in
+ * `query`. */
+int list_watch(struct request *rq, const struct list_view *view, const struct list_query *query,
+               struct err *err) must_check;
 
 /* ERR_NOT_FOUND that names the kind and id. */
 int no_such(const struct request *rq, enum kind kind, struct err *err);

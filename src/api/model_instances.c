@@ -9,39 +9,10 @@
 
 enum { LOG_HEAD_TIMEOUT_MS = 10000, LOG_TAIL_MAX = 100000, LOG_RUN_MAX = 1000000 };
 
-enum { ANY_STATE = -1 };
-
-/* Filters of a list; 0 and ANY_STATE: not asked for. */
-struct instance_filter {
-    int64_t model_id, worker_id;
-    int state;
-};
-
-static bool is_asked_for(struct request *rq, const void *record)
-{
-    const struct model_instance *instance = record;
-    const struct instance_filter *filter = rq->filter;
-    return (!filter->model_id || filter->model_id == instance->model_id) &&
-           (!filter->worker_id || filter->worker_id == instance->worker_id) &&
-           (filter->state == ANY_STATE || filter->state == instance->state);
-}
-
 int instances_list(struct request *rq, struct err *err)
 {
-    auto_free char *state = request_query(rq, "state");
-    struct instance_filter *filter = rq->filter = mem_alloc(sizeof *filter);
-    filter->state = ANY_STATE;
-    enum instance_state known;
-    if (state && instance_state_parse(state, &known) < 0)
-        return err_set(err, ERR_INVALID, "state must be a state of instances, not %.64s", state);
-    if (state)
-        filter->state = (int)known;
-    int rc = request_query_int(rq, "model_id", 1, INT64_MAX, 0, &filter->model_id, err);
-    if (rc == 0)
-        rc = request_query_int(rq, "worker_id", 1, INT64_MAX, 0, &filter->worker_id, err);
-    if (rc < 0)
-        return rc;
-    return list_reply(rq, KIND_INSTANCE, is_asked_for, NULL, err);
+    static const struct list_view view = {.kind = KIND_INSTANCE};
+    return list_reply(rq, &view, err);
 }
 
 int instances_get(struct request *rq, struct err *err)

@@ -5,7 +5,8 @@
 
 int models_list(struct request *rq, struct err *err)
 {
-    return list_reply(rq, KIND_MODEL, NULL, NULL, err);
+    static const struct list_view view = {.kind = KIND_MODEL};
+    return list_reply(rq, &view, err);
 }
 
 static int reply_model(struct request *rq, const struct model *model)
@@ -94,7 +95,8 @@ static bool is_of_model(struct request *rq, const void *record)
 
 int models_instances(struct request *rq, struct err *err)
 {
+    static const struct list_view view = {.kind = KIND_INSTANCE, .accept = is_of_model};
     if (!cluster_find(rq->cluster, KIND_MODEL, rq->id))
         return no_such(rq, KIND_MODEL, err);
-    return list_reply(rq, KIND_INSTANCE, is_of_model, NULL, err);
+    return list_reply(rq, &view, err);
 }

@@ -21,7 +21,6 @@ static void request_release(struct request *rq)
     buf_fini(&rq->reply);
     free(rq->path);
     free(rq->set_cookie);
-    free(rq->filter);
     free(rq);
 }
 

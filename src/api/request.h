@@ -68,7 +68,6 @@ struct request {
     struct buf reply;
     struct json_writer json; /* writes into reply */
     char *set_cookie;        /* Set-Cookie header of the reply, or NULL */
-    void *filter;            /* what a list's accept() compares with, in one piece; owned */
     uint64_t changes_before; /* control_change_count() before the handler ran */
     unsigned holds;          /* reasons to stay though the exchange is closed */
     bool is_finished;
@@ -98,7 +97,7 @@ void request_finish(struct request *rq, int rc, const struct err *err);
 /* The handler takes the exchange over: sets its own ops first. Ends the request. */
 int request_take(struct request *rq);
 
-/* Keeps the request after its end, for who needs its caller and filter; drop gives it back. */
+/* Keeps the request after its end, for who needs its caller; drop gives it back. */
 void request_hold(struct request *rq);
 void request_drop(struct request *rq);
 

@@ -6,7 +6,8 @@
 
 int users_list(struct request *rq, struct err *err)
 {
-    return list_reply(rq, KIND_USER, NULL, NULL, err);
+    static const struct list_view view = {.kind = KIND_USER};
+    return list_reply(rq, &view, err);
 }
 
 static int reply_user(struct request *rq, const struct user *user)

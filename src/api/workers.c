@@ -7,7 +7,9 @@
 
 int workers_list(struct request *rq, struct err *err)
 {
-    return list_reply(rq, KIND_WORKER, NULL, NULL, err);
+    static const struct list_alias aliases[] = {{"uuid", "worker_uuid"}, {0}};
+    static const struct list_view view = {.kind = KIND_WORKER, .aliases = aliases};
+    return list_reply(rq, &view, err);
 }
 
 int workers_get(struct request *rq, struct err *err)

@@ -89,6 +89,12 @@ void session_start(struct request *rq, const struct user *user);
 /* Ends all logins of a user, as after a change of the password. */
 void session_end_all(struct request *rq, int64_t user_id);
 
+/*
+ * Puts the changed copy of a model: with a new generation and revision when its settings differ.
+ * Empties `copy`; returns the row.
+ */
+const struct model *models_put(struct request *rq, const struct model *model, struct model *copy);
+
 /* Whether an API key is the caller's own. */
 bool api_keys_is_own(struct request *rq, const void *record);
 
@@ -126,5 +132,8 @@ int instances_get(struct request *rq, struct err *err);
 int instances_delete(struct request *rq, struct err *err);
 int instances_logs(struct request *rq, struct err *err);
 int instances_log_options(struct request *rq, struct err *err);
+int models_revisions(struct request *rq, struct err *err);
+int models_rollback(struct request *rq, struct err *err);
+int events_list(struct request *rq, struct err *err);
 int gateway_feed(struct request *rq, struct err *err);
 int version_get(struct request *rq, struct err *err);

@@ -2,6 +2,8 @@
 #include "api/api_priv.h"
 
 #include "base/log.h"
+#include "control/events.h"
+#include "control/revisions.h"
 
 int models_list(struct request *rq, struct err *err)
 {
@@ -46,10 +48,41 @@ int models_create(struct request *rq, struct err *err)
         return rc;
     }
     fresh.generation = 1;
-    const struct model *model =
-        cluster_put(rq->cluster, KIND_MODEL, &fresh, control_now_ms(rq->control));
+    int64_t now = control_now_ms(rq->control);
+    const struct model *model = cluster_put(rq->cluster, KIND_MODEL, &fresh, now);
+    revisions_keep(rq->cluster, model, now);
     log_info("model", "%s: created with %lld replicas", model->name, (long long)model->replicas);
+    events_note(rq->cluster, KIND_MODEL, model, EVENT_CREATED, NULL, now,
+                "created with %lld replicas", (long long)model->replicas);
     return reply_model(rq, model);
+}
+
+static void note_scaling(struct request *rq, const struct model *before, const struct model *after,
+                         int64_t now_ms)
+{
+    if (before->replicas == after->replicas)
+        return;
+    auto_free char *args = mem_printf("{\"from\":%lld,\"to\":%lld}", (long long)before->replicas,
+                                      (long long)after->replicas);
+    events_note(rq->cluster, KIND_MODEL, after, EVENT_SCALED, args, now_ms,
+                "replicas set from %lld to %lld", (long long)before->replicas,
+                (long long)after->replicas);
+}
+
+const struct model *models_put(struct request *rq, const struct model *model, struct model *copy)
+{
+    int64_t now_ms = control_now_ms(rq->control);
+    bool is_new_generation = model_needs_restart(model, copy);
+    copy->generation = model->generation + is_new_generation;
+    note_scaling(rq, model, copy, now_ms);
+    model = cluster_put(rq->cluster, KIND_MODEL, copy, now_ms);
+    if (!is_new_generation)
+        return model;
+    revisions_keep(rq->cluster, model, now_ms);
+    auto_free char *args = mem_printf("{\"generation\":%lld}", (long long)model->generation);
+    events_note(rq->cluster, KIND_MODEL, model, EVENT_SETTINGS_CHANGED, args, now_ms,
+                "settings changed, generation %lld", (long long)model->generation);
+    return model;
 }
 
 int models_update(struct request *rq, struct err *err)
@@ -71,10 +104,7 @@ int models_update(struct request *rq, struct err *err)
         record_fini(&model_type, &copy);
         return rc;
     }
-    if (model_needs_restart(model, &copy))
-        copy.generation++;
-    model = cluster_put(rq->cluster, KIND_MODEL, &copy, control_now_ms(rq->control));
-    return reply_model(rq, model);
+    return reply_model(rq, models_put(rq, model, &copy));
 }
 
 int models_delete(struct request *rq, struct err *err)
@@ -83,6 +113,8 @@ int models_delete(struct request *rq, struct err *err)
     if (!model)
         return no_such(rq, KIND_MODEL, err);
     log_info("model", "%s: deleted", model->name);
+    events_note(rq->cluster, KIND_MODEL, model, EVENT_DELETED, NULL, control_now_ms(rq->control),
+                "deleted");
     cluster_delete(rq->cluster, KIND_MODEL, rq->id);
     json_add_null(&rq->json);
     return 0;

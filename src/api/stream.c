@@ -17,6 +17,7 @@ static const struct topic {
     bool (*accept)(struct request *rq, const void *record); /* NULL: all */
 } topics[] = {
     {"api-keys", KIND_API_KEY, ACCESS_USER, api_keys_is_own},
+    {"events", KIND_EVENT, ACCESS_ADMIN, NULL},
     {"model-instances", KIND_INSTANCE, ACCESS_ADMIN, NULL},
     {"models", KIND_MODEL, ACCESS_ADMIN, NULL},
     {"users", KIND_USER, ACCESS_ADMIN, NULL},

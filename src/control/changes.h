@@ -51,7 +51,7 @@ struct change_log {
     uint64_t horizon; /* of the newest tombstone that was forgotten */
 };
 
-/* Whether rows of this kind are in the log. Sessions are not: nobody watches them. */
+/* Whether rows of this kind are in the log. Nobody watches sessions and revisions. */
 bool changes_has_kind(enum kind kind);
 
 /* The log of a cluster that was just loaded: all rows, in the order of kinds and ids. */

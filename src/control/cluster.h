@@ -13,9 +13,11 @@
  */
 #pragma once
 
+#include "control/index.h"
 #include "control/table.h"
+#include "domain/event.h"
 #include "domain/instance.h"
-#include "domain/model.h"
+#include "domain/revision.h"
 #include "domain/user.h"
 #include "domain/worker.h"
 
@@ -26,6 +28,8 @@ enum kind {
     KIND_WORKER,
     KIND_MODEL,
     KIND_INSTANCE,
+    KIND_EVENT,
+    KIND_REVISION,
     KIND_COUNT
 };
 
@@ -37,7 +41,13 @@ struct cluster_sink {
 };
 
 struct cluster {
-    struct table tables[KIND_COUNT];
+    struct table tables[KIND_COUNT]; /* to read; changed by the functions below alone */
+    struct text_index names[KIND_COUNT];     /* by the text that is unique in the kind */
+    struct text_index worker_uuids;
+    struct number_index instances_of_model;  /* by model_id */
+    struct number_index instances_on_worker; /* by worker_id (0: none), or all ranks' */
+    struct number_index events_of_object;    /* by cluster_object_key() */
+    struct number_index revisions_of_model;
     char *id;                        /* uuid of the cluster; owned */
     char *secret;                    /* key of worker and instance tokens; owned, wiped */
     const struct cluster_sink *sink; /* NULL: changes are not told (loading, tests) */
@@ -56,6 +66,9 @@ const struct record_type *kind_type(enum kind kind);
  */
 void *cluster_put(struct cluster *cluster, enum kind kind, void *record, int64_t now_ms);
 
+/* Takes a copy of a row that the store has loaded; nothing is told. */
+void cluster_load(struct cluster *cluster, enum kind kind, const void *record);
+
 /* Removes it and what can't exist without it (user: keys, sessions; model: instances). */
 void cluster_delete(struct cluster *cluster, enum kind kind, int64_t id);
 
@@ -69,6 +82,29 @@ struct worker *cluster_worker_by_name(const struct cluster *cluster, const char 
 struct model_instance *cluster_instance_by_name(const struct cluster *cluster, const char *name);
 struct api_key *cluster_key_by_access(const struct cluster *cluster, const char *access_key);
 struct session *cluster_session_by_digest(const struct cluster *cluster, const char *digest);
+
+/* The kind whose records are called that ("model-instance"), or KIND_COUNT. */
+enum kind kind_of_noun(const char *noun);
+
+/* The text that is unique in the kind, or NULL. Borrows from the record. */
+const char *cluster_name_of(enum kind kind, const void *record);
+
+/* Key of an object in events_of_object. */
+int64_t cluster_object_key(enum kind kind, int64_t id);
+
+/*
+ * Iterates over the rows under a key, in the order in which they were added. The body must not
+ * add or remove any, nor change what they are found by.
+ *
+ *     CLUSTER_FOR_KEY(&cluster->instances_of_model, model->id, struct model_instance, instance) ...
+ */
+#define CLUSTER_FOR_KEY(index, key, type, var)                                                     \
+    for (const struct index_bucket *in_##var = number_index_find(index, key),                      \
+                                   *once_in_##var = in_##var;                                      \
+         once_in_##var; once_in_##var = NULL)                                                      \
+        for (size_t at_##var = 0; at_##var < in_##var->count; at_##var++)                          \
+            for (type *var = in_##var->rows[at_##var], *once_##var = var; once_##var;              \
+                 once_##var = NULL)
 
 /* Iterates in the order of ids. The body must not add or delete records of this kind. */
 #define CLUSTER_FOR_EACH(cluster, kind, type, var)                                                 \

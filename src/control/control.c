@@ -207,12 +207,15 @@ static const struct cluster_sink sink = {.on_put = on_put, .on_delete = on_delet
 
 /* ---- loading ---- */
 
+struct loading {
+    struct cluster *cluster;
+    enum kind kind;
+};
+
 static void load_row(void *record, void *ctx)
 {
-    struct table *table = ctx;
-    auto_free void *copy = mem_alloc(table->type->size);
-    record_copy(table->type, copy, record);
-    table_put(table, copy);
+    struct loading *loading = ctx;
+    cluster_load(loading->cluster, loading->kind, record);
 }
 
 /* A setting that is made when it is first asked for. Returns owned in `*ret`. */
@@ -239,7 +242,8 @@ static int load_cluster(struct control *control, struct err *err)
         rc = load_setting(control->store, "cluster_secret", make_secret, &cluster->secret, err);
     for (int kind = 0; rc == 0 && kind < KIND_COUNT; kind++) {
         struct table *table = &cluster->tables[kind];
-        rc = store_load(control->store, table->type, load_row, table, err);
+        struct loading loading = {.cluster = cluster, .kind = (enum kind)kind};
+        rc = store_load(control->store, table->type, load_row, &loading, err);
         if (rc == 0)
             rc = store_last_id(control->store, table->type, &table->last_id, err);
     }

@@ -155,6 +155,8 @@ static void add_put_line(struct feed_hub *feed, enum kind kind, const void *reco
         put_endpoint(&w, cluster, record, worker);
         break;
     case KIND_WORKER:
+    case KIND_EVENT:
+    case KIND_REVISION:
     case KIND_COUNT:
         break;
     }

@@ -34,7 +34,10 @@ struct model_instance {
     char *worker_name, *worker_ip;
     struct int_list gpu_indexes;
     bool is_draining;      /* serves what it has, gets nothing new, and goes */
+    int64_t replaces_id;   /* the instance that goes when this one serves; 0: none */
     struct int_list avoid_worker_ids; /* where this replica failed twice in a row */
+    char *distributed_servers; /* JSON of a gang, see domain/gang.h; NULL: one worker runs it */
+    struct int_list subordinate_worker_ids; /* of a gang's ranks 1 and on, in their order */
     char *backend, *backend_version;
     /* observed: worker */
     int state;             /* enum instance_state */
@@ -51,6 +54,10 @@ struct model_instance {
     char *computed_resource_claim; /* JSON {"ram":bytes,"vram":{...}} or NULL */
     int64_t restart_count;
     int64_t last_restart_time; /* wall ms */
+    int64_t failures;      /* in a row, by its worker's count; of a gang by control's */
+    bool is_drained;       /* its worker says that no engine is left; transient */
+    int64_t gang_retry_ms; /* of a gang: monotonic time of the next try; transient */
+    int64_t gang_serving_ms; /* of a gang: monotonic time since which it serves; transient */
     int64_t created_at, updated_at;
 };
 

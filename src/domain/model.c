@@ -18,28 +18,30 @@ static const struct field fields[] = {
     {FIELD(id), .kind = FIELD_ID, .flags = FIELD_READ_ONLY},
     {FIELD(name), .kind = FIELD_STRING, .flags = FIELD_REQUIRED, .max = 128},
     {FIELD(description), .kind = FIELD_STRING},
-    {FIELD(source), .kind = FIELD_ENUM, .flags = FIELD_REQUIRED, .names = source_names,
-     .name_count = MODEL_SOURCE_COUNT},
-    {FIELD(local_path), .kind = FIELD_STRING},
-    {FIELD(huggingface_repo_id), .kind = FIELD_STRING, .max = 512},
-    {FIELD(huggingface_filename), .kind = FIELD_STRING, .max = 512},
-    {FIELD(model_scope_model_id), .kind = FIELD_STRING, .max = 512},
-    {FIELD(model_scope_file_path), .kind = FIELD_STRING, .max = 512},
+    {FIELD(source), .kind = FIELD_ENUM, .flags = FIELD_REQUIRED | FIELD_SETTING,
+     .names = source_names, .name_count = MODEL_SOURCE_COUNT},
+    {FIELD(local_path), .kind = FIELD_STRING, .flags = FIELD_SETTING},
+    {FIELD(huggingface_repo_id), .kind = FIELD_STRING, .flags = FIELD_SETTING, .max = 512},
+    {FIELD(huggingface_filename), .kind = FIELD_STRING, .flags = FIELD_SETTING, .max = 512},
+    {FIELD(model_scope_model_id), .kind = FIELD_STRING, .flags = FIELD_SETTING, .max = 512},
+    {FIELD(model_scope_file_path), .kind = FIELD_STRING, .flags = FIELD_SETTING, .max = 512},
     {FIELD(replicas), .kind = FIELD_INT, .max = MODEL_REPLICAS_MAX, .fallback = "1"},
     {FIELD(ready_replicas), .kind = FIELD_INT, .flags = FIELD_READ_ONLY | FIELD_TRANSIENT,
      .max = INT64_MAX},
     {FIELD(categories), .kind = FIELD_STRINGS, .max = 16},
     {FIELD(placement_strategy), .kind = FIELD_ENUM, .names = placement_names,
      .name_count = PLACEMENT_COUNT, .fallback = "\"spread\""},
-    {FIELD(worker_selector), .kind = FIELD_MAP, .max = 64},
-    {FIELD(gpu_selector), .kind = FIELD_JSON},
-    {FIELD(backend), .kind = FIELD_STRING, .max = 128},
-    {FIELD(backend_version), .kind = FIELD_STRING, .max = 128},
-    {FIELD(backend_parameters), .kind = FIELD_STRINGS, .max = 256},
-    {FIELD(env), .kind = FIELD_MAP, .max = 256},
-    {FIELD(cpu_offloading), .kind = FIELD_BOOL, .fallback = "true"},
-    {FIELD(distributed_inference_across_workers), .kind = FIELD_BOOL, .fallback = "true"},
+    {FIELD(worker_selector), .kind = FIELD_MAP, .flags = FIELD_SETTING, .max = 64},
+    {FIELD(gpu_selector), .kind = FIELD_JSON, .flags = FIELD_SETTING},
+    {FIELD(backend), .kind = FIELD_STRING, .flags = FIELD_SETTING, .max = 128},
+    {FIELD(backend_version), .kind = FIELD_STRING, .flags = FIELD_SETTING, .max = 128},
+    {FIELD(backend_parameters), .kind = FIELD_STRINGS, .flags = FIELD_SETTING, .max = 256},
+    {FIELD(env), .kind = FIELD_MAP, .flags = FIELD_SETTING, .max = 256},
+    {FIELD(cpu_offloading), .kind = FIELD_BOOL, .flags = FIELD_SETTING, .fallback = "true"},
+    {FIELD(distributed_inference_across_workers), .kind = FIELD_BOOL, .flags = FIELD_SETTING,
+     .fallback = "true"},
     {FIELD(restart_on_error), .kind = FIELD_BOOL, .fallback = "true"},
+    {FIELD(max_restarts), .kind = FIELD_INT, .max = MODEL_RESTARTS_MAX},
     {FIELD(meta), .kind = FIELD_JSON, .flags = FIELD_READ_ONLY | FIELD_TRANSIENT},
     {FIELD(generation), .kind = FIELD_INT, .flags = FIELD_READ_ONLY, .max = INT64_MAX},
     {FIELD(created_at), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY},
@@ -144,7 +146,13 @@ static void check_gpu_selector(const char *selector, struct faults *faults)
         ids = json_object_get(root, "gpu_ids");
     bool is_open = json_is_object(root) && (!ids || json_is_null(ids)); /* any device will do */
     if (!is_open && !is_list_of_strings(ids))
-        faults_add(faults, "gpu_selector", "must be {\"gpu_ids\": [\"worker:type:index\", ...]}");
+        faults_add(faults, "gpu_selector",
+                   "must be {\"gpu_ids\": [\"worker:type:index\", ...], \"gpus_per_replica\": N}");
+    const json_t *count = json_object_get(root, "gpus_per_replica");
+    if (count && !json_is_null(count) &&
+        (!json_is_integer(count) || json_integer_value(count) < 1 ||
+         json_integer_value(count) > MODEL_DEVICES_MAX))
+        faults_add(faults, "gpu_selector", "must have 1-%d as gpus_per_replica", MODEL_DEVICES_MAX);
 }
 
 int model_validate(const struct model *model, struct err *err)
@@ -160,28 +168,15 @@ int model_validate(const struct model *model, struct err *err)
     return faults_finish(&faults, err);
 }
 
+bool model_is_setting(const struct field *field)
+{
+    return field->flags & FIELD_SETTING;
+}
+
 bool model_needs_restart(const struct model *before, const struct model *after)
 {
-    /* Counts, descriptions and rules of placement and restart don't change a running engine. */
-    static const char *const followed[] = {
-        "name",
-        "source",
-        "local_path",
-        "huggingface_repo_id",
-        "huggingface_filename",
-        "model_scope_model_id",
-        "model_scope_file_path",
-        "worker_selector",
-        "gpu_selector",
-        "backend",
-        "backend_version",
-        "backend_parameters",
-        "env",
-        "cpu_offloading",
-        "distributed_inference_across_workers",
-    };
-    for (size_t i = 0; i < ARRAY_LEN(followed); i++)
-        if (!record_field_is_equal(record_field(&model_type, followed[i]), before, after))
+    for (unsigned i = 0; i < model_type.field_count; i++)
+        if (model_is_setting(&fields[i]) && !record_field_is_equal(&fields[i], before, after))
             return true;
     return false;
 }

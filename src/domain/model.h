@@ -8,7 +8,7 @@ enum model_source { MODEL_HUGGINGFACE, MODEL_MODEL_SCOPE, MODEL_LOCAL_PATH, MODE
 
 enum placement_strategy { PLACEMENT_SPREAD, PLACEMENT_BINPACK, PLACEMENT_COUNT };
 
-enum { MODEL_REPLICAS_MAX = 1000 };
+enum { MODEL_REPLICAS_MAX = 1000, MODEL_RESTARTS_MAX = 10000, MODEL_DEVICES_MAX = 4096 };
 
 struct model {
     int64_t id;
@@ -24,7 +24,7 @@ struct model {
     struct string_list categories; /* llm, embedding, image, reranker, speech_to_text, ... */
     int placement_strategy;
     struct string_map worker_selector; /* labels that a worker must have */
-    char *gpu_selector;     /* JSON {"gpu_ids":[...]} or NULL */
+    char *gpu_selector;     /* JSON {"gpu_ids":[...],"gpus_per_replica":N} or NULL */
     char *backend;          /* engine name ("llama.cpp"); NULL: chosen from the file */
     char *backend_version;  /* NULL: default */
     struct string_list backend_parameters; /* appended to the engine's argv */
@@ -32,6 +32,7 @@ struct model {
     bool cpu_offloading;
     bool distributed_inference_across_workers;
     bool restart_on_error;
+    int64_t max_restarts;   /* failures in a row after which no further try is made; 0: no limit */
     char *meta;             /* JSON object from the engine, or NULL; transient */
     int64_t generation;     /* grows with every change that an instance must follow */
     int64_t created_at, updated_at;
@@ -45,6 +46,9 @@ extern const struct record_type model_type;
  * ours). ERR_INVALID with all faults.
  */
 int model_validate(const struct model *model, struct err *err) must_check;
+
+/* Whether an instance runs with this field: not its name, counts, description and restart rules. */
+bool model_is_setting(const struct field *field);
 
 /* Whether what an instance runs with differs: then running instances must be replaced. */
 bool model_needs_restart(const struct model *before, const struct model *after);

@@ -38,6 +38,7 @@ enum field_flags {
     FIELD_NULLABLE = 16,   /* FIELD_INT: 0 is written as null; FIELD_DOUBLE: a negative number is */
     FIELD_WRITE_ONLY = 32, /* read from clients, never written to JSON or store (a password) */
     FIELD_CREATE_ONLY = 64, /* taken from clients on create, afterwards as FIELD_READ_ONLY */
+    FIELD_SETTING = 128,    /* of a model: its instances run with it; a change restarts them */
 };
 
 struct string_list {

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/worker.h"
 
+#include "domain/record_priv.h"
+
 #include <assert.h>
 
 static const char *const state_names[] = {
     [WORKER_NOT_READY] = "not_ready",
     [WORKER_READY] = "ready",
     [WORKER_UNREACHABLE] = "unreachable",
+    [WORKER_MAINTENANCE] = "maintenance",
 };
 
 #define FIELD(member) FIELD_OF(struct worker, member)
@@ -21,6 +24,7 @@ static const struct field fields[] = {
     {FIELD(netns_id), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY, .max = 128},
     {FIELD(worker_version), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY, .max = 64},
     {FIELD(labels), .kind = FIELD_MAP, .max = 256},
+    {FIELD(maintenance), .kind = FIELD_JSON},
     {FIELD(state), .kind = FIELD_ENUM, .flags = FIELD_READ_ONLY, .names = state_names,
      .name_count = WORKER_STATE_COUNT},
     {FIELD(state_message), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY},
@@ -28,6 +32,8 @@ static const struct field fields[] = {
     {FIELD(status), .kind = FIELD_JSON, .flags = FIELD_READ_ONLY | FIELD_TRANSIENT},
     {FIELD(memory_total), .kind = FIELD_INT, .flags = FIELD_SECRET | FIELD_TRANSIENT,
      .max = INT64_MAX},
+    {FIELD(device_indexes), .kind = FIELD_INTS, .flags = FIELD_SECRET | FIELD_TRANSIENT},
+    {FIELD(device_types), .kind = FIELD_STRINGS, .flags = FIELD_SECRET | FIELD_TRANSIENT},
     {FIELD(created_at), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY},
     {FIELD(updated_at), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY},
 };
@@ -44,4 +50,37 @@ const char *worker_state_name(enum worker_state state)
 {
     assert(state < WORKER_STATE_COUNT);
     return state_names[state];
+}
+
+struct maintenance worker_maintenance(const struct worker *worker)
+{
+    auto_fini(json_release) json_t *root = NULL;
+    if (!worker->maintenance || json_read(str_of(worker->maintenance), &root, NULL) < 0)
+        return (struct maintenance){0};
+    bool is_on = json_is_true(json_object_get(root, "enabled"));
+    return (struct maintenance){.is_on = is_on,
+                                .drains = is_on && json_is_true(json_object_get(root, "drain"))};
+}
+
+int worker_validate(const struct worker *worker, struct err *err)
+{
+    struct faults faults = {0};
+    auto_fini(json_release) json_t *root = NULL;
+    if (worker->maintenance && json_read(str_of(worker->maintenance), &root, err) < 0)
+        return ERR_SYNTAX;
+    static const char *const flags[] = {"enabled", "drain"};
+    for (size_t i = 0; root && i < ARRAY_LEN(flags); i++) {
+        const json_t *value = json_object_get(root, flags[i]);
+        if (value && !json_is_boolean(value))
+            faults_add(&faults, "maintenance", "must have true or false as \"%s\"", flags[i]);
+    }
+    const json_t *message = json_object_get(root, "message");
+    if (root && !json_is_object(root))
+        faults_add(&faults, "maintenance",
+                   "must be {\"enabled\": true, \"message\": \"...\", \"drain\": false} or null");
+    if (message && !json_is_null(message) &&
+        (!json_is_string(message) || json_string_length(message) > MAINTENANCE_MESSAGE_MAX))
+        faults_add(&faults, "maintenance", "must have a message of at most %d bytes",
+                   MAINTENANCE_MESSAGE_MAX);
+    return faults_finish(&faults, err);
 }

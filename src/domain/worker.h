@@ -8,6 +8,7 @@ enum worker_state {
     WORKER_NOT_READY, /* registered, but its heartbeat is overdue */
     WORKER_READY,
     WORKER_UNREACHABLE, /* alive by heartbeat, but can't be reached: set by later issues */
+    WORKER_MAINTENANCE, /* in contact, but takes no new instances */
     WORKER_STATE_COUNT
 };
 
@@ -24,13 +25,29 @@ struct worker {
                           the engines on 127.0.0.1 without the relay */
     char *worker_version;
     struct string_map labels; /* os, arch, worker-name and what the user adds */
+    char *maintenance;        /* JSON {"enabled":true,"message":"...","drain":false} or NULL */
     int state;                /* enum worker_state; from the server's clock only */
     char *state_message;
     int64_t heartbeat_time; /* server's wall ms of the last byte from it; transient */
     char *status;           /* JSON object: cpu, memory, swap, filesystem, os, kernel, uptime,
                                gpu_devices, as the worker sent it (GPUStack's shape); transient */
     int64_t memory_total;   /* bytes, out of `status`, so that placement needn't parse; transient */
+    struct int_list device_indexes;  /* of its accelerators, out of `status`; transient */
+    struct string_list device_types; /* their types ("cuda"), in the same order; transient */
     int64_t created_at, updated_at;
 };
 
 extern const struct record_type worker_type;
+
+enum { MAINTENANCE_MESSAGE_MAX = 1024 };
+
+struct maintenance {
+    bool is_on;  /* takes no new instances */
+    bool drains; /* and those that it has move away */
+};
+
+/* What its `maintenance` says. */
+struct maintenance worker_maintenance(const struct worker *worker);
+
+/* What the field table can't say: the shape of `maintenance`. ERR_INVALID, ERR_SYNTAX. */
+int worker_validate(const struct worker *worker, struct err *err) must_check;

@@ -120,22 +120,30 @@ static void replace_child(struct prober *prober, const char *why)
     process_stop(prober->process, 0);
 }
 
+/* Takes what stands in the pipe: bytes, 0 at its end, or -errno. */
+static ssize_t read_pipe(struct prober *prober)
+{
+    enum { STEP = 16 << 10 };
+    ssize_t n = read(prober->pipe, buf_reserve(&prober->input, STEP), STEP);
+    if (n <= 0)
+        return n < 0 ? -errno : 0;
+    buf_grew(&prober->input, (size_t)n);
+    take_input(prober);
+    return n;
+}
+
 static void on_pipe(struct watch *watch, unsigned events, void *ctx)
 {
     struct prober *prober = ctx;
-    enum { STEP = 16 << 10 };
-    ssize_t n = read(prober->pipe, buf_reserve(&prober->input, STEP), STEP);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    ssize_t n = read_pipe(prober);
+    if (n == -EAGAIN || n == -EINTR)
         return;
     if (n <= 0) { /* it is about to end, which will tell more */
         close_pipe(prober);
         timer_start(&prober->timer, PROBER_RESTART_MIN_MS);
-        return;
-    }
-    buf_grew(&prober->input, (size_t)n);
-    take_input(prober);
-    if (prober->input.len > PROBER_LINE_MAX)
+    } else if (prober->input.len > PROBER_LINE_MAX) {
         replace_child(prober, "the prober's line is too long");
+    }
 }
 
 static void restart_later(struct prober *prober)
@@ -146,9 +154,18 @@ static void restart_later(struct prober *prober)
         prober->restart_ms = PROBER_RESTART_MAX_MS;
 }
 
+/* Its last words may still stand in the pipe when its end is known already. */
+static void hear_last_words(struct prober *prober)
+{
+    while (prober->pipe >= 0 && prober->input.len <= PROBER_LINE_MAX && read_pipe(prober) > 0)
+        ;
+}
+
 static void on_child_exit(struct process *process, struct process_exit exit, void *ctx)
 {
     struct prober *prober = ctx;
+    if (!process_is_stopping(process))
+        hear_last_words(prober);
     auto_free char *text = process_exit_text(exit);
     if (!process_is_stopping(process))
         tell_fault(prober, text);

@@ -33,7 +33,7 @@ struct sim_turn {
 
 /* ---- turns ---- */
 
-static void on_turn_end(struct event *event);
+static void on_turn_end(struct sim_event *event);
 
 static struct sim_turn *open_turn(struct sim *sim)
 {
@@ -226,7 +226,7 @@ static void sabotage_turn(struct sim *sim, struct sim_turn *turn)
     }
 }
 
-static void on_turn_end(struct event *event)
+static void on_turn_end(struct sim_event *event)
 {
     struct sim *sim = event->ctx;
     struct sim_control *control = &sim->control;
@@ -375,7 +375,7 @@ static void take_report(struct sim *sim, struct sim_node *node, uint64_t request
 }
 
 void sim_control_request(struct sim *sim, struct sim_node *node, int64_t kind, uint64_t request,
-                         const struct event *event)
+                         const struct sim_event *event)
 {
     struct sim_control *control = &sim->control;
     const struct worker *worker = NULL;
@@ -398,7 +398,7 @@ void sim_control_request(struct sim *sim, struct sim_node *node, int64_t kind, u
 
 /* ---- life ---- */
 
-static void on_tick(struct event *event)
+static void on_tick(struct sim_event *event)
 {
     struct sim *sim = event->ctx;
     struct sim_control *control = &sim->control;
@@ -435,7 +435,7 @@ void sim_control_start(struct sim *sim)
     sim_user_control_started(sim);
 }
 
-static void on_restart(struct event *event)
+static void on_restart(struct sim_event *event)
 {
     sim_control_start(event->ctx);
 }

@@ -11,7 +11,7 @@
 #include "control/cluster.h"
 #include "sim/net.h"
 
-struct event;
+struct sim_event;
 struct sim_turn;
 
 /* What control remembers of a worker besides its record. */
@@ -48,7 +48,7 @@ void sim_control_fini(struct sim_control *control);
 
 /* A request of kind `kind` has arrived; bearer and text stand in `event`. */
 void sim_control_request(struct sim *sim, struct sim_node *node, int64_t kind, uint64_t request,
-                         const struct event *event);
+                         const struct sim_event *event);
 
 /* The store has written that turn. */
 void sim_control_durable(struct sim *sim, uint64_t turn);

@@ -12,10 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct event {
+struct sim_event {
     int64_t due_ms;
     uint64_t seq; /* order of making */
-    void (*fn)(struct event *event);
+    void (*fn)(struct sim_event *event);
     void *ctx;
     uint64_t tag;
     int64_t number;
@@ -23,15 +23,15 @@ struct event {
 };
 
 struct events {
-    struct event *heap; /* owned */
+    struct sim_event *heap; /* owned */
     size_t count, cap;
     uint64_t last_seq;
     int64_t now_ms;
 };
 
 /* The event is in the queue; its other members may be set until the next call. */
-struct event *events_add(struct events *events, int64_t delay_ms, void (*fn)(struct event *event),
-                         void *ctx);
+struct sim_event *events_add(struct events *events, int64_t delay_ms,
+                             void (*fn)(struct sim_event *event), void *ctx);
 
 /* Runs the next event; false when there is none. */
 bool events_step(struct events *events);

@@ -82,7 +82,7 @@ static enum fault draw_fault(struct sim *sim)
     return (enum fault)i;
 }
 
-static void on_fault(struct event *event)
+static void on_fault(struct sim_event *event)
 {
     struct sim *sim = event->ctx;
     if (!sim->faults.are_on)

@@ -21,7 +21,7 @@ struct sim_engine *machine_find_pid(struct sim_machine *machine, int64_t pid)
     return NULL;
 }
 
-static void on_exit_event(struct event *event);
+static void on_exit_event(struct sim_event *event);
 
 /* Now and then some other program gets the pid of an engine that has ended. */
 static void reuse_pid(struct sim_node *node, int64_t pid)
@@ -52,7 +52,7 @@ static void end_engine(struct sim_node *node, struct sim_engine *engine, const c
 
 /* ---- what is drawn when an engine starts ---- */
 
-static void on_ready(struct event *event)
+static void on_ready(struct sim_event *event)
 {
     struct sim_node *node = event->ctx;
     struct sim_engine *engine = machine_find(&node->machine, event->number);
@@ -63,7 +63,7 @@ static void on_ready(struct event *event)
     sim_runner_engine_serves(node, engine->start);
 }
 
-static void on_crash(struct event *event)
+static void on_crash(struct sim_event *event)
 {
     struct sim_node *node = event->ctx;
     struct sim_engine *engine = machine_find(&node->machine, event->number);
@@ -114,7 +114,7 @@ struct sim_engine *machine_spawn(struct sim_node *node, const struct sim_engine 
 
 /* ---- signals ---- */
 
-static void on_exit_event(struct event *event)
+static void on_exit_event(struct sim_event *event)
 {
     struct sim_node *node = event->ctx;
     struct sim_engine *engine = machine_find(&node->machine, event->number);

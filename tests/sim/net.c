@@ -46,7 +46,7 @@ static bool is_lost(struct sim_node *node)
     return is_cut(node) || rng_chance(&sim->rng, sim->faults.mix[FAULT_MESSAGE_LOST]);
 }
 
-static void on_stream_end(struct event *event)
+static void on_stream_end(struct sim_event *event)
 {
     sim_node_stream_ended(event->ctx, event->tag);
 }
@@ -61,7 +61,7 @@ static void kill_stream(struct sim_node *node, uint64_t stream, int64_t after_ms
 
 /* ---- requests ---- */
 
-static void on_request(struct event *event)
+static void on_request(struct sim_event *event)
 {
     struct sim_node *node = event->ctx;
     if (!is_cut(node))
@@ -74,7 +74,7 @@ static void send_copy(struct sim_node *node, enum request_kind kind, const char 
                       const char *text)
 {
     struct sim *sim = node->sim;
-    struct event *event = events_add(&sim->events, delay(sim), on_request, node);
+    struct sim_event *event = events_add(&sim->events, delay(sim), on_request, node);
     event->number = kind;
     event->tag = node->link.last_request;
     event->bearer = mem_strdup(bearer);
@@ -97,7 +97,7 @@ uint64_t net_request(struct sim_node *node, enum request_kind kind, const char *
     return number;
 }
 
-static void on_reply(struct event *event)
+static void on_reply(struct sim_event *event)
 {
     sim_node_reply(event->ctx, event->tag, (unsigned)event->number, event->text);
 }
@@ -109,7 +109,7 @@ void net_reply(struct sim_node *node, uint64_t request, unsigned status, const c
             kill_stream(node, request, LINES_SILENCE_MS);
         return;
     }
-    struct event *event = events_add(&node->sim->events, delay(node->sim), on_reply, node);
+    struct sim_event *event = events_add(&node->sim->events, delay(node->sim), on_reply, node);
     event->tag = request;
     event->number = status;
     event->text = mem_strdup(text);
@@ -123,7 +123,7 @@ bool net_is_open(const struct sim_node *node, uint64_t stream)
 }
 
 /* Every event lets the oldest line arrive, whichever it was made for: that keeps their order. */
-static void on_line(struct event *event)
+static void on_line(struct sim_event *event)
 {
     struct sim_node *node = event->ctx;
     struct sim_link *link = &node->link;

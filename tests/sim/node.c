@@ -10,10 +10,10 @@
 
 #define STATUS "{\"memory\":{\"total\":1099511627776}}"
 
-static struct event *add_event(struct sim_node *node, int64_t delay_ms,
-                               void (*fn)(struct event *event), uint64_t tag)
+static struct sim_event *add_event(struct sim_node *node, int64_t delay_ms,
+                               void (*fn)(struct sim_event *event), uint64_t tag)
 {
-    struct event *event = events_add(&node->sim->events, delay_ms, fn, node);
+    struct sim_event *event = events_add(&node->sim->events, delay_ms, fn, node);
     event->tag = tag;
     return event;
 }
@@ -25,7 +25,7 @@ static int64_t doubled(int64_t delay_ms, int64_t max_ms)
 
 /* ---- joining ---- */
 
-static void on_join_due(struct event *event);
+static void on_join_due(struct sim_event *event);
 
 static void retry_join(struct sim_node *node)
 {
@@ -34,14 +34,14 @@ static void retry_join(struct sim_node *node)
     node->join_delay_ms = doubled(node->join_delay_ms, JOIN_RETRY_MAX_MS);
 }
 
-static void on_join_timeout(struct event *event)
+static void on_join_timeout(struct sim_event *event)
 {
     struct sim_node *node = event->ctx;
     if (node->is_up && node->join == event->tag)
         retry_join(node);
 }
 
-static void on_join_due(struct event *event)
+static void on_join_due(struct sim_event *event)
 {
     struct sim_node *node = event->ctx;
     if (!node->is_up || node->life != event->tag || node->token || node->join)
@@ -71,7 +71,7 @@ static void open_stream(struct sim_node *node)
     node->stream = net_request(node, REQUEST_STREAM, node->token, NULL);
 }
 
-static void on_stream_due(struct event *event)
+static void on_stream_due(struct sim_event *event)
 {
     struct sim_node *node = event->ctx;
     if (node->is_up && node->life == event->tag && node->token && !node->stream)
@@ -116,14 +116,14 @@ void sim_node_line(struct sim_node *node, uint64_t stream, const char *text)
 
 /* ---- reports ---- */
 
-static void on_report_due(struct event *event);
+static void on_report_due(struct sim_event *event);
 
 static void arm_report(struct sim_node *node, int64_t delay_ms)
 {
     add_event(node, delay_ms, on_report_due, ++node->timer);
 }
 
-static void on_report_timeout(struct event *event)
+static void on_report_timeout(struct sim_event *event)
 {
     struct sim_node *node = event->ctx;
     if (!node->is_up || node->report != event->tag)
@@ -133,7 +133,7 @@ static void on_report_timeout(struct event *event)
     arm_report(node, REPORT_RETRY_MS);
 }
 
-static void on_report_due(struct event *event)
+static void on_report_due(struct sim_event *event)
 {
     struct sim_node *node = event->ctx;
     if (!node->is_up || event->tag != node->timer || !node->token || node->report)
@@ -222,7 +222,7 @@ void sim_node_start(struct sim_node *node)
     add_event(node, 0, on_join_due, node->life);
 }
 
-static void on_restart(struct event *event)
+static void on_restart(struct sim_event *event)
 {
     sim_node_start(event->ctx);
 }

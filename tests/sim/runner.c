@@ -38,7 +38,7 @@ static int64_t now_ms(const struct sim_node *node)
     return node->sim->events.now_ms;
 }
 
-static void on_pass(struct event *event);
+static void on_pass(struct sim_event *event);
 
 static void arm_pass(struct sim_node *node, int64_t delay_ms)
 {
@@ -86,7 +86,7 @@ void sim_runner_engine_ended(struct sim_node *node, int64_t start)
 }
 
 /* The number is the engine's start time, the tag the worker's life. */
-static void on_probe(struct event *event)
+static void on_probe(struct sim_event *event)
 {
     struct sim_node *node = event->ctx;
     if (event->tag != node->life)
@@ -106,7 +106,7 @@ static void on_probe(struct event *event)
 static void probe_soon(struct sim_node *node, int64_t start, int64_t within_ms)
 {
     int64_t delay_ms = rng_between(&node->sim->rng, 1, within_ms);
-    struct event *event = events_add(&node->sim->events, delay_ms, on_probe, node);
+    struct sim_event *event = events_add(&node->sim->events, delay_ms, on_probe, node);
     event->number = start;
     event->tag = node->life;
 }
@@ -147,7 +147,7 @@ static void spawn(struct sim_node *node, struct sim_runner *runner)
     observe_engine(node, runner, record.start);
 }
 
-static void on_prepared(struct event *event)
+static void on_prepared(struct sim_event *event)
 {
     struct sim_node *node = event->ctx;
     struct sim_runner *runner = find(&node->runners, event->number);
@@ -176,13 +176,13 @@ static void start(struct sim_node *node, struct sim_runner *runner,
     runner->phase = PHASE_PREPARING;
     runner->job = ++node->runners.last_job;
     int64_t delay_ms = rng_between(&node->sim->rng, 1, 1000);
-    struct event *event = events_add(&node->sim->events, delay_ms, on_prepared, node);
+    struct sim_event *event = events_add(&node->sim->events, delay_ms, on_prepared, node);
     event->number = runner->id;
     event->tag = runner->job;
 }
 
 /* The number is the engine's start time, the tag the worker's life. */
-static void on_term_grace(struct event *event)
+static void on_term_grace(struct sim_event *event)
 {
     struct sim_node *node = event->ctx;
     if (event->tag == node->life)
@@ -198,7 +198,7 @@ static void stop(struct sim_node *node, struct sim_runner *runner, enum stop_rea
     runner->was_probed = true;
     truth_engine_stops(node, runner->id, engine);
     machine_term(node, runner->start);
-    struct event *event =
+    struct sim_event *event =
         events_add(&node->sim->events, PROCESS_TERM_GRACE_MS, on_term_grace, node);
     event->number = runner->start;
     event->tag = node->life;
@@ -250,7 +250,7 @@ static struct observed_instance observe(struct sim_node *node, struct sim_runner
                                       .progress_at_ms = runner->progress_at_ms};
 }
 
-static void on_pass(struct event *event)
+static void on_pass(struct sim_event *event)
 {
     struct sim_node *node = event->ctx;
     struct sim_runners *runners = &node->runners;

@@ -103,7 +103,7 @@ static void fail_commit(struct sim *sim, struct sim_txn *txn)
     sim_control_kill(sim);
 }
 
-static void on_due(struct event *event)
+static void on_due(struct sim_event *event)
 {
     struct sim *sim = event->ctx;
     struct sim_store *store = &sim->store;
@@ -160,8 +160,7 @@ void sim_store_load(const struct sim *sim, struct cluster *cluster)
         const struct table *from = &sim->store.durable.tables[kind];
         struct table *to = &cluster->tables[kind];
         for (size_t i = 0; i < from->count; i++) {
-            auto_free void *copy = stored_copy((enum kind)kind, from->rows[i]);
-            table_put(to, copy);
+            cluster_load(cluster, (enum kind)kind, from->rows[i]);
         }
         if (sim->sabotage != SABOTAGE_REUSE_IDS)
             to->last_id = from->last_id;

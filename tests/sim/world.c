@@ -10,7 +10,7 @@ int64_t sim_wall_ms(const struct sim *sim)
     return 1800000000000 + sim->events.now_ms + sim->wall_offset_ms;
 }
 
-static void on_tick(struct event *event)
+static void on_tick(struct sim_event *event)
 {
     struct sim *sim = event->ctx;
     truth_tick(sim);
@@ -18,7 +18,7 @@ static void on_tick(struct event *event)
 }
 
 /* The tag is the time at which faults ended. */
-static void on_calm_tick(struct event *event)
+static void on_calm_tick(struct sim_event *event)
 {
     struct sim *sim = event->ctx;
     if (truth_is_converged(sim)) {
@@ -33,7 +33,7 @@ static void on_calm_tick(struct event *event)
     events_add(&sim->events, TICK_MS, on_calm_tick, sim)->tag = event->tag;
 }
 
-static void on_calm(struct event *event)
+static void on_calm(struct sim_event *event)
 {
     struct sim *sim = event->ctx;
     faults_stop(sim);

@@ -4,6 +4,7 @@
 
 #include "api/api.h"
 #include "api/list_query.h"
+#include "api/login_limit.h"
 #include "api/request.h"
 
 enum {
@@ -18,6 +19,7 @@ struct api {
     struct control *control;
     struct http_server *server, *admin_server;
     unsigned hashes_running;
+    struct login_limit *login_limit;
 };
 
 /* The table of routes; ended by a row without a path. */
@@ -40,8 +42,39 @@ void request_continue(struct request *rq);
 /* HTTP status of an error code. */
 unsigned problem_status(int code);
 
-/* Body {"code","reason","message"} of an error. */
-void problem_write(int code, const char *text, struct buf *out);
+/* What an error's body tells. */
+struct problem {
+    int code;            /* of base/err.h */
+    const char *text;    /* what, why, what to do */
+    const char *current; /* JSON of the object as it is, or NULL */
+};
+
+/* Body {"code","reason","message"} of an error, and "current" where there is one. */
+void problem_write(const struct problem *problem, struct buf *out);
+
+/*
+ * The header that a status asks for besides the body, if any: WWW-Authenticate, Retry-After (with
+ * `retry_after_s`, or a few seconds when that is 0). Returns how many were written; the header
+ * borrows from `number`.
+ */
+unsigned problem_headers(unsigned status, int64_t retry_after_s, char number[static 32],
+                         struct http_header *ret);
+
+/* Answers an exchange that isn't a request's any more. */
+void problem_reply(struct http_exchange *ex, const struct problem *problem);
+
+/*
+ * ERR_CONFLICT, with the present record in the answer, when the write names another version in its
+ * body ("version") or its If-Match than the record has. A write that names none passes.
+ */
+int version_check(struct request *rq, enum kind kind, const void *record,
+                  struct err *err) must_check;
+
+/* Gives `after` the next version if a field that clients write differs from `before`. */
+void version_grow(enum kind kind, const void *before, void *after);
+
+/* Replies with a record that has a version, which is the answer's ETag too. Returns 0. */
+int reply_record(struct request *rq, enum kind kind, const void *record);
 
 /* Whether the caller of an authorized request may still do what it asked for. */
 bool caller_is_still_allowed(struct request *rq);
@@ -112,6 +145,9 @@ int users_me(struct request *rq, struct err *err);
 int users_update_me(struct request *rq, struct err *err);
 int api_keys_list(struct request *rq, struct err *err);
 int api_keys_create(struct request *rq, struct err *err);
+int api_keys_get(struct request *rq, struct err *err);
+int api_keys_update(struct request *rq, struct err *err);
+int api_keys_uses(struct request *rq, struct err *err);
 int api_keys_delete(struct request *rq, struct err *err);
 int workers_list(struct request *rq, struct err *err);
 int workers_register(struct request *rq, struct err *err);
@@ -132,6 +168,9 @@ int instances_get(struct request *rq, struct err *err);
 int instances_delete(struct request *rq, struct err *err);
 int instances_logs(struct request *rq, struct err *err);
 int instances_log_options(struct request *rq, struct err *err);
+int models_start(struct request *rq, struct err *err);
+int models_stop(struct request *rq, struct err *err);
+int users_activate(struct request *rq, struct err *err);
 int models_revisions(struct request *rq, struct err *err);
 int models_rollback(struct request *rq, struct err *err);
 int events_list(struct request *rq, struct err *err);

@@ -74,6 +74,7 @@ static void login_checked(struct request *rq, bool right)
 {
     struct err err = {0};
     const struct user *user = request_user(rq);
+    request_note_login(rq, right);
     if (!right || !user || !user->is_active) {
         log_warning("auth", "a login failed");
         request_finish(rq, err_set(&err, ERR_UNAUTHORIZED, "the user name or password is wrong"),
@@ -95,7 +96,9 @@ int auth_login(struct request *rq, struct err *err)
     }
     const struct user *user = cluster_user_by_name(rq->cluster, username);
     rq->caller.user_id = user ? user->id : 0;
-    int rc = request_verify_password(rq, user ? user->password_hash : NULL, password, login_checked,
+    int rc = request_ask_login(rq, username, err);
+    if (rc == 0)
+        rc = request_verify_password(rq, user ? user->password_hash : NULL, password, login_checked,
                                      err);
     mem_free_secret(password);
     return rc;
@@ -124,6 +127,7 @@ static void password_hashed(struct request *rq, const char *hash)
     record_copy(&user_type, &copy, user);
     mem_replace(&copy.password_hash, hash);
     copy.require_password_change = false;
+    copy.version++;
     user = cluster_put(rq->cluster, KIND_USER, &copy, control_now_ms(rq->control));
     /* Whoever knew the old password is out; the caller stays in with a fresh login. */
     session_end_all(rq, user->id);

@@ -45,13 +45,14 @@ int models_rollback(struct request *rq, struct err *err)
     int64_t to = rq->body ? json_member_int(rq->body, "generation", 0) : 0;
     struct model copy = {0};
     record_copy(&model_type, &copy, model);
-    int rc = revisions_restore(rq->cluster, &copy, to, err);
+    int rc = version_check(rq, KIND_MODEL, model, err);
+    if (rc == 0)
+        rc = revisions_restore(rq->cluster, &copy, to, err);
     if (rc < 0) {
         record_fini(&model_type, &copy);
         return rc;
     }
     model = models_put(rq, model, &copy);
     note_rollback(rq, model, to);
-    record_write(&model_type, model, &rq->json);
-    return 0;
+    return reply_record(rq, KIND_MODEL, model);
 }

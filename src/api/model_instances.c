@@ -67,11 +67,7 @@ static void log_done(struct forward *fwd, enum forward_outcome outcome, int code
         http_exchange_set_ops(ex, &reply_ops, NULL);
         auto_free char *why =
             mem_printf("worker %s can't be asked for the log: %s", call->worker_name, text);
-        struct buf body = {0};
-        problem_write(ERR_UNAVAILABLE, why, &body);
-        const struct http_header type = {STR("Content-Type"), STR("application/json")};
-        http_reply(ex, 503, &type, 1, buf_str(&body));
-        buf_fini(&body);
+        problem_reply(ex, &(struct problem){ERR_UNAVAILABLE, why, NULL});
     } else if (outcome == FORWARD_CUT) {
         http_exchange_abort(ex);
     }

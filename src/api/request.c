@@ -7,6 +7,9 @@
 #include "base/num.h"
 
 #include <errno.h>
+#include <stdio.h>
+
+enum { REPLY_HEADERS_MAX = 4 };
 
 /* ---- life ---- */
 
@@ -20,7 +23,9 @@ static void request_release(struct request *rq)
     buf_fini(&rq->raw);
     buf_fini(&rq->reply);
     free(rq->path);
+    free(rq->login_name);
     free(rq->set_cookie);
+    free(rq->current);
     free(rq);
 }
 
@@ -31,10 +36,18 @@ static void send_reply(struct request *rq)
         request_release(rq);
         return;
     }
-    struct http_header headers[2] = {{STR("Content-Type"), STR("application/json")}};
+    struct http_header headers[REPLY_HEADERS_MAX] = {
+        {STR("Content-Type"), STR("application/json")}};
     unsigned count = 1;
+    char number[32];
     if (rq->set_cookie)
         headers[count++] = (struct http_header){STR("Set-Cookie"), str_of(rq->set_cookie)};
+    if (rq->etag && rq->status < 300) {
+        snprintf(number, sizeof number, "\"%lld\"", (long long)rq->etag);
+        headers[count++] = (struct http_header){STR("ETag"), str_of(number)};
+    }
+    if (rq->status >= 400)
+        count += problem_headers(rq->status, rq->retry_after_s, number, &headers[count]);
     rq->holds++; /* on_close() may come from inside http_reply() */
     http_reply(rq->ex, rq->status, headers, count, buf_str(&rq->reply));
     rq->holds--;
@@ -52,7 +65,7 @@ static void write_problem(struct request *rq, int code, const char *text)
 {
     buf_clear(&rq->reply);
     rq->status = problem_status(code);
-    problem_write(code, text, &rq->reply);
+    problem_write(&(struct problem){code, text, rq->current}, &rq->reply);
     if (rq->status >= 500)
         log_error("api", "%s: %s", rq->path ? rq->path : "request", text);
 }
@@ -166,7 +179,7 @@ static const struct http_exchange_ops request_ops = {
 static void reply_not_allowed(struct http_exchange *ex, const char *allow, const char *text)
 {
     struct buf body = {0};
-    problem_write(-EPERM, text, &body);
+    problem_write(&(struct problem){-EPERM, text, NULL}, &body);
     struct http_header headers[] = {{STR("Content-Type"), STR("application/json")},
                                     {STR("Allow"), str_of(allow)}};
     http_reply(ex, 405, headers, ARRAY_LEN(headers), buf_str(&body));
@@ -265,6 +278,44 @@ int request_need_body(const struct request *rq, struct err *err)
 
 /* ---- passwords ---- */
 
+/* Address of the client: the last one that X-Forwarded-For names is the gateway's own word. */
+static char *client_address(const struct request *rq)
+{
+    struct str all = {0}, one;
+    if (rq->ex)
+        all = http_headers_get(&http_exchange_head(rq->ex)->headers, "x-forwarded-for");
+    struct str last = all;
+    while (str_split(&all, ',', &one))
+        last = str_trim(one);
+    return str_dup(last);
+}
+
+int request_ask_login(struct request *rq, const char *username, struct err *err)
+{
+    mem_replace(&rq->login_name, username);
+    if (rq->is_local)
+        return 0;
+    auto_free char *address = client_address(rq);
+    int64_t now_ms = loop_now_ms(control_loop(rq->control));
+    int64_t wait_ms = login_limit_ask(rq->api->login_limit, username, address, now_ms);
+    if (wait_ms == 0)
+        return 0;
+    rq->retry_after_s = (wait_ms + 999) / 1000;
+    return err_set(err, ERR_TOO_OFTEN,
+                   "too many wrong passwords for this user name from %s: wait %lld s; an API key "
+                   "or another address still works",
+                   address, (long long)rq->retry_after_s);
+}
+
+void request_note_login(struct request *rq, bool is_right)
+{
+    if (rq->is_local)
+        return;
+    auto_free char *address = client_address(rq);
+    login_limit_note(rq->api->login_limit, rq->login_name, address, is_right,
+                     loop_now_ms(control_loop(rq->control)));
+}
+
 struct password_job {
     struct request *rq;
     char *password; /* owned, wiped */
@@ -353,6 +404,7 @@ int api_new(struct control *control, const char *control_socket, const char *adm
         return rc;
     struct api *api = mem_alloc(sizeof *api);
     api->control = control;
+    api->login_limit = login_limit_new();
     api->server = http_server_new(control_loop(control), on_request, api);
     api->admin_server = http_server_new(control_loop(control), on_admin_request, api);
     rc = http_server_listen_unix(api->server, control_socket, err);
@@ -378,5 +430,6 @@ void api_free(struct api *api)
         return;
     http_server_free(api->server);
     http_server_free(api->admin_server);
+    login_limit_free(api->login_limit);
     free(api);
 }

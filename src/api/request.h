@@ -67,7 +67,11 @@ struct request {
     unsigned status; /* 200 unless the handler sets another */
     struct buf reply;
     struct json_writer json; /* writes into reply */
+    char *login_name;        /* whose password is being tried, or NULL; owned */
     char *set_cookie;        /* Set-Cookie header of the reply, or NULL */
+    char *current;           /* JSON of a record, for the answer to a stale write, or NULL */
+    int64_t etag;            /* version of the record in the reply; 0: none */
+    int64_t retry_after_s;   /* of a refusal that ends by itself; 0: not known */
     uint64_t changes_before; /* control_change_count() before the handler ran */
     unsigned holds;          /* reasons to stay though the exchange is closed */
     bool is_finished;
@@ -102,6 +106,13 @@ void request_hold(struct request *rq);
 void request_drop(struct request *rq);
 
 /* ---- passwords: hashed and checked in the pool ---- */
+
+/*
+ * Whether a password of `username` may be tried now: ERR_TOO_OFTEN after repeated failures from the
+ * caller's address (login_limit.h). Then request_note_login() takes the outcome.
+ */
+int request_ask_login(struct request *rq, const char *username, struct err *err) must_check;
+void request_note_login(struct request *rq, bool is_right);
 
 /* Checks `password` against `hash` (NULL: never right), then calls then(rq, right, ctx). */
 int request_verify_password(struct request *rq, const char *hash, const char *password,

@@ -17,8 +17,7 @@ int workers_get(struct request *rq, struct err *err)
     const struct worker *worker = cluster_find(rq->cluster, KIND_WORKER, rq->id);
     if (!worker)
         return no_such(rq, KIND_WORKER, err);
-    record_write(&worker_type, worker, &rq->json);
-    return 0;
+    return reply_record(rq, KIND_WORKER, worker);
 }
 
 int workers_update(struct request *rq, struct err *err)
@@ -31,14 +30,18 @@ int workers_update(struct request *rq, struct err *err)
         return no_such(rq, KIND_WORKER, err);
     struct worker copy = {0};
     record_copy(&worker_type, &copy, worker);
-    rc = record_read(&worker_type, &copy, rq->body, RECORD_MERGE, err);
+    rc = version_check(rq, KIND_WORKER, worker, err);
+    if (rc == 0)
+        rc = record_read(&worker_type, &copy, rq->body, RECORD_MERGE, err);
+    if (rc == 0)
+        rc = worker_validate(&copy, err);
     if (rc < 0) {
         record_fini(&worker_type, &copy);
         return rc;
     }
+    version_grow(KIND_WORKER, worker, &copy);
     worker = cluster_put(rq->cluster, KIND_WORKER, &copy, control_now_ms(rq->control));
-    record_write(&worker_type, worker, &rq->json);
-    return 0;
+    return reply_record(rq, KIND_WORKER, worker);
 }
 
 int workers_delete(struct request *rq, struct err *err)
@@ -46,6 +49,9 @@ int workers_delete(struct request *rq, struct err *err)
     const struct worker *worker = cluster_find(rq->cluster, KIND_WORKER, rq->id);
     if (!worker)
         return no_such(rq, KIND_WORKER, err);
+    int rc = version_check(rq, KIND_WORKER, worker, err);
+    if (rc < 0)
+        return rc;
     log_info("worker", "%s: deleted", worker->name);
     cluster_delete(rq->cluster, KIND_WORKER, rq->id);
     json_add_null(&rq->json);

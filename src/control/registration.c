@@ -55,6 +55,7 @@ static void keep_known(struct worker *fresh, const struct worker *known)
     fresh->state = known ? known->state : WORKER_NOT_READY;
     mem_replace(&fresh->state_message, known ? known->state_message : "its first report is due");
     mem_replace(&fresh->status, known ? known->status : NULL);
+    fresh->version = known ? known->version : 1;
     fresh->memory_total = known ? known->memory_total : 0;
 }
 

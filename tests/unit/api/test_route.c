@@ -83,7 +83,7 @@ static void test_problems(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct buf body = {0};
-        problem_write(rows[i].code, "x", &body);
+        problem_write(&(struct problem){rows[i].code, "x", NULL}, &body);
         assert_int_equal(problem_status(rows[i].code), rows[i].status);
         assert_string_equal(body.ptr, rows[i].want);
         buf_fini(&body);

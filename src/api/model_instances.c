@@ -3,11 +3,14 @@
 #include "api/api_priv.h"
 
 #include "base/log.h"
+#include "domain/timeline.h"
 #include "http/forward.h"
 
 #include <stdio.h>
 
 enum { LOG_HEAD_TIMEOUT_MS = 10000, LOG_TAIL_MAX = 100000, LOG_RUN_MAX = 1000000 };
+
+static const int64_t log_offset_max = 1LL << 53; /* what JavaScript can count to */
 
 int instances_list(struct request *rq, struct err *err)
 {
@@ -32,6 +35,18 @@ int instances_delete(struct request *rq, struct err *err)
     log_info("instance", "%s: deleted", instance->name);
     cluster_delete(rq->cluster, KIND_INSTANCE, rq->id);
     json_add_null(&rq->json);
+    return 0;
+}
+
+int instances_timeline(struct request *rq, struct err *err)
+{
+    const struct model_instance *instance = cluster_find(rq->cluster, KIND_INSTANCE, rq->id);
+    if (!instance)
+        return no_such(rq, KIND_INSTANCE, err);
+    json_begin_object(&rq->json);
+    json_add_key(&rq->json, "items");
+    timeline_write(instance, control_now_ms(rq->control), &rq->json);
+    json_end_object(&rq->json);
     return 0;
 }
 
@@ -108,25 +123,44 @@ static int start_log_call(struct request *rq, const char *path, struct err *err)
     return request_take(rq);
 }
 
+/* The query of a request for a log, as the worker takes it. Owned. */
+static int read_log_query(struct request *rq, char **ret, struct err *err)
+{
+    static const struct {
+        const char *name;
+        int64_t min, max;
+    } numbers[] = {{"tail", 0, LOG_TAIL_MAX},
+                   {"run", 0, LOG_RUN_MAX},
+                   {"offset", -log_offset_max, log_offset_max},
+                   {"limit", 0, log_offset_max}};
+    struct buf query = {0};
+    bool follow = false;
+    int rc = request_query_bool(rq, "follow", false, &follow, err);
+    buf_printf(&query, "follow=%s", follow ? "true" : "false");
+    for (size_t i = 0; rc == 0 && i < ARRAY_LEN(numbers); i++) {
+        auto_free char *text = request_query(rq, numbers[i].name);
+        int64_t number;
+        if (text)
+            rc = request_query_int(rq, numbers[i].name, numbers[i].min, numbers[i].max, 0, &number,
+                                   err);
+        if (text && rc == 0)
+            buf_printf(&query, "&%s=%lld", numbers[i].name, (long long)number);
+    }
+    *ret = buf_take(&query);
+    return rc;
+}
+
 int instances_logs(struct request *rq, struct err *err)
 {
-    int64_t tail, run;
-    int rc = request_query_int(rq, "tail", 0, LOG_TAIL_MAX, -1, &tail, err);
-    if (rc == 0)
-        rc = request_query_int(rq, "run", 0, LOG_RUN_MAX, -1, &run, err);
+    auto_free char *query = NULL;
+    auto_free char *tail = request_query(rq, "tail"), *offset = request_query(rq, "offset");
+    if (tail && offset)
+        return err_set(err, ERR_INVALID, "tail (lines) and offset (bytes) can't be used together");
+    int rc = read_log_query(rq, &query, err);
     if (rc < 0)
         return rc;
-    auto_free char *follow = request_query(rq, "follow");
-    struct buf path = {0};
-    buf_printf(&path, "/serveLogs/%lld?follow=%s", (long long)rq->id,
-               follow && strcmp(follow, "true") == 0 ? "true" : "false");
-    if (tail >= 0)
-        buf_printf(&path, "&tail=%lld", (long long)tail);
-    if (run >= 0)
-        buf_printf(&path, "&run=%lld", (long long)run);
-    rc = start_log_call(rq, path.ptr, err);
-    buf_fini(&path);
-    return rc;
+    auto_free char *path = mem_printf("/serveLogs/%lld?%s", (long long)rq->id, query);
+    return start_log_call(rq, path, err);
 }
 
 int instances_log_options(struct request *rq, struct err *err)

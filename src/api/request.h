@@ -37,7 +37,7 @@ enum access {
 
 struct api_route {
     enum http_method method;
-    const char *path; /* "{id}" stands for one number */
+    const char *path; /* "{id}" stands for one number, "{text}" for anything but a slash */
     enum access access;
     int (*handle)(struct request *rq, struct err *err);
 };

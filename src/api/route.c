@@ -18,12 +18,14 @@ const struct api_route api_routes[] = {
     {HTTP_GET, "/v2/events", ACCESS_ADMIN, events_list},
     {HTTP_GET, "/v2/gateway-feed", ACCESS_CLUSTER, gateway_feed},
     {HTTP_GET, "/v2/gpu-devices", ACCESS_ADMIN, gpu_devices_list},
+    {HTTP_GET, "/v2/gpu-devices/{text}", ACCESS_ADMIN, gpu_devices_get},
     {HTTP_POST, "/v2/key-uses", ACCESS_CLUSTER, api_keys_uses},
     {HTTP_GET, "/v2/model-instances", ACCESS_ADMIN, instances_list},
     {HTTP_GET, "/v2/model-instances/{id}", ACCESS_ADMIN, instances_get},
     {HTTP_DELETE, "/v2/model-instances/{id}", ACCESS_ADMIN, instances_delete},
     {HTTP_GET, "/v2/model-instances/{id}/log-options", ACCESS_ADMIN, instances_log_options},
     {HTTP_GET, "/v2/model-instances/{id}/logs", ACCESS_ADMIN, instances_logs},
+    {HTTP_GET, "/v2/model-instances/{id}/timeline", ACCESS_ADMIN, instances_timeline},
     {HTTP_GET, "/v2/models", ACCESS_ADMIN, models_list},
     {HTTP_POST, "/v2/models", ACCESS_ADMIN, models_create},
     {HTTP_GET, "/v2/models/{id}", ACCESS_ADMIN, models_get},
@@ -66,7 +68,10 @@ static bool matches(const char *pattern, const char *path, int64_t *ret_id)
             return false;
         if (!more_want)
             break;
-        if (str_eq(want_part, STR("{id}"))) {
+        if (str_eq(want_part, STR("{text}"))) {
+            if (have_part.len == 0)
+                return false;
+        } else if (str_eq(want_part, STR("{id}"))) {
             if (num_parse_i64(have_part, 1, INT64_MAX, &id) < 0)
                 return false;
         } else if (!str_eq(want_part, have_part)) {

@@ -7,7 +7,7 @@
  * is told as deleted, and only then.
  */
 #include "api/api_priv.h"
-#include "api/id_set.h"
+#include "base/id_set.h"
 #include "control/watch.h"
 
 enum frame_type { FRAME_CREATED = 1, FRAME_UPDATED = 2, FRAME_DELETED = 3 };

@@ -3,7 +3,9 @@
 #include "api/api_priv.h"
 
 #include "base/log.h"
+#include "control/events.h"
 #include "control/fleet.h"
+#include "control/liveness.h"
 
 int workers_list(struct request *rq, struct err *err)
 {
@@ -18,6 +20,22 @@ int workers_get(struct request *rq, struct err *err)
     if (!worker)
         return no_such(rq, KIND_WORKER, err);
     return reply_record(rq, KIND_WORKER, worker);
+}
+
+/* Whether the change concerns the worker's maintenance; notes it as an event. */
+static bool note_maintenance(struct request *rq, const struct worker *before,
+                             const struct worker *after, int64_t now_ms)
+{
+    struct maintenance was = worker_maintenance(before), is = worker_maintenance(after);
+    if (was.is_on == is.is_on && was.drains == is.drains)
+        return false;
+    auto_free char *args = mem_printf("{\"enabled\":%s,\"drain\":%s}", is.is_on ? "true" : "false",
+                                      is.drains ? "true" : "false");
+    events_note(rq->cluster, KIND_WORKER, before, EVENT_MAINTENANCE, args, now_ms, "%s",
+                is.drains  ? "in maintenance; its instances move away"
+                : is.is_on ? "in maintenance; it takes no new instances"
+                           : "maintenance has ended");
+    return true;
 }
 
 int workers_update(struct request *rq, struct err *err)
@@ -40,7 +58,11 @@ int workers_update(struct request *rq, struct err *err)
         return rc;
     }
     version_grow(KIND_WORKER, worker, &copy);
-    worker = cluster_put(rq->cluster, KIND_WORKER, &copy, control_now_ms(rq->control));
+    int64_t now_ms = control_now_ms(rq->control);
+    bool is_maintained = note_maintenance(rq, worker, &copy, now_ms);
+    worker = cluster_put(rq->cluster, KIND_WORKER, &copy, now_ms);
+    if (is_maintained)
+        liveness_settle(rq->cluster, worker, now_ms, false);
     return reply_record(rq, KIND_WORKER, worker);
 }
 

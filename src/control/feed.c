@@ -113,7 +113,7 @@ static const struct worker *routable_worker(const struct cluster *cluster,
                                             const struct model_instance *instance)
 {
     bool serves = instance->state == INSTANCE_RUNNING || instance->state == INSTANCE_UNREACHABLE;
-    if (!serves || instance->port == 0)
+    if (!serves || instance->is_draining || instance->port == 0)
         return NULL;
     return cluster_find(cluster, KIND_WORKER, instance->worker_id);
 }

@@ -4,8 +4,11 @@
 
 #include "control/cluster.h"
 
+enum { REPORT_DEVICES_MAX = 1024 };
+
 struct report_env {
-    int64_t now_ms;  /* server's wall clock */
+    int64_t now_ms;      /* server's wall clock */
+    int64_t now_mono_ms; /* and its monotonic one */
     bool is_current; /* the worker has taken up the latest desired state: what it doesn't list is
                         not there */
 };

@@ -57,7 +57,8 @@ static uint64_t claimed(const struct request *rq, const struct worker *worker, i
 {
     uint64_t sum = 0;
     auto_free char *key = mem_printf("%lld", (long long)index);
-    CLUSTER_FOR_KEY(&rq->cluster->instances_on_worker, worker->id, struct model_instance, instance) {
+    const struct cluster *cluster = rq->cluster;
+    CLUSTER_FOR_KEY(&cluster->instances_on_worker, worker->id, struct model_instance, instance) {
         auto_fini(json_release) json_t *claim = NULL;
         if (instance->worker_id != worker->id || !instance->computed_resource_claim ||
             json_read(str_of(instance->computed_resource_claim), &claim, NULL) < 0)

@@ -104,7 +104,7 @@ def test_version_survives_a_restart_of_control(make_cluster):
                                              "local_path": "/x.gguf", "replicas": 0}).expect(200)
     path = f"/v2/models/{made['id']}"
     cluster.admin.put(path, {"description": "x"}).expect(200)
-    (worker,) = cluster.items("/v2/workers")
+    (worker,) = wait_for(lambda: cluster.items("/v2/workers"), what="the worker has joined")
     labelled = cluster.admin.put(f"/v2/workers/{worker['id']}", {"labels": {"a": "b"}}).expect(200)
     cluster.kill("control")
     wait_for(lambda: cluster.admin.get(path).status == 200, what="control is back")

@@ -12,7 +12,7 @@
 
 struct api;
 
-/* Checks the route table (every route has an access rule), listens on both sockets. */
+/* Listens on both sockets. */
 int api_new(struct control *control, const char *control_socket, const char *admin_socket,
             struct api **ret, struct err *err) must_check;
 

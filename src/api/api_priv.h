@@ -3,6 +3,7 @@
 #pragma once
 
 #include "api/api.h"
+#include "api/handlers.h" /* generated: the handlers' prototypes */
 #include "api/list_query.h"
 #include "api/login_limit.h"
 #include "api/request.h"
@@ -22,10 +23,11 @@ struct api {
     struct login_limit *login_limit;
 };
 
-/* The table of routes; ended by a row without a path. */
+/* The operations of api/openapi.yaml, sorted by path; ended by a row without a path. Generated. */
 extern const struct api_route api_routes[];
 
-/* The route for a method and path, with the number at {id}. ERR_NOT_FOUND, or -EPERM with the
+/* The route for a method and path, with the number at {id}, or 0 when something else stands there.
+ * ERR_NOT_FOUND, or -EPERM with the
  * methods that the path has in `ret_allow` (owned). */
 int api_route_find(enum http_method method, const char *path, const struct api_route **ret,
                    int64_t *ret_id, char **ret_allow, struct err *err) must_check;
@@ -130,51 +132,3 @@ const struct model *models_put(struct request *rq, const struct model *model, st
 
 /* Whether an API key is the caller's own. */
 bool api_keys_is_own(struct request *rq, const void *record);
-
-/* ---- handlers, one file per resource ---- */
-int auth_login(struct request *rq, struct err *err);
-int auth_logout(struct request *rq, struct err *err);
-int auth_update_password(struct request *rq, struct err *err);
-int stream_open(struct request *rq, struct err *err);
-int users_list(struct request *rq, struct err *err);
-int users_create(struct request *rq, struct err *err);
-int users_get(struct request *rq, struct err *err);
-int users_update(struct request *rq, struct err *err);
-int users_delete(struct request *rq, struct err *err);
-int users_me(struct request *rq, struct err *err);
-int users_update_me(struct request *rq, struct err *err);
-int api_keys_list(struct request *rq, struct err *err);
-int api_keys_create(struct request *rq, struct err *err);
-int api_keys_get(struct request *rq, struct err *err);
-int api_keys_update(struct request *rq, struct err *err);
-int api_keys_uses(struct request *rq, struct err *err);
-int api_keys_delete(struct request *rq, struct err *err);
-int workers_list(struct request *rq, struct err *err);
-int workers_register(struct request *rq, struct err *err);
-int workers_get(struct request *rq, struct err *err);
-int workers_update(struct request *rq, struct err *err);
-int workers_delete(struct request *rq, struct err *err);
-int workers_desired(struct request *rq, struct err *err);
-int workers_status(struct request *rq, struct err *err);
-int gpu_devices_get(struct request *rq, struct err *err);
-int gpu_devices_list(struct request *rq, struct err *err);
-int models_list(struct request *rq, struct err *err);
-int models_create(struct request *rq, struct err *err);
-int models_get(struct request *rq, struct err *err);
-int models_update(struct request *rq, struct err *err);
-int models_delete(struct request *rq, struct err *err);
-int models_instances(struct request *rq, struct err *err);
-int instances_list(struct request *rq, struct err *err);
-int instances_get(struct request *rq, struct err *err);
-int instances_delete(struct request *rq, struct err *err);
-int instances_timeline(struct request *rq, struct err *err);
-int instances_logs(struct request *rq, struct err *err);
-int instances_log_options(struct request *rq, struct err *err);
-int models_start(struct request *rq, struct err *err);
-int models_stop(struct request *rq, struct err *err);
-int users_activate(struct request *rq, struct err *err);
-int models_revisions(struct request *rq, struct err *err);
-int models_rollback(struct request *rq, struct err *err);
-int events_list(struct request *rq, struct err *err);
-int gateway_feed(struct request *rq, struct err *err);
-int version_get(struct request *rq, struct err *err);

@@ -74,10 +74,7 @@ static char *name_fields(const struct record_type *type, bool (*passes)(const st
 
 static int read_number(const struct field *field, const char *text, int64_t *ret, struct err *err)
 {
-    if (*text && num_parse_i64(str_of(text), INT64_MIN, INT64_MAX, ret) == 0)
-        return 0;
-    *ret = 0;
-    if (!*text && (field->flags & FIELD_NULLABLE))
+    if (num_parse_i64(str_of(text), INT64_MIN, INT64_MAX, ret) == 0)
         return 0;
     return err_set(err, ERR_INVALID, "%s must be an integer, not \"%.64s\"", field->name, text);
 }
@@ -144,10 +141,17 @@ static struct list_filter *filter_of(struct list_query *query, const struct fiel
     return filter;
 }
 
+static bool is_list(const struct field *field)
+{
+    return field->kind == FIELD_STRINGS || field->kind == FIELD_INTS;
+}
+
 static int add_filter(struct list_query *query, const struct record_type *type, const char *name,
                       const char *text, struct err *err)
 {
     const struct field *field = record_field(type, name);
+    if (!*text && !(field && is_list(field)))
+        return 0; /* GPUStack's UI sends its unused filters empty */
     if (!field || !can_filter(field)) {
         auto_free char *fields = name_fields(type, can_filter);
         return err_set(err, ERR_INVALID,

@@ -8,7 +8,8 @@
  *
  * A field named twice lets both values pass; different fields must all pass. Strings must be the
  * same, enums and booleans are given by their word, a list must have the value. The empty value
- * means null, or the empty list. Maps, times and numbers with a fraction can't be filtered by.
+ * of a list means the empty list, that of others is no filter: GPUStack's UI sends its unused ones
+ * so. Maps, times and numbers with a fraction can't be filtered by.
  */
 #pragma once
 

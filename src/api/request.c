@@ -103,13 +103,34 @@ void request_drop(struct request *rq)
     request_release(rq);
 }
 
+/* A form as the JSON object that it stands for. */
+static json_t *form_object(struct str form)
+{
+    json_t *object = json_object();
+    char *name, *value;
+    while (http_query_next(&form, &name, &value)) {
+        json_object_set_new(object, name, json_string(value));
+        free(name);
+        mem_free_secret(value); /* it may be a password */
+    }
+    return object;
+}
+
 /* Done for known callers only: strangers can't make us parse. */
 static int parse_body(struct request *rq, struct err *err)
 {
     struct str type = http_headers_get(&http_exchange_head(rq->ex)->headers, "content-type");
     bool is_form = str_has_prefix(type, STR("application/x-www-form-urlencoded"));
-    if (rq->raw.len == 0 || is_form)
+    if (rq->route->body_kind == BODY_NONE)
         return 0;
+    if (is_form && rq->route->body_kind == BODY_JSON_OR_FORM) {
+        rq->body = form_object(buf_str(&rq->raw));
+        return 0;
+    }
+    if (rq->raw.len == 0 && !rq->route->needs_body)
+        return 0;
+    if (rq->raw.len == 0)
+        return err_set(err, ERR_SYNTAX, "the body must be a JSON object, not empty");
     int rc = json_read(buf_str(&rq->raw), &rq->body, err);
     if (rc < 0)
         return err_wrap(err, rc, "the body is not JSON");
@@ -118,12 +139,37 @@ static int parse_body(struct request *rq, struct err *err)
     return 0;
 }
 
+/* What stands at {id} of the route must be a number. */
+static void check_id(const struct request *rq, struct faults *faults)
+{
+    const char *at = strstr(rq->route->path, "{id}");
+    if (!at || rq->id)
+        return;
+    struct str rest = str_of(rq->path + (at - rq->route->path));
+    auto_free char *seen = str_dup(str_sub(rest.ptr, str_find(rest, '/')));
+    faults_add(faults, "id", "must be 1-%lld, not %.48s", (long long)INT64_MAX, seen);
+}
+
+/* Compares parameters and body with what api/openapi.yaml says. */
+static int check_request(const struct request *rq, struct err *err)
+{
+    struct faults faults = {0};
+    check_id(rq, &faults);
+    check_query(rq->route->parameters, http_exchange_head(rq->ex)->query, rq->route->is_list,
+                &faults);
+    if (rq->route->body && rq->body)
+        check_members(rq->route->body, rq->body, &faults);
+    return faults_finish(&faults, err);
+}
+
 void request_continue(struct request *rq)
 {
     struct err err = {0};
     rq->changes_before = control_change_count(rq->control);
     rq->holds++; /* a handler that takes the exchange leaves us without any */
     int rc = parse_body(rq, &err);
+    if (rc == 0)
+        rc = check_request(rq, &err);
     if (rc == 0)
         rc = rq->route->handle(rq, &err);
     rq->holds--;
@@ -252,22 +298,13 @@ int request_query_int(const struct request *rq, const char *name, int64_t min, i
 int request_query_bool(const struct request *rq, const char *name, bool fallback, bool *ret,
                        struct err *err)
 {
-    static const struct {
-        const char *word;
-        bool value;
-    } words[] = {{"true", true},   {"True", true},   {"1", true},
-                 {"false", false}, {"False", false}, {"0", false}};
     auto_free char *text = request_query(rq, name);
     if (!text) {
         *ret = fallback;
         return 0;
     }
-    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
-        if (strcmp(words[i].word, text) != 0)
-            continue;
-        *ret = words[i].value;
+    if (check_parse_bool(text, ret))
         return 0;
-    }
     return err_set(err, ERR_INVALID, "%s must be true or false, not %.64s", name, text);
 }
 
@@ -387,27 +424,15 @@ int request_hash_password(struct request *rq, const char *password,
 
 /* ---- the servers ---- */
 
-static int check_routes(struct err *err)
-{
-    for (const struct api_route *route = api_routes; route->path; route++)
-        if (route->access == ACCESS_NOBODY)
-            return err_set(err, -EINVAL, "route %s %s has no access rule",
-                           http_method_name(route->method), route->path);
-    return 0;
-}
-
 int api_new(struct control *control, const char *control_socket, const char *admin_socket,
             struct api **ret, struct err *err)
 {
-    int rc = check_routes(err);
-    if (rc < 0)
-        return rc;
     struct api *api = mem_alloc(sizeof *api);
     api->control = control;
     api->login_limit = login_limit_new();
     api->server = http_server_new(control_loop(control), on_request, api);
     api->admin_server = http_server_new(control_loop(control), on_admin_request, api);
-    rc = http_server_listen_unix(api->server, control_socket, err);
+    int rc = http_server_listen_unix(api->server, control_socket, err);
     if (rc == 0)
         rc = http_server_listen_unix(api->admin_server, admin_socket, err);
     if (rc < 0) {

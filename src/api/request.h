@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "api/check.h"
 #include "base/json.h"
 #include "control/control.h"
 #include "http/server.h"
@@ -23,7 +24,7 @@ enum {
 struct api;
 struct request;
 
-/* Who may call a route. The zero value is nobody: a route without a rule doesn't start. */
+/* Who may call a route: x-access in api/openapi.yaml. The zero value is nobody. */
 enum access {
     ACCESS_NOBODY,
     ACCESS_PUBLIC,
@@ -35,11 +36,19 @@ enum access {
     ACCESS_COUNT
 };
 
+enum body_kind { BODY_NONE, BODY_JSON, BODY_JSON_OR_FORM };
+
+/* An operation of api/openapi.yaml. */
 struct api_route {
     enum http_method method;
     const char *path; /* "{id}" stands for one number, "{text}" for anything but a slash */
     enum access access;
     int (*handle)(struct request *rq, struct err *err);
+    const struct check *parameters; /* of the query; NULL: none are known */
+    bool is_list;                   /* parameters that are not known are refused */
+    enum body_kind body_kind;
+    bool needs_body;
+    const struct check *body; /* members of the body; NULL: the handler checks them */
 };
 
 enum caller_kind { CALLER_NOBODY, CALLER_USER, CALLER_WORKER, CALLER_CLUSTER };
@@ -63,7 +72,7 @@ struct request {
     int64_t id;      /* the number at {id}, or 0 */
     bool is_local;   /* came over the admin socket from root or our own user */
     struct buf raw;  /* body as it came */
-    json_t *body;    /* parsed body, an object; NULL when there was none */
+    json_t *body;    /* parsed body, an object, checked; NULL when there was none */
     unsigned status; /* 200 unless the handler sets another */
     struct buf reply;
     struct json_writer json; /* writes into reply */

@@ -155,12 +155,6 @@ static void keep_members(struct request *rq, const char *const *names)
 /* GPUStack's PATCH: {"is_active": BOOL} and nothing else. */
 int users_activate(struct request *rq, struct err *err)
 {
-    int rc = request_need_body(rq, err);
-    if (rc < 0)
-        return rc;
-    const json_t *wanted = json_object_get(rq->body, "is_active");
-    if (!json_is_boolean(wanted))
-        return err_set(err, ERR_INVALID, "is_active must be given, as true or false");
     keep_members(rq, (const char *const[]){"is_active", "version", NULL});
     return apply_update(rq, rq->id, NULL, err);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Only src/control/, api/workers.c and tests: what a worker's silence and its return mean for the records.
+ * Only src/control/, api/workers.c and tests: what a worker's silence, its return and its
+ * maintenance mean for the records.
  *
  * Lost contact is unknown, not dead: the worker becomes `not_ready` and its running instances
  * `unreachable`; nothing is deleted and requests are still routed to them. Contact is judged by the

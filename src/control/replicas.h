@@ -34,10 +34,11 @@ enum leaving {
     LEAVING_LOST,        /* its worker is given up */
 };
 
+/* The weightiest reason for it to go, or LEAVING_NOT. */
 enum leaving replicas_leaving(const struct pass *pass, const struct model *model,
                               const struct model_instance *instance);
 
-/* The instance that replaces `old`, or NULL; and whether any of the model is one. */
+/* The instance that replaces `old`, or NULL. */
 struct model_instance *replicas_replacement(const struct pass *pass,
                                             const struct model_instance *old);
 

@@ -41,8 +41,9 @@ static int read_state(const json_t *entry, int64_t id, enum instance_state *ret,
 {
     const char *word = json_member_string(entry, "state");
     if (!word || instance_state_parse(word, ret) < 0)
-        return err_set(err, ERR_INVALID, "instance %lld: state must be a state of instances, not %s",
-                       (long long)id, word ? word : "missing");
+        return err_set(err, ERR_INVALID,
+                       "instance %lld: state must be a state of instances, not %s", (long long)id,
+                       word ? word : "missing");
     if (!is_observable(*ret))
         return err_set(err, ERR_INVALID, "instance %lld: a worker can't report state %s",
                        (long long)id, word);

@@ -43,10 +43,10 @@ static char *form_decode(struct str text)
 bool http_query_next(struct str *query, char **ret_name, char **ret_value)
 {
     struct str pair;
-    do
+    do {
         if (!str_split(query, '&', &pair))
             return false;
-    while (pair.len == 0);
+    } while (pair.len == 0);
     size_t equals = str_find(pair, '=');
     *ret_name = form_decode(str_sub(pair.ptr, equals));
     *ret_value = form_decode(str_skip(pair, equals + 1));

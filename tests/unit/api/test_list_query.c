@@ -82,9 +82,9 @@ static void test_rows_and_order(void **state)
         {"state=running&state=error", "4,3,1"},
         {"state=running&worker_id=1", "1"},
         {"worker_id=1&worker_id=2", "4,3,1"},
-        {"worker_id=", "2"},
+        {"worker_id=", "4,3,2,1"},
+        {"state=&is_draining=&unknown=", "4,3,2,1"},
         {"worker_name=node1", "4,1"},
-        {"worker_name=", "2"},
         {"worker_name=Node1", ""},
         {"id=2&id=4", "4,2"},
         {"is_draining=false&id=1", "1"},
@@ -119,9 +119,7 @@ static void test_what_is_refused_is_named(void **state)
         const char *query, *part;
     } rows[] = {
         {"state=odd", "state must be one of pending, analyzing, scheduled"},
-        {"state=", "state must be one of"},
         {"worker_id=x", "worker_id must be an integer, not \"x\""},
-        {"id=", "id must be an integer"},
         {"is_draining=maybe", "is_draining must be true or false"},
         {"stat=running", "can't be filtered by \"stat\""},
         {"stat=running", "worker_id"},

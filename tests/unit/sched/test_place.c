@@ -39,7 +39,8 @@ static void test_fewest_instances_wins(void **state)
 }
 
 /* A worker with `count` devices of type cuda, in `devices`. */
-static struct place_worker with_devices(const char *name, struct place_device *devices, size_t count)
+static struct place_worker with_devices(const char *name, struct place_device *devices,
+                                        size_t count)
 {
     struct place_worker made = worker(name, 0, 8ULL * GIB, 0);
     for (size_t i = 0; i < count; i++)

@@ -39,7 +39,9 @@ static void write_pagination(struct json_writer *w, const struct list_query *que
 static void write_page(struct request *rq, const struct list_view *view,
                        const struct list_query *query, const void **rows, size_t count)
 {
-    list_query_sort(query, rows, count);
+    /* Rows that are no records have no age: they stay in the order of their ids. */
+    if (!view->type || query->sort_count)
+        list_query_sort(query, rows, count);
     size_t first = query->page < 0 ? 0 : (size_t)((query->page - 1) * query->per_page);
     size_t behind = query->page < 0 ? count : first + (size_t)query->per_page;
     json_begin_object(&rq->json);

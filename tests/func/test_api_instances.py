@@ -102,7 +102,7 @@ def devices(gpustack_binary, engine_dir, tmp_path_factory):
 
 
 @pytest.mark.parametrize("query, indexes", [
-    ("", [7, 6, 5, 4, 3, 2, 1, 0]),
+    ("", [0, 1, 2, 3, 4, 5, 6, 7]),
     ("?sort_by=index", [0, 1, 2, 3, 4, 5, 6, 7]),
     ("?sort_by=-index&perPage=3&page=2", [4, 3, 2]),
     ("?index=3&index=5&sort_by=index", [3, 5]),

@@ -57,9 +57,9 @@ static void write_ranks(const struct gang *gang, struct json_writer *w)
 static void write_rank(const struct model_instance *instance, int64_t worker_id,
                        struct json_writer *w)
 {
-    struct gang gang = {.go = true, .rank_count = 1};
-    if (instance_is_gang(instance) && gang_read(instance->distributed_servers, &gang, NULL) < 0)
-        gang = (struct gang){0};
+    struct gang gang = {0};
+    if (!instance_is_gang(instance) || gang_read(instance->distributed_servers, &gang, NULL) < 0)
+        gang = (struct gang){.go = true, .rank_count = 1};
     int rank = gang.ranks ? gang_rank_of(&gang, worker_id) : 0;
     write_ints(w, "gpu_indexes",
                rank > 0 ? &gang.ranks[rank].gpu_indexes : &instance->gpu_indexes);

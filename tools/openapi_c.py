@@ -119,7 +119,10 @@ class Checks:
         return self.parts(rows) if rows else None
 
     def body(self, operation):
-        """Name of the table of a body's members; None for those that others check."""
+        """Name of the table of a body's members; None for those that others check. Text is for the
+        handler to read."""
+        if "text/plain" in operation.body_schemas():
+            return None
         for schema in operation.body_schemas().values():
             schema = self.doc.resolve(schema)
             if "x-body-of" in schema or "x-checked-by" in schema:
@@ -143,7 +146,7 @@ def route_row(operation, checks):
         parts.append(f".parameters = {parameters}")
     if operation.list_of:
         parts.append(".is_list = true")
-    if operation.body:
+    if operation.body and "text/plain" not in operation.body_schemas():
         forms = any("form" in kind for kind in operation.body_schemas())
         parts.append(f".body_kind = {'BODY_JSON_OR_FORM' if forms else 'BODY_JSON'}")
         parts += [".needs_body = true"] if operation.body.get("required") else []

@@ -5,6 +5,7 @@
 #include "api/api.h"
 #include "api/handlers.h" /* generated: the handlers' prototypes */
 #include "api/list_query.h"
+#include "api/load.h"
 #include "api/login_limit.h"
 #include "api/request.h"
 
@@ -16,11 +17,23 @@ enum {
 
 #define API_COOKIE "gpustack_session"
 
+/* How long requests that changed something waited for the store. */
+struct commit_figures {
+    int64_t count, sum_ms, last_ms, max_ms;
+};
+
 struct api {
     struct control *control;
     struct http_server *server, *admin_server;
     unsigned hashes_running;
     struct login_limit *login_limit;
+    struct api_params params; /* its sockets are gone; `backends` is: */
+    char *backends;           /* owned */
+    int64_t started_ms;       /* loop time */
+    struct timer load_timer;
+    struct load load; /* the last one that was measured */
+    struct load_history load_history;
+    struct commit_figures commits;
 };
 
 /* The operations of api/openapi.yaml, sorted by path; ended by a row without a path. Generated. */
@@ -129,6 +142,10 @@ void session_end_all(struct request *rq, int64_t user_id);
  * Empties `copy`; returns the row.
  */
 const struct model *models_put(struct request *rq, const struct model *model, struct model *copy);
+
+/* Takes a sample of the load each minute, from now on until dashboard_stop(). */
+void dashboard_start(struct api *api);
+void dashboard_stop(struct api *api);
 
 /* Whether an API key is the caller's own. */
 bool api_keys_is_own(struct request *rq, const void *record);

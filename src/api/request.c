@@ -37,7 +37,7 @@ static void send_reply(struct request *rq)
         return;
     }
     struct http_header headers[REPLY_HEADERS_MAX] = {
-        {STR("Content-Type"), STR("application/json")}};
+        {STR("Content-Type"), str_of(rq->content_type ? rq->content_type : "application/json")}};
     unsigned count = 1;
     char number[32];
     if (rq->set_cookie)
@@ -54,9 +54,20 @@ static void send_reply(struct request *rq)
     request_release(rq);
 }
 
+static void note_commit(const struct request *rq)
+{
+    struct commit_figures *commits = &rq->api->commits;
+    commits->last_ms = loop_now_ms(control_loop(rq->control)) - rq->finished_ms;
+    commits->sum_ms += commits->last_ms;
+    commits->count++;
+    if (commits->last_ms > commits->max_ms)
+        commits->max_ms = commits->last_ms;
+}
+
 static void send_when_durable(void *ctx)
 {
     struct request *rq = ctx;
+    note_commit(rq);
     rq->holds--;
     send_reply(rq);
 }
@@ -65,6 +76,7 @@ static void write_problem(struct request *rq, int code, const char *text)
 {
     buf_clear(&rq->reply);
     rq->status = problem_status(code);
+    rq->content_type = NULL;
     problem_write(&(struct problem){code, text, rq->current}, &rq->reply);
     if (rq->status >= 500)
         log_error("api", "%s: %s", rq->path ? rq->path : "request", text);
@@ -79,6 +91,7 @@ void request_finish(struct request *rq, int rc, const struct err *err)
               rq->route ? http_method_name(rq->route->method) : "-", rq->path ? rq->path : "-",
               rq->status, (long long)rq->caller.user_id, (long long)rq->caller.worker_id);
     if (control_change_count(rq->control) != rq->changes_before) {
+        rq->finished_ms = loop_now_ms(control_loop(rq->control));
         rq->holds++;
         control_when_durable(rq->control, send_when_durable, rq);
         return;
@@ -424,17 +437,21 @@ int request_hash_password(struct request *rq, const char *password,
 
 /* ---- the servers ---- */
 
-int api_new(struct control *control, const char *control_socket, const char *admin_socket,
-            struct api **ret, struct err *err)
+int api_new(const struct api_params *params, struct api **ret, struct err *err)
 {
     struct api *api = mem_alloc(sizeof *api);
-    api->control = control;
+    struct loop *loop = control_loop(params->control);
+    api->control = params->control;
+    api->params = *params;
+    api->params.backends = api->backends = mem_strdup(params->backends);
+    api->started_ms = loop_now_ms(loop);
     api->login_limit = login_limit_new();
-    api->server = http_server_new(control_loop(control), on_request, api);
-    api->admin_server = http_server_new(control_loop(control), on_admin_request, api);
-    int rc = http_server_listen_unix(api->server, control_socket, err);
+    api->server = http_server_new(loop, on_request, api);
+    api->admin_server = http_server_new(loop, on_admin_request, api);
+    dashboard_start(api);
+    int rc = http_server_listen_unix(api->server, params->control_socket, err);
     if (rc == 0)
-        rc = http_server_listen_unix(api->admin_server, admin_socket, err);
+        rc = http_server_listen_unix(api->admin_server, params->admin_socket, err);
     if (rc < 0) {
         api_free(api);
         return rc;
@@ -455,6 +472,8 @@ void api_free(struct api *api)
         return;
     http_server_free(api->server);
     http_server_free(api->admin_server);
+    dashboard_stop(api);
+    free(api->backends);
     login_limit_free(api->login_limit);
     free(api);
 }

@@ -77,6 +77,8 @@ struct request {
     struct buf reply;
     struct json_writer json; /* writes into reply */
     char *login_name;        /* whose password is being tried, or NULL; owned */
+    const char *content_type; /* of the reply; NULL: JSON */
+    int64_t finished_ms;     /* loop time at which only the store was left to wait for */
     char *set_cookie;        /* Set-Cookie header of the reply, or NULL */
     char *current;           /* JSON of a record, for the answer to a stale write, or NULL */
     int64_t etag;            /* version of the record in the reply; 0: none */

@@ -33,6 +33,7 @@ int cmd_deploy(int argc, char **argv);
 int cmd_ps(int argc, char **argv);
 int cmd_logs(int argc, char **argv);
 int cmd_chat(int argc, char **argv);
+int cmd_models(int argc, char **argv);
 int cmd_rm(int argc, char **argv);
 int cmd_workers(int argc, char **argv);
 int cmd_devices(int argc, char **argv);

@@ -85,9 +85,10 @@ int workers_delete(struct request *rq, struct err *err)
 int workers_register(struct request *rq, struct err *err)
 {
     struct worker *worker;
+    int64_t session;
     int rc = request_need_body(rq, err);
     if (rc == 0)
-        rc = fleet_register(control_fleet(rq->control), rq->body, &worker, err);
+        rc = fleet_register(control_fleet(rq->control), rq->body, &worker, &session, err);
     if (rc < 0)
         return rc;
     char *token = cluster_worker_token(rq->cluster, worker);
@@ -96,6 +97,7 @@ int workers_register(struct request *rq, struct err *err)
     json_put_string(&rq->json, "name", worker->name);
     json_put_string(&rq->json, "token", token);
     json_put_string(&rq->json, "cluster_id", rq->cluster->id);
+    json_put_int(&rq->json, "session", session);
     json_end_object(&rq->json);
     mem_free_secret(token);
     return 0;

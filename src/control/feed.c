@@ -196,9 +196,9 @@ static void add_snapshot(struct feed_hub *feed, struct buf *lines)
 /* A worker's new address changes the endpoints of its instances. */
 static void note_worker(struct feed_hub *feed, const struct worker *worker, struct feed_turn *turn)
 {
-    CLUSTER_FOR_EACH(control_cluster(feed->control), KIND_INSTANCE, struct model_instance,
-                     instance) {
-        if (instance->worker_id == worker->id)
+    CLUSTER_FOR_KEY(&control_cluster(feed->control)->instances_on_worker, worker->id,
+                    struct model_instance, instance) {
+        if (instance->worker_id == worker->id) /* of a gang it may be another rank's */
             feed_note_put(feed, KIND_INSTANCE, instance, turn);
     }
 }

@@ -322,7 +322,10 @@ static bool is_its_turn(const struct pass *pass, const struct model *model,
     case LEAVING_MAINTENANCE:
         return one->state == INSTANCE_RUNNING;
     case LEAVING_LOST:
-        return !replicas_lost_surge(pass);
+        if (!replicas_lost_surge(pass))
+            return true;
+        id_set_add(&pass->dirty->waiting, model->id); /* for another model's to be over */
+        return false;
     }
     return false;
 }

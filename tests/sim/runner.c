@@ -153,10 +153,12 @@ static void on_prepared(struct sim_event *event)
     struct sim_runner *runner = find(&node->runners, event->number);
     if (!node->is_up || !runner || runner->phase != PHASE_PREPARING || runner->job != event->tag)
         return;
-    if (rng_chance(&node->sim->rng, node->sim->faults.mix[FAULT_PREPARE_FAILS]))
+    if (rng_chance(&node->sim->rng, node->sim->faults.mix[FAULT_PREPARE_FAILS])) {
         fail(node, runner);
-    else
-        spawn(node, runner);
+        return;
+    }
+    runner->phase = PHASE_PREPARED;
+    changed(node);
 }
 
 /* What an engine would be started with. */
@@ -223,6 +225,9 @@ static void carry_out(struct sim_node *node, const struct effect *effect)
     case EFFECT_START:
         start(node, runner, effect->desired);
         return;
+    case EFFECT_LAUNCH:
+        spawn(node, runner);
+        return;
     case EFFECT_STOP:
         stop(node, runner, effect->stop);
         return;
@@ -246,6 +251,7 @@ static struct observed_instance observe(struct sim_node *node, struct sim_runner
     return (struct observed_instance){.id = runner->id,
                                       .model_generation = runner->generation,
                                       .phase = runner->phase,
+                                      .failures = runner->failures,
                                       .retry_at_ms = runner->retry_at_ms,
                                       .progress_at_ms = runner->progress_at_ms};
 }
@@ -262,11 +268,12 @@ static void on_pass(struct sim_event *event)
         observed[i] = observe(node, &runners->items[i]);
     struct effects effects = {0};
     int64_t wake_ms = worker_reconcile(&node->desired, observed, count, now_ms(node), &effects);
-    for (size_t i = 0; i < effects.count; i++)
+    /* A launch may be the worker's end, and the desired state's with it. */
+    for (size_t i = 0; node->is_up && i < effects.count; i++)
         carry_out(node, &effects.items[i]);
-    if (effects.count)
+    if (effects.count && node->is_up)
         changed(node);
-    else if (wake_ms != INT64_MAX)
+    else if (wake_ms != INT64_MAX && node->is_up)
         arm_pass(node, wake_ms > now_ms(node) ? wake_ms - now_ms(node) : 0);
     effects_fini(&effects);
 }
@@ -349,6 +356,7 @@ static enum instance_state state_of(const struct sim_runner *runner)
     switch (runner->phase) {
     case PHASE_NEW:
     case PHASE_PREPARING:
+    case PHASE_PREPARED:
         return INSTANCE_INITIALIZING;
     case PHASE_STARTING:
         return INSTANCE_STARTING;

@@ -29,11 +29,11 @@ static void test_a_port_in_use_is_not_given(void **state)
     struct int_list none = {0};
     struct err err = {0};
     struct port_range one = {port, port};
-    assert_int_equal(port_reserve(one, &none, 0, &err), ERR_UNAVAILABLE);
+    assert_int_equal(ports_reserve(one, 1, &none, 0, &err), ERR_UNAVAILABLE);
     assert_non_null(strstr(err.text, "no free port"));
     close(fd);
     fd = -1;
-    assert_int_equal(port_reserve(one, &none, 0, &err), port);
+    assert_int_equal(ports_reserve(one, 1, &none, 0, &err), port);
 }
 
 static void test_recorded_ports_are_not_given(void **state)
@@ -42,7 +42,7 @@ static void test_recorded_ports_are_not_given(void **state)
     close(listen_somewhere(&port));
     struct int_list taken = {0};
     int_list_add(&taken, port);
-    assert_int_equal(port_reserve((struct port_range){port, port}, &taken, 0, NULL),
+    assert_int_equal(ports_reserve((struct port_range){port, port}, 1, &taken, 0, NULL),
                      ERR_UNAVAILABLE);
     int_list_fini(&taken);
 }
@@ -55,9 +55,9 @@ static void test_goes_round_behind_the_last(void **state)
     struct port_range range = {port, port + 1};
     struct int_list upper = {0};
     int_list_add(&upper, port + 1);
-    assert_int_equal(port_reserve(range, &none, port + 1, NULL), port);
-    assert_int_equal(port_reserve(range, &upper, port, NULL), port);
-    assert_int_equal(port_reserve(range, &upper, 7, NULL), port);
+    assert_int_equal(ports_reserve(range, 1, &none, port + 1, NULL), port);
+    assert_int_equal(ports_reserve(range, 1, &upper, port, NULL), port);
+    assert_int_equal(ports_reserve(range, 1, &upper, 7, NULL), port);
     int_list_fini(&upper);
 }
 

@@ -21,6 +21,7 @@ struct bench {
     struct loop *loop;
     struct http_pool *pool;
     struct runner_set *set;
+    const struct device_list *devices; /* what the prober says; NULL: nothing yet */
 };
 
 static inline void bench_on_change(void *ctx)
@@ -29,12 +30,19 @@ static inline void bench_on_change(void *ctx)
     loop_stop(bench->loop);
 }
 
+static inline const struct device_list *bench_devices(void *ctx)
+{
+    const struct bench *bench = ctx;
+    return bench->devices;
+}
+
 static inline void bench_start_set(struct bench *bench)
 {
     struct runner_set_params params = {.loop = bench->loop,
                                        .pool = bench->pool,
                                        .config = &bench->config,
                                        .node = &bench->node,
+                                       .devices = bench_devices,
                                        .on_change = bench_on_change,
                                        .ctx = bench};
     struct err err = {0};
@@ -113,3 +121,41 @@ static inline bool bench_is(const struct bench *bench, enum runner_phase phase)
     const struct runner *runner = bench_runner(bench);
     return runner && runner->phase == phase;
 }
+
+/* The array "instances" of the report. Returns owned. */
+static inline json_t *bench_report(const struct bench *bench)
+{
+    struct buf out = {0};
+    struct json_writer w = json_writer_into(&out);
+    json_t *root = NULL;
+    runner_set_write_report(bench->set, &w);
+    if (json_read(buf_str(&out), &root, NULL) < 0)
+        abort();
+    buf_fini(&out);
+    return root;
+}
+
+/* A member of the first instance in the report as JSON text (of a string: its content). Returns
+ * owned. */
+static inline char *bench_told(const struct bench *bench, const char *key)
+{
+    auto_fini(json_release) json_t *root = bench_report(bench);
+    const json_t *value = json_object_get(json_array_get(root, 0), key);
+    if (json_is_string(value))
+        return mem_strdup(json_string_value(value));
+    char *text = value ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+    return text ? text : mem_strdup("(absent)");
+}
+
+#define assert_report(bench, key, expected)                                                        \
+    do {                                                                                           \
+        auto_free char *told = bench_told(bench, key);                                             \
+        assert_string_equal(told, expected);                                                       \
+    } while (0)
+
+#define assert_message_has(bench, part)                                                            \
+    do {                                                                                           \
+        auto_free char *told = bench_told(bench, "state_message");                                 \
+        if (!strstr(told, part))                                                                   \
+            fail_msg("\"%s\" is not in \"%s\"", part, told);                                       \
+    } while (0)

@@ -168,7 +168,8 @@ def test_unknown_command_is_named(shell):
 
 
 @pytest.mark.parametrize("command", ["login", "deploy", "ps", "logs", "chat", "rm", "workers",
-                                     "models", "devices", "keys", "users", "reset-admin-password", "start"])
+                                     "models", "devices", "keys", "users",
+                                     "reset-admin-password", "start"])
 def test_every_command_has_help(stranger, command):
     text = stranger.run(command, "--help")
     assert text.startswith(f"Usage: gpustack {command}") and "\nOptions:\n" in text.replace(

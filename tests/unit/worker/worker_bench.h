@@ -21,6 +21,7 @@ struct bench {
     struct loop *loop;
     struct http_pool *pool;
     struct runner_set *set;
+    const char *model;                 /* of bench_desire_with() */
     const struct device_list *devices; /* what the prober says; NULL: nothing yet */
 };
 
@@ -64,6 +65,7 @@ static inline struct bench *bench_new(void)
     bench->config = (struct config){.data_dir = bench->dir,
                                     .log_dir = mem_printf("%s/log", bench->dir),
                                     .bin_dir = mem_printf("%s/bin", bench->dir),
+                                    .drain_timeout = 120,
                                     .service_port_first = 20000 + getpid() % 20000,
                                     .service_port_last = 20000 + getpid() % 20000 + 20};
     bench->node = (struct node){.uuid = mem_strdup("test-worker"),
@@ -73,6 +75,7 @@ static inline struct bench *bench_new(void)
     mem_replace(&bench->node.uuid, uuid);
     engine_stub_install(bench->config.bin_dir);
     folder_write(bench->dir, "m.gguf", NULL, 1000);
+    bench->model = "m.gguf";
     bench->loop = loop_new(&clock_system);
     bench->pool = http_pool_new(bench->loop);
     bench_start_set(bench);
@@ -91,19 +94,34 @@ static inline void bench_free(struct bench *bench)
     free(bench);
 }
 
-/* Desires instance 7 of `model` (a file in the data folder) whose engine behaves as `stub`. */
-static inline void bench_desire(struct bench *bench, const char *model, const char *stub,
-                                int generation)
+/*
+ * Desires instance 7 of m.gguf whose engine behaves as `stub`; `more` are further members, each
+ * with a comma before it.
+ */
+static inline void bench_desire_with(struct bench *bench, const char *stub, int generation,
+                                     const char *more)
 {
     auto_free char *line = mem_printf(
         "{\"generation\":1,\"instances\":[{\"id\":7,\"name\":\"m-a\",\"model_name\":\"m\","
         "\"model_generation\":%d,\"source\":\"local_path\",\"local_path\":\"%s/%s\","
-        "\"env\":{\"STUB\":\"%s\"},\"token\":\"secret\"}]}",
-        generation, bench->dir, model, stub);
+        "\"env\":{\"STUB\":\"%s\"},\"token\":\"secret\"%s}]}",
+        generation, bench->dir, bench->model, stub, more);
     struct desired_state desired = {0};
-    if (desired_state_read(str_of(line), &desired, NULL) < 0)
+    struct err err = {0};
+    if (desired_state_read(str_of(line), &desired, &err) < 0) {
+        fprintf(stderr, "%s\n", err.text);
         abort();
+    }
     runner_set_desire(bench->set, &desired);
+}
+
+/* The same of `model`, a file in the data folder. */
+static inline void bench_desire(struct bench *bench, const char *model, const char *stub,
+                                int generation)
+{
+    bench->model = model;
+    bench_desire_with(bench, stub, generation, "");
+    bench->model = "m.gguf";
 }
 
 static inline void bench_desire_nothing(struct bench *bench)

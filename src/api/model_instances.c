@@ -3,6 +3,8 @@
 #include "api/api_priv.h"
 
 #include "base/log.h"
+#include "control/events.h"
+#include "domain/gang.h"
 #include "domain/timeline.h"
 #include "http/forward.h"
 
@@ -33,6 +35,8 @@ int instances_delete(struct request *rq, struct err *err)
     if (!instance)
         return no_such(rq, KIND_INSTANCE, err);
     log_info("instance", "%s: deleted", instance->name);
+    events_note(rq->cluster, KIND_INSTANCE, instance, EVENT_DELETED, NULL,
+                control_now_ms(rq->control), "deleted through the API");
     cluster_delete(rq->cluster, KIND_INSTANCE, rq->id);
     json_add_null(&rq->json);
     return 0;
@@ -89,12 +93,41 @@ static void log_done(struct forward *fwd, enum forward_outcome outcome, int code
     log_call_free(call);
 }
 
+/* Whose log is shown unless another is asked for: the first rank that failed, until all serve. */
+static int64_t rank_to_show(const struct model_instance *instance, const struct gang *gang)
+{
+    return instance->state == INSTANCE_RUNNING || gang->failed_rank < 0 ? 0 : gang->failed_rank;
+}
+
+/* The worker that has the log; `*ret` is NULL when nobody has one yet. */
+static int find_log_worker(struct request *rq, const struct model_instance *instance,
+                           const struct worker **ret, struct err *err)
+{
+    int64_t worker_id = instance->worker_id, rank;
+    struct gang gang = {0};
+    int rc = request_query_int(rq, "rank", 0, MODEL_DEVICES_MAX, -1, &rank, err);
+    if (rc == 0 && instance_is_gang(instance))
+        rc = gang_read(instance->distributed_servers, &gang, err);
+    int64_t count = gang.rank_count ? (int64_t)gang.rank_count : 1;
+    if (rc == 0 && rank >= count)
+        rc = err_set(err, ERR_INVALID, "rank must be 0-%lld for %s, not %lld",
+                     (long long)count - 1, instance->name, (long long)rank);
+    if (rc == 0 && gang.rank_count)
+        worker_id = gang.ranks[rank >= 0 ? rank : rank_to_show(instance, &gang)].worker_id;
+    gang_fini(&gang);
+    *ret = cluster_find(rq->cluster, KIND_WORKER, worker_id);
+    return rc;
+}
+
 static int start_log_call(struct request *rq, const char *path, struct err *err)
 {
     const struct model_instance *instance = cluster_find(rq->cluster, KIND_INSTANCE, rq->id);
     if (!instance)
         return no_such(rq, KIND_INSTANCE, err);
-    const struct worker *worker = cluster_find(rq->cluster, KIND_WORKER, instance->worker_id);
+    const struct worker *worker = NULL;
+    int rc = find_log_worker(rq, instance, &worker, err);
+    if (rc < 0)
+        return rc;
     if (!worker)
         return err_set(err, ERR_CONFLICT, "%s has no log yet: it is %s%s%s", instance->name,
                        instance_state_name((enum instance_state)instance->state),

@@ -75,6 +75,8 @@ int workers_delete(struct request *rq, struct err *err)
     if (rc < 0)
         return rc;
     log_info("worker", "%s: deleted", worker->name);
+    events_note(rq->cluster, KIND_WORKER, worker, EVENT_DELETED, NULL, control_now_ms(rq->control),
+                "deleted through the API");
     cluster_delete(rq->cluster, KIND_WORKER, rq->id);
     json_add_null(&rq->json);
     return 0;

@@ -128,6 +128,7 @@ static void current_checked(struct request *rq, bool right)
 {
     struct err err = {0};
     const char *fresh = json_member_string(rq->body, "new_password");
+    request_note_login(rq, right);
     int rc = right ? auth_password_check(str_of(fresh), &err)
                    : err_set(&err, ERR_INVALID, "current_password is wrong");
     if (rc == 0)
@@ -138,6 +139,9 @@ static void current_checked(struct request *rq, bool right)
 
 int auth_update_password(struct request *rq, struct err *err)
 {
+    int rc = request_ask_login(rq, request_user(rq)->username, err);
+    if (rc < 0)
+        return rc;
     return request_verify_password(rq, request_user(rq)->password_hash,
                                    json_member_string(rq->body, "current_password"),
                                    current_checked, err);

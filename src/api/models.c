@@ -30,12 +30,9 @@ static int check_name(const struct request *rq, const struct model *model, struc
 
 int models_create(struct request *rq, struct err *err)
 {
-    int rc = request_need_body(rq, err);
-    if (rc < 0)
-        return rc;
     struct model fresh = {0};
     record_init(&model_type, &fresh);
-    rc = record_read(&model_type, &fresh, rq->body, RECORD_CREATE, err);
+    int rc = record_read(&model_type, &fresh, rq->body, RECORD_CREATE, err);
     if (rc == 0)
         rc = model_validate(&fresh, err);
     if (rc == 0)
@@ -87,15 +84,12 @@ const struct model *models_put(struct request *rq, const struct model *model, st
 
 int models_update(struct request *rq, struct err *err)
 {
-    int rc = request_need_body(rq, err);
-    if (rc < 0)
-        return rc;
     const struct model *model = cluster_find(rq->cluster, KIND_MODEL, rq->id);
     if (!model)
         return no_such(rq, KIND_MODEL, err);
     struct model copy = {0};
     record_copy(&model_type, &copy, model);
-    rc = version_check(rq, KIND_MODEL, model, err);
+    int rc = version_check(rq, KIND_MODEL, model, err);
     if (rc == 0)
         rc = record_read(&model_type, &copy, rq->body, RECORD_MERGE, err);
     if (rc == 0)

@@ -321,11 +321,6 @@ int request_query_bool(const struct request *rq, const char *name, bool fallback
     return err_set(err, ERR_INVALID, "%s must be true or false, not %.64s", name, text);
 }
 
-int request_need_body(const struct request *rq, struct err *err)
-{
-    return rq->body ? 0 : err_set(err, ERR_SYNTAX, "the body must be a JSON object");
-}
-
 /* ---- passwords ---- */
 
 /* Address of the client: the last one that X-Forwarded-For names is the gateway's own word. */

@@ -102,9 +102,6 @@ int request_query_int(const struct request *rq, const char *name, int64_t min, i
 int request_query_bool(const struct request *rq, const char *name, bool fallback, bool *ret,
                        struct err *err) must_check;
 
-/* ERR_INVALID when there is no JSON object. */
-int request_need_body(const struct request *rq, struct err *err) must_check;
-
 /* Ends a request: `rc` 0 or an error with its sentence. For handlers that returned REQUEST_PENDING.
  */
 void request_finish(struct request *rq, int rc, const struct err *err);

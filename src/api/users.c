@@ -52,12 +52,9 @@ static void create_hashed(struct request *rq, const char *hash)
 
 int users_create(struct request *rq, struct err *err)
 {
-    int rc = request_need_body(rq, err);
-    if (rc < 0)
-        return rc;
     struct user checked = {0};
     record_init(&user_type, &checked);
-    rc = record_read(&user_type, &checked, rq->body, RECORD_CREATE, err);
+    int rc = record_read(&user_type, &checked, rq->body, RECORD_CREATE, err);
     if (rc == 0)
         rc = user_validate(&checked, err);
     if (rc == 0 && cluster_user_by_name(rq->cluster, checked.username))
@@ -129,13 +126,10 @@ static void update_hashed(struct request *rq, const char *hash)
 
 int users_update(struct request *rq, struct err *err)
 {
-    int rc = request_need_body(rq, err);
-    if (rc < 0)
-        return rc;
     const char *password = json_member_string(rq->body, "password");
     if (!password)
         return apply_update(rq, rq->id, NULL, err);
-    rc = auth_password_check(str_of(password), err);
+    int rc = auth_password_check(str_of(password), err);
     return rc < 0 ? rc : request_hash_password(rq, password, update_hashed, err);
 }
 
@@ -161,9 +155,6 @@ int users_activate(struct request *rq, struct err *err)
 
 int users_update_me(struct request *rq, struct err *err)
 {
-    int rc = request_need_body(rq, err);
-    if (rc < 0)
-        return rc;
     keep_members(rq, (const char *const[]){"full_name", "avatar_url", "version", NULL});
     return apply_update(rq, rq->caller.user_id, NULL, err);
 }

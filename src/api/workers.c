@@ -40,15 +40,12 @@ static bool note_maintenance(struct request *rq, const struct worker *before,
 
 int workers_update(struct request *rq, struct err *err)
 {
-    int rc = request_need_body(rq, err);
-    if (rc < 0)
-        return rc;
     const struct worker *worker = cluster_find(rq->cluster, KIND_WORKER, rq->id);
     if (!worker)
         return no_such(rq, KIND_WORKER, err);
     struct worker copy = {0};
     record_copy(&worker_type, &copy, worker);
-    rc = version_check(rq, KIND_WORKER, worker, err);
+    int rc = version_check(rq, KIND_WORKER, worker, err);
     if (rc == 0)
         rc = record_read(&worker_type, &copy, rq->body, RECORD_MERGE, err);
     if (rc == 0)
@@ -88,9 +85,7 @@ int workers_register(struct request *rq, struct err *err)
 {
     struct worker *worker;
     int64_t session;
-    int rc = request_need_body(rq, err);
-    if (rc == 0)
-        rc = fleet_register(control_fleet(rq->control), rq->body, &worker, &session, err);
+    int rc = fleet_register(control_fleet(rq->control), rq->body, &worker, &session, err);
     if (rc < 0)
         return rc;
     char *token = cluster_worker_token(rq->cluster, worker);
@@ -117,9 +112,7 @@ int workers_desired(struct request *rq, struct err *err)
 
 int workers_status(struct request *rq, struct err *err)
 {
-    int rc = request_need_body(rq, err);
-    if (rc == 0)
-        rc = fleet_report(control_fleet(rq->control), rq->caller.worker_id, rq->body, err);
+    int rc = fleet_report(control_fleet(rq->control), rq->caller.worker_id, rq->body, err);
     if (rc < 0)
         return rc;
     rq->status = 204;

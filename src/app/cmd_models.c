@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#define USAGE "[list | show|start|stop|edit MODEL [KEY=VALUE]... | clone MODEL NAME [KEY=VALUE]...]"
+#define USAGE "[list | show|start|stop|edit|clone MODEL [NAME] [KEY=VALUE]...]"
 
 enum { FIRST_EDIT = 2, FIRST_CLONE_EDIT = 3 };
 
@@ -158,7 +158,8 @@ int cmd_models(int argc, char **argv)
     static const struct cli_spec spec = {
         .command = "models",
         .arguments = USAGE,
-        .summary = "Lists, shows, starts, stops, changes and copies models. Values are\n"
+        .summary = "Lists, shows, starts, stops, changes and copies models (clone MODEL NAME:\n"
+                   "to another name, with changes if any are given). Values are\n"
                    "JSON, or text where the field is one: replicas=2,\n"
                    "env='{\"A\":\"1\"}', backend=null, description='my model'.",
         .max_args = 8};

@@ -167,9 +167,9 @@ def test_unknown_command_is_named(shell):
     assert done.returncode == USAGE and '"serve"' in done.stderr
 
 
-@pytest.mark.parametrize("command", ["login", "deploy", "ps", "logs", "chat", "rm", "workers",
-                                     "models", "devices", "keys", "users",
-                                     "reset-admin-password", "start"])
+@pytest.mark.parametrize("command", [
+    "login", "deploy", "models", "ps", "logs", "chat", "rm", "workers", "devices", "keys", "users",
+    "reset-admin-password", "start"])
 def test_every_command_has_help(stranger, command):
     text = stranger.run(command, "--help")
     assert text.startswith(f"Usage: gpustack {command}") and "\nOptions:\n" in text.replace(

@@ -231,6 +231,19 @@ const char *json_member_string(const json_t *object, const char *key)
     return json_string_value(json_object_get(object, key));
 }
 
+bool json_take_integer(const json_t *value, int64_t *ret)
+{
+    if (json_is_integer(value)) {
+        *ret = (int64_t)json_integer_value(value);
+        return true;
+    }
+    double real = json_is_real(value) ? json_real_value(value) : NAN;
+    if (!(real >= -0x1p63 && real < 0x1p63) || real != (double)(int64_t)real)
+        return false;
+    *ret = (int64_t)real;
+    return true;
+}
+
 int64_t json_member_int(const json_t *object, const char *key, int64_t fallback)
 {
     const json_t *value = json_object_get(object, key);

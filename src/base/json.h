@@ -72,5 +72,9 @@ void json_put_bool(struct json_writer *w, const char *key, bool value);
 /* String member of an object, or NULL. Borrows from `object`. */
 const char *json_member_string(const json_t *object, const char *key);
 
+/* Takes an integer, also one that is written as a real without a fraction: some clients know one
+ * kind of number only. False for anything else. */
+bool json_take_integer(const json_t *value, int64_t *ret);
+
 /* Integer member of an object, or `fallback`. */
 int64_t json_member_int(const json_t *object, const char *key, int64_t fallback);

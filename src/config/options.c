@@ -75,6 +75,10 @@ const struct option config_options[] = {
     {.name = "gateway-threads", .group = GROUP_SERVER, .kind = OPTION_INT, .roles = ROLES_SERVER,
      .offset = AT(gateway_threads), .max = 64, .fallback = "0", .metavar = "N",
      .help = "Threads that serve requests; 0: one per core, at most 4."},
+    {.name = "reschedule-grace", .group = GROUP_SERVER, .kind = OPTION_INT, .roles = ROLES_SERVER,
+     .offset = AT(reschedule_grace), .min = 60, .max = 604800, .fallback = "300",
+     .metavar = "SECONDS",
+     .help = "Silence of a worker after which its instances are replaced, one at a time."},
 
     {.name = "server-url", .letter = 's', .group = GROUP_WORKER, .kind = OPTION_URL,
      .roles = ROLES_WORKER | ROLE_GATEWAY,

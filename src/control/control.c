@@ -43,8 +43,8 @@ struct control {
     struct turn *open;       /* turn in progress, or NULL */
     struct list_node sealed; /* turns whose commit is under way, oldest first */
     uint64_t change_count;
-    bool is_dirty;         /* the reconciler must look */
-    bool has_unplaced;     /* an instance waits for a worker */
+    struct dirty dirty;    /* what the reconciler must look at */
+    struct int_list lost;  /* workers that are given up, ascending */
     int64_t reconciled_ms; /* loop time of the last pass */
 };
 
@@ -128,12 +128,12 @@ static void run_reconciler(struct control *control)
         .now_ms = control_now_ms(control),
         .make_suffix = make_suffix,
         .reserved_ram_bytes = control->reserved_ram_bytes,
+        .lost = &control->lost,
     };
     /* A pass may make work for the next (a ready count, a freed place); it settles in two or three.
      */
-    for (int i = 0; control->is_dirty && i < RECONCILE_PASSES_MAX; i++) {
-        control->is_dirty = false;
-        control->has_unplaced = reconcile(&control->cluster, &env);
+    for (int i = 0; dirty_has_work(&control->dirty) && i < RECONCILE_PASSES_MAX; i++) {
+        reconcile(&control->cluster, &env, &control->dirty);
         control->reconciled_ms = loop_now_ms(control->loop);
     }
 }
@@ -158,27 +158,29 @@ static void end_turn(void *arg)
     } else {
         store_txn_commit(TAKE(turn->txn), commit_done, turn);
     }
+    if (dirty_has_work(&control->dirty))
+        control_wake(control);
 }
 
 /* ---- the cluster's sink ---- */
 
-/* Heartbeats change only transient fields: they matter while somebody waits for a place. */
-static bool reconciler_cares(const struct control *control, enum kind kind, bool durable)
+/* Heartbeats come by the hundred; they tell of free memory, for which a look a second will do. */
+static void note_heartbeat(struct control *control)
 {
-    if (kind == KIND_WORKER && !durable)
-        return control->has_unplaced &&
-               loop_now_ms(control->loop) - control->reconciled_ms >= RECONCILE_AGAIN_MS;
-    if (kind == KIND_WORKER)
-        return true;
-    return durable && (kind == KIND_MODEL || kind == KIND_INSTANCE);
+    if (dirty_waits(&control->dirty) &&
+        loop_now_ms(control->loop) - control->reconciled_ms >= RECONCILE_AGAIN_MS)
+        control->dirty.has_room_news = true;
 }
 
-static void note_change(struct control *control, enum kind kind, const void *record, bool durable)
+static void note_change(struct control *control, enum kind kind, const void *record, bool durable,
+                        bool is_delete)
 {
     control->change_count++;
-    control->is_dirty = control->is_dirty || reconciler_cares(control, kind, durable);
+    dirty_note(&control->dirty, &control->cluster, kind, record, durable, is_delete);
     if (durable)
         fleet_note_change(control->fleet, kind, record);
+    else if (kind == KIND_WORKER)
+        note_heartbeat(control);
 }
 
 static void on_put(enum kind kind, const void *record, bool durable, void *ctx)
@@ -190,7 +192,7 @@ static void on_put(enum kind kind, const void *record, bool durable, void *ctx)
         feed_note_put(control->feed, kind, record, &turn->feed);
     }
     watch_note_put(control->watch, &turn->changes, kind, record, durable);
-    note_change(control, kind, record, durable);
+    note_change(control, kind, record, durable, false);
 }
 
 static void on_delete(enum kind kind, const void *record, void *ctx)
@@ -200,7 +202,7 @@ static void on_delete(enum kind kind, const void *record, void *ctx)
     store_txn_delete(turn->txn, kind_type(kind), record_id(record));
     feed_note_delete(control->feed, kind, record, &turn->feed);
     watch_note_delete(control->watch, &turn->changes, kind, record);
-    note_change(control, kind, record, true);
+    note_change(control, kind, record, true, true);
 }
 
 static const struct cluster_sink sink = {.on_put = on_put, .on_delete = on_delete};
@@ -270,9 +272,10 @@ int control_new(const struct control_params *params, struct control **ret, struc
     control->cluster.sink_ctx = control;
     control->pool = http_pool_new(control->loop);
     control->feed = feed_hub_new(control);
-    control->fleet = fleet_new(control);
+    control->fleet = fleet_new(control, params->reschedule_grace_ms);
     control->watch = watch_hub_new(control);
     store_start(control->store, control->loop);
+    dirty_note_all(&control->dirty, &control->cluster);
     control_wake(control);
     *ret = control;
     return 0;
@@ -298,6 +301,8 @@ void control_free(struct control *control)
     watch_hub_free(control->watch);
     http_pool_free(control->pool);
     abandon_turns(control);
+    dirty_fini(&control->dirty);
+    int_list_fini(&control->lost);
     cluster_fini(&control->cluster);
     mem_free_secret(control->cluster_token);
     free(control);
@@ -360,6 +365,29 @@ void control_when_durable(struct control *control, void (*fn)(void *ctx), void *
 
 void control_wake(struct control *control)
 {
-    control->is_dirty = true;
     (void)open_turn(control);
+}
+
+static bool has_id(const struct int_list *list, int64_t id)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i] == id)
+            return true;
+    return false;
+}
+
+void control_set_lost(struct control *control, struct int_list *lost)
+{
+    struct int_list before = control->lost;
+    control->lost = *lost;
+    *lost = (struct int_list){0};
+    for (size_t i = 0; i < before.count; i++)
+        if (!has_id(&control->lost, before.items[i]))
+            dirty_note_worker(&control->dirty, &control->cluster, before.items[i]);
+    for (size_t i = 0; i < control->lost.count; i++)
+        if (!has_id(&before, control->lost.items[i]))
+            dirty_note_worker(&control->dirty, &control->cluster, control->lost.items[i]);
+    int_list_fini(&before);
+    if (dirty_has_work(&control->dirty))
+        control_wake(control);
 }

@@ -27,6 +27,8 @@ struct control_params {
     struct store *store;         /* open and not started */
     const char *cluster_token;   /* what workers and gateways join with */
     uint64_t reserved_ram_bytes; /* per worker, not for engines */
+    int64_t reschedule_grace_ms; /* without contact, after which a worker's instances move; 0: the
+                                    default of control/lost.h */
 };
 
 /* Loads the cluster from the store and starts the store's thread. Blocks. */
@@ -63,5 +65,5 @@ uint64_t control_change_count(const struct control *control);
  */
 void control_when_durable(struct control *control, void (*fn)(void *ctx), void *ctx);
 
-/* Has the reconciler look again at the end of this turn, though no record changed. */
+/* Opens a turn, at whose end the reconciler does what there is to do, though no record changed. */
 void control_wake(struct control *control);

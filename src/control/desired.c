@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/desired.h"
 
+#include "domain/gang.h"
+
 /* Fields of the model that an instance runs with, as they stand in its record. */
 static const char *const model_fields[] = {
     "source",
@@ -14,6 +16,7 @@ static const char *const model_fields[] = {
     "backend_parameters",
     "env",
     "restart_on_error",
+    "max_restarts",
 };
 
 static void write_model_fields(const struct model *model, struct json_writer *w)
@@ -24,8 +27,57 @@ static void write_model_fields(const struct model *model, struct json_writer *w)
     }
 }
 
+static void write_ints(struct json_writer *w, const char *key, const struct int_list *list)
+{
+    json_add_key(w, key);
+    json_begin_array(w);
+    for (size_t i = 0; i < list->count; i++)
+        json_add_int(w, list->items[i]);
+    json_end_array(w);
+}
+
+/* Where the ranks are found, once all may start. */
+static void write_ranks(const struct gang *gang, struct json_writer *w)
+{
+    json_add_key(w, "ranks");
+    json_begin_array(w);
+    for (size_t i = 0; gang->go && i < gang->rank_count; i++) {
+        const struct gang_rank *rank = &gang->ranks[i];
+        json_begin_object(w);
+        json_put_int(w, "rank", (int64_t)i);
+        json_put_string(w, "ip", rank->worker_ip);
+        write_ints(w, "ports", &rank->ports);
+        write_ints(w, "gpu_indexes", &rank->gpu_indexes);
+        json_end_object(w);
+    }
+    json_end_array(w);
+}
+
+/* Which part of the instance this worker runs. Requests drain at rank 0; the others follow it. */
+static void write_rank(const struct model_instance *instance, int64_t worker_id,
+                       struct json_writer *w)
+{
+    struct gang gang = {0};
+    if (!instance_is_gang(instance) || gang_read(instance->distributed_servers, &gang, NULL) < 0)
+        gang = (struct gang){.go = true, .rank_count = 1};
+    int rank = gang.ranks ? gang_rank_of(&gang, worker_id) : 0;
+    write_ints(w, "gpu_indexes",
+               rank > 0 ? &gang.ranks[rank].gpu_indexes : &instance->gpu_indexes);
+    json_put_bool(w, "draining", instance->is_draining && rank == 0);
+    json_put_int(w, "rank", rank);
+    json_put_int(w, "rank_count", (int64_t)gang.rank_count);
+    json_put_int(w, "gang_epoch", gang.epoch);
+    json_put_bool(w, "go", gang.go);
+    if (gang.ranks) {
+        write_ranks(&gang, w);
+        gang_fini(&gang);
+    } else {
+        write_ints(w, "ranks", &(struct int_list){0});
+    }
+}
+
 static void write_instance(const struct cluster *cluster, const struct model_instance *instance,
-                           struct json_writer *w)
+                           int64_t worker_id, struct json_writer *w)
 {
     const struct model *model = cluster_find(cluster, KIND_MODEL, instance->model_id);
     auto_free char *token = cluster_instance_token(cluster, instance->id);
@@ -36,11 +88,7 @@ static void write_instance(const struct cluster *cluster, const struct model_ins
     json_put_string(w, "model_name", instance->model_name);
     json_put_int(w, "model_generation", instance->model_generation);
     write_model_fields(model, w);
-    json_add_key(w, "gpu_indexes");
-    json_begin_array(w);
-    for (size_t i = 0; i < instance->gpu_indexes.count; i++)
-        json_add_int(w, instance->gpu_indexes.items[i]);
-    json_end_array(w);
+    write_rank(instance, worker_id, w);
     json_put_string(w, "token", token);
     json_end_object(w);
 }
@@ -49,9 +97,7 @@ void desired_write(const struct cluster *cluster, int64_t worker_id, struct buf 
 {
     struct json_writer w = json_writer_into(out);
     json_begin_array(&w);
-    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, instance) {
-        if (instance->worker_id == worker_id)
-            write_instance(cluster, instance, &w);
-    }
+    CLUSTER_FOR_KEY(&cluster->instances_on_worker, worker_id, struct model_instance, instance)
+        write_instance(cluster, instance, worker_id, &w);
     json_end_array(&w);
 }

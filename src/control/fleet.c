@@ -3,7 +3,10 @@
 
 #include "base/random.h"
 #include "control/desired.h"
+#include "control/events.h"
+#include "control/gangs.h"
 #include "control/liveness.h"
+#include "control/lost.h"
 #include "control/registration.h"
 #include "control/report.h"
 #include "control/turn_priv.h"
@@ -17,9 +20,11 @@ struct member {
     UT_hash_handle hh;
     int64_t worker_id;            /* key */
     struct http_exchange *stream; /* its desired stream, or NULL */
+    struct report_order order;    /* of its reports */
     int64_t contact_ms;           /* monotonic time of the last byte from it */
     uint64_t generation;          /* of the last desired state that a turn ended with */
     struct buf desired;           /* that state */
+    bool is_held;                 /* an event has told that it is held back */
     struct list_node dirty;       /* in fleet->dirty: its desired state may differ from that */
 };
 
@@ -29,6 +34,7 @@ struct fleet {
     struct list_node dirty; /* struct member by `dirty` */
     struct timer tick;
     uint64_t generation; /* last one given to any worker; grows over restarts too */
+    int64_t reschedule_grace_ms;
     int64_t next_heartbeat_ms;
 };
 
@@ -92,11 +98,82 @@ static void send_heartbeats(struct fleet *fleet)
     }
 }
 
+/* ---- giving up ---- */
+
+/* The workers that are silent now; returns owned, `ret_count` items. */
+static struct silent_worker *list_silent(const struct fleet *fleet, size_t *ret_count)
+{
+    const struct cluster *cluster = control_cluster(fleet->control);
+    struct silent_worker *silent =
+        mem_alloc_array(cluster->tables[KIND_WORKER].count + 1, sizeof *silent);
+    size_t count = 0;
+    CLUSTER_FOR_EACH(cluster, KIND_WORKER, struct worker, worker) {
+        const struct member *member = find_member(fleet, worker->id);
+        if (worker->state == WORKER_NOT_READY && member &&
+            mono_now(fleet) - member->contact_ms >= LIVENESS_SILENCE_MS)
+            silent[count++] =
+                (struct silent_worker){.id = worker->id, .contact_ms = member->contact_ms};
+    }
+    *ret_count = count;
+    return silent;
+}
+
+/* Tells once per silence that a worker would be given up but for the many others. */
+static void tell_held(struct fleet *fleet, const struct silent_worker *silent, size_t count)
+{
+    struct cluster *cluster = control_cluster(fleet->control);
+    struct member *member = get_member(fleet, silent->id);
+    const struct worker *worker = cluster_find(cluster, KIND_WORKER, silent->id);
+    bool is_due = silent->is_held &&
+                  mono_now(fleet) - silent->contact_ms >= fleet->reschedule_grace_ms;
+    if (is_due && !member->is_held) {
+        size_t total = cluster->tables[KIND_WORKER].count;
+        auto_free char *args = mem_printf("{\"silent\":%zu,\"workers\":%zu}", count, total);
+        events_note(cluster, KIND_WORKER, worker, EVENT_HELD_BACK, args,
+                    control_now_ms(fleet->control),
+                    "its instances are not replaced: %zu of %zu workers are silent, which is more "
+                    "likely a fault of the network or the server",
+                    count, total);
+    }
+    member->is_held = is_due;
+}
+
+static void find_lost(struct fleet *fleet)
+{
+    size_t count;
+    auto_free struct silent_worker *silent = list_silent(fleet, &count);
+    struct int_list lost = {0};
+    lost_find(silent, count, control_cluster(fleet->control)->tables[KIND_WORKER].count,
+              fleet->reschedule_grace_ms, mono_now(fleet), &lost);
+    for (size_t i = 0; i < count; i++)
+        tell_held(fleet, &silent[i], count);
+    control_set_lost(fleet->control, &lost);
+}
+
+/* ---- gangs ---- */
+
+static void start_due_gangs(struct fleet *fleet)
+{
+    struct cluster *cluster = control_cluster(fleet->control);
+    const struct gang_env env = {.now_ms = control_now_ms(fleet->control),
+                                 .now_mono_ms = mono_now(fleet)};
+    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, instance) {
+        if (!gangs_is_due(instance, &env))
+            continue;
+        struct model_instance copy = {0};
+        record_copy(&model_instance_type, &copy, instance);
+        gangs_settle(cluster, &copy, &env);
+        cluster_put(cluster, KIND_INSTANCE, &copy, env.now_ms);
+    }
+}
+
 static void on_tick(struct timer *timer, void *ctx)
 {
     struct fleet *fleet = ctx;
     CLUSTER_FOR_EACH(control_cluster(fleet->control), KIND_WORKER, struct worker, worker)
         check_silence(fleet, worker);
+    find_lost(fleet);
+    start_due_gangs(fleet);
     if (mono_now(fleet) >= fleet->next_heartbeat_ms) {
         fleet->next_heartbeat_ms = mono_now(fleet) + FLEET_HEARTBEAT_MS;
         send_heartbeats(fleet);
@@ -176,16 +253,23 @@ static void mark_dirty(struct fleet *fleet, int64_t worker_id)
         mark_member(fleet, member);
 }
 
+static void mark_workers_of(struct fleet *fleet, const struct model_instance *instance)
+{
+    mark_dirty(fleet, instance->worker_id);
+    for (size_t i = 0; i < instance->subordinate_worker_ids.count; i++)
+        mark_dirty(fleet, instance->subordinate_worker_ids.items[i]);
+}
+
 void fleet_note_change(struct fleet *fleet, enum kind kind, const void *record)
 {
-    struct member *member, *next;
     if (kind == KIND_WORKER) {
         mark_dirty(fleet, record_id(record));
     } else if (kind == KIND_INSTANCE) {
-        mark_dirty(fleet, ((const struct model_instance *)record)->worker_id);
+        mark_workers_of(fleet, record);
     } else if (kind == KIND_MODEL) {
-        HASH_ITER(hh, fleet->members, member, next)
-            mark_member(fleet, member);
+        CLUSTER_FOR_KEY(&control_cluster(fleet->control)->instances_of_model, record_id(record),
+                        struct model_instance, instance)
+            mark_workers_of(fleet, instance);
     }
 }
 
@@ -236,14 +320,26 @@ static char *make_digits(void *ctx)
     return random_text(5, "0123456789");
 }
 
-int fleet_register(struct fleet *fleet, const json_t *body, struct worker **ret, struct err *err)
+/* Above every number that this worker was given, in earlier lives of control too. */
+static int64_t next_session(const struct fleet *fleet, struct member *member)
+{
+    int64_t now_ms = control_now_ms(fleet->control);
+    int64_t after = member->order.session + 1;
+    member->order = (struct report_order){.session = now_ms > after ? now_ms : after};
+    return member->order.session;
+}
+
+int fleet_register(struct fleet *fleet, const json_t *body, struct worker **ret,
+                   int64_t *ret_session, struct err *err)
 {
     struct registration_env env = {.now_ms = control_now_ms(fleet->control),
                                    .make_digits = make_digits};
     int rc = registration_apply(control_cluster(fleet->control), body, &env, ret, err);
-    if (rc == 0)
-        note_contact(fleet, *ret);
-    return rc;
+    if (rc < 0)
+        return rc;
+    note_contact(fleet, *ret);
+    *ret_session = next_session(fleet, get_member(fleet, (*ret)->id));
+    return 0;
 }
 
 /* ---- reports ---- */
@@ -254,25 +350,35 @@ int fleet_report(struct fleet *fleet, int64_t worker_id, const json_t *body, str
     struct member *member = get_member(fleet, worker_id);
     struct report_env env = {
         .now_ms = control_now_ms(fleet->control),
+        .now_mono_ms = mono_now(fleet),
         .is_current = member->generation != 0 &&
                       json_member_int(body, "generation", 0) == (int64_t)member->generation,
     };
+    enum report_age age = report_age(&member->order, body);
+    if (age == REPORT_FORSAKEN)
+        return err_set(err, ERR_UNAUTHORIZED, "this session of the worker is over; register again");
+    if (age == REPORT_STALE)
+        return 0;
     int rc = report_apply(cluster, worker_id, body, &env, err);
     if (rc < 0)
         return rc;
     const struct worker *worker = cluster_find(cluster, KIND_WORKER, worker_id);
     note_contact(fleet, worker);
     /* Only now: before its report nobody knows what it has room for. */
+    bool was_silent = worker->state == WORKER_NOT_READY;
     liveness_regain(cluster, worker, env.now_ms);
+    if (was_silent)
+        find_lost(fleet); /* at once: nothing of it may be replaced any more */
     return 0;
 }
 
 /* ---- life ---- */
 
-struct fleet *fleet_new(struct control *control)
+struct fleet *fleet_new(struct control *control, int64_t reschedule_grace_ms)
 {
     struct fleet *fleet = mem_alloc(sizeof *fleet);
     fleet->control = control;
+    fleet->reschedule_grace_ms = reschedule_grace_ms ? reschedule_grace_ms : LOST_GRACE_MS;
     list_init(&fleet->dirty);
     /* Above every generation of an earlier life of control, whose clock this is. */
     fleet->generation = (uint64_t)control_now_ms(control);

@@ -19,6 +19,7 @@ struct number_index {
     struct number_entry *entries; /* uthash by key */
 };
 
+/* The row is under the key from now on; removing what isn't there does nothing. */
 void number_index_add(struct number_index *index, int64_t key, void *row);
 void number_index_remove(struct number_index *index, int64_t key, const void *row);
 

@@ -2,10 +2,12 @@
 #include "control/liveness.h"
 
 #include "base/log.h"
+#include "control/events.h"
+#include "control/states.h"
 
 bool liveness_is_overdue(const struct worker *worker, int64_t contact_ms, int64_t now_mono_ms)
 {
-    return worker->state == WORKER_READY && now_mono_ms - contact_ms >= LIVENESS_SILENCE_MS;
+    return worker->state != WORKER_NOT_READY && now_mono_ms - contact_ms >= LIVENESS_SILENCE_MS;
 }
 
 static void set_state(struct cluster *cluster, const struct worker *worker, enum worker_state state,
@@ -25,13 +27,16 @@ static void mark_instances_unreachable(struct cluster *cluster, const struct wor
                                        int64_t now_ms)
 {
     auto_free char *why = mem_printf("contact to worker %s is lost", worker->name);
-    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, instance) {
-        if (instance->worker_id != worker->id || instance->state != INSTANCE_RUNNING)
+    auto_free char *args = mem_printf("{\"worker\":\"%s\",\"seconds\":%d}", worker->name,
+                                      LIVENESS_SILENCE_MS / 1000);
+    const struct cause cause = {.reason = REASON_WORKER_LOST, .args = args, .message = why};
+    CLUSTER_FOR_KEY(&cluster->instances_on_worker, worker->id, struct model_instance, instance) {
+        /* One that drains takes no requests; why it drains must not be forgotten. */
+        if (instance->state != INSTANCE_RUNNING || instance->is_draining)
             continue;
         struct model_instance copy = {0};
         record_copy(&model_instance_type, &copy, instance);
-        copy.state = INSTANCE_UNREACHABLE;
-        mem_replace(&copy.state_message, why);
+        state_enter(cluster, &copy, INSTANCE_UNREACHABLE, &cause, now_ms);
         cluster_put(cluster, KIND_INSTANCE, &copy, now_ms);
     }
 }
@@ -41,12 +46,26 @@ void liveness_lose(struct cluster *cluster, const struct worker *worker, int64_t
     auto_free char *message =
         mem_printf("no contact for %d s; check the worker's process, its log and the network",
                    LIVENESS_SILENCE_MS / 1000);
+    auto_free char *args = mem_printf("{\"seconds\":%d}", LIVENESS_SILENCE_MS / 1000);
+    events_note(cluster, KIND_WORKER, worker, EVENT_LOST, args, now_ms, "%s", message);
     set_state(cluster, worker, WORKER_NOT_READY, message, now_ms);
     mark_instances_unreachable(cluster, worker, now_ms);
 }
 
 void liveness_regain(struct cluster *cluster, const struct worker *worker, int64_t now_ms)
 {
-    if (worker->state != WORKER_READY)
-        set_state(cluster, worker, WORKER_READY, NULL, now_ms);
+    if (worker->state == WORKER_NOT_READY)
+        events_note(cluster, KIND_WORKER, worker, EVENT_BACK, NULL, now_ms, "in contact");
+    liveness_settle(cluster, worker, now_ms, true);
+}
+
+void liveness_settle(struct cluster *cluster, const struct worker *worker, int64_t now_ms,
+                     bool is_in_contact)
+{
+    if (worker->state == WORKER_NOT_READY && !is_in_contact)
+        return;
+    enum worker_state state =
+        worker_maintenance(worker).is_on ? WORKER_MAINTENANCE : WORKER_READY;
+    if (worker->state != (int)state)
+        set_state(cluster, worker, state, NULL, now_ms);
 }

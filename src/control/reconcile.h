@@ -2,25 +2,31 @@
 /*
  * The reconciler: compares what is wanted (models and their replicas) with what there is (instances
  * and workers) and takes the steps that are missing. Idempotent and deterministic: it may run at
- * any time, from any state, and changes nothing when all is as wanted.
+ * any time, from any state, and changes nothing when all is as wanted. The rules stand in
+ * doc/internals/control-plane.md.
  *
  *     model.replicas > instances      a pending instance is added
- *     model.replicas < instances      the least useful instance is removed (see reconcile.c)
- *     instance without worker         is placed, or keeps its reason in state_message
+ *     model.replicas < instances      the one with the lowest score goes (see sched/score.h)
+ *     instance without worker         is placed, or keeps its reason
  *     instance of a removed worker    is replaced by a fresh one
- *     model changed (generation)      its instances take the new settings one at a time; one that
- *                                     may not stay on its worker is replaced by a fresh one
+ *     model changed (generation)      its instances follow one at a time: a fresh one first where
+ *                                     there is room, else the old one drains and restarts
+ *     worker lost, or to be drained   its instances are replaced, one at a time
+ *     instance failed twice in a row  moves to another worker if one has room
  */
 #pragma once
 
-#include "control/cluster.h"
+#include "control/dirty.h"
 
 struct reconcile_env {
     int64_t now_ms;                  /* wall clock, for the records' times */
     char *(*make_suffix)(void *ctx); /* 5 fresh lower-case letters or digits; returns owned */
     void *ctx;
     uint64_t reserved_ram_bytes; /* per worker, not for engines */
+    const struct int_list *lost; /* workers that are given up, ascending; NULL: none; borrowed */
 };
 
-/* Returns whether an instance is left without a worker. */
-bool reconcile(struct cluster *cluster, const struct reconcile_env *env);
+enum { RECONCILE_MOVE_FAILURES = 2 }; /* in a row, after which another worker is tried */
+
+/* One pass over the models in `dirty`, which is left with what its own changes have made dirty. */
+void reconcile(struct cluster *cluster, const struct reconcile_env *env, struct dirty *dirty);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/registration.h"
 
+#include "control/events.h"
+
 static int read_registration(const json_t *body, struct worker *fresh, struct err *err)
 {
     int rc = record_read(&worker_type, fresh, body, RECORD_TRUST, err);
@@ -37,6 +39,40 @@ static int settle_name(const struct cluster *cluster, struct worker *fresh, bool
     }
 }
 
+static char *address_of(const struct worker *worker)
+{
+    return mem_printf("%s:%lld", worker->ip ? worker->ip : "", (long long)worker->port);
+}
+
+/*
+ * A worker is its uuid. While one with this uuid is in contact, nobody else may be it: two machines
+ * that were cloned would fight over one row. When it is silent it is the same with a new address.
+ */
+static int check_address(struct cluster *cluster, const struct worker *known,
+                         const struct worker *fresh, int64_t now_ms, struct err *err)
+{
+    auto_free char *from = known ? address_of(known) : NULL;
+    auto_free char *to = address_of(fresh);
+    if (!known || strcmp(from, to) == 0)
+        return 0;
+    bool is_refused = known->state != WORKER_NOT_READY;
+    auto_free char *args = mem_printf(is_refused ? "{\"known\":\"%s\",\"refused\":\"%s\"}"
+                                                 : "{\"from\":\"%s\",\"to\":\"%s\"}",
+                                      from, to);
+    events_note(cluster, KIND_WORKER, known,
+                is_refused ? EVENT_UUID_REFUSED : EVENT_ADDRESS_CHANGED, args, now_ms,
+                is_refused ? "%s is in contact; %s with the same uuid was refused"
+                           : "came back from %s as %s",
+                from, to);
+    if (!is_refused)
+        return 0;
+    return err_set(err, ERR_EXISTS,
+                   "uuid %s belongs to worker %s at %s, which is in contact; %s was refused. If "
+                   "this machine is a copy of that one, delete worker_uuid and worker_name in its "
+                   "data folder and start again",
+                   fresh->worker_uuid, known->name, from, to);
+}
+
 /* The system's labels, then those that the user has put on the known worker, which win. */
 static void merge_labels(struct worker *fresh, const struct worker *known)
 {
@@ -55,7 +91,13 @@ static void keep_known(struct worker *fresh, const struct worker *known)
     fresh->state = known ? known->state : WORKER_NOT_READY;
     mem_replace(&fresh->state_message, known ? known->state_message : "its first report is due");
     mem_replace(&fresh->status, known ? known->status : NULL);
+    fresh->version = known ? known->version : 1;
     fresh->memory_total = known ? known->memory_total : 0;
+    mem_replace(&fresh->maintenance, known ? known->maintenance : NULL);
+    for (size_t i = 0; known && i < known->device_indexes.count; i++) {
+        int_list_add(&fresh->device_indexes, known->device_indexes.items[i]);
+        string_list_add(&fresh->device_types, known->device_types.items[i]);
+    }
 }
 
 int registration_apply(struct cluster *cluster, const json_t *body,
@@ -71,6 +113,8 @@ int registration_apply(struct cluster *cluster, const json_t *body,
     if (rc == 0 && !known && cluster->tables[KIND_WORKER].count >= REGISTRATION_WORKERS_MAX)
         rc = err_set(err, ERR_TOO_LARGE, "the cluster has %d workers, more are not taken",
                      REGISTRATION_WORKERS_MAX);
+    if (rc == 0)
+        rc = check_address(cluster, known, &fresh, env->now_ms, err);
     if (rc < 0) {
         record_fini(&worker_type, &fresh);
         return rc;
@@ -78,6 +122,10 @@ int registration_apply(struct cluster *cluster, const json_t *body,
     merge_labels(&fresh, known);
     keep_known(&fresh, known);
     fresh.heartbeat_time = env->now_ms;
+    bool is_new = !known;
     *ret = cluster_put(cluster, KIND_WORKER, &fresh, env->now_ms);
+    if (is_new)
+        events_note(cluster, KIND_WORKER, *ret, EVENT_JOINED, NULL, env->now_ms, "joined from %s",
+                    (*ret)->ip);
     return 0;
 }

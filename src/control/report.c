@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/report.h"
 
-/* Fields of an instance that its worker owns. */
+#include "control/gangs.h"
+#include "control/states.h"
+
+/* Fields of an instance that its worker owns, besides its state. */
 static const char *const observed[] = {
-    "state",         "state_message",     "pid",           "port",
-    "ports",         "download_progress", "resolved_path", "computed_resource_claim",
-    "restart_count", "last_restart_time",
+    "pid",           "port",     "ports",        "download_progress",
+    "resolved_path", "failures", "restart_count", "computed_resource_claim",
+    "last_restart_time",
+};
+
+/* One entry that concerns an instance on this worker. */
+struct taken {
+    struct model_instance copy; /* owned; with the observed fields */
+    enum instance_state state;
+    const json_t *entry;
 };
 
 /* The observed members of `entry` as an object of their own; owned. */
@@ -20,34 +30,128 @@ static json_t *observed_part(const json_t *entry)
     return part;
 }
 
+/* ---- reading ---- */
+
 static bool is_observable(enum instance_state state)
 {
     return state >= INSTANCE_INITIALIZING && state != INSTANCE_UNREACHABLE;
 }
 
-/* Reads one entry into a copy of its instance. 1 when it is for this worker, 0 to ignore it. */
+static int read_state(const json_t *entry, int64_t id, enum instance_state *ret, struct err *err)
+{
+    const char *word = json_member_string(entry, "state");
+    if (!word || instance_state_parse(word, ret) < 0)
+        return err_set(err, ERR_INVALID,
+                       "instance %lld: state must be a state of instances, not %s", (long long)id,
+                       word ? word : "missing");
+    if (!is_observable(*ret))
+        return err_set(err, ERR_INVALID, "instance %lld: a worker can't report state %s",
+                       (long long)id, word);
+    return 0;
+}
+
+static bool runs_on(const struct model_instance *instance, int64_t worker_id)
+{
+    bool is_there = instance->worker_id == worker_id;
+    for (size_t i = 0; i < instance->subordinate_worker_ids.count; i++)
+        is_there = is_there || instance->subordinate_worker_ids.items[i] == worker_id;
+    return is_there;
+}
+
+/* Reads one entry. 1 when it is for this worker, 0 to ignore it. */
 static int read_entry(const struct cluster *cluster, int64_t worker_id, const json_t *entry,
-                      struct model_instance *copy, struct err *err)
+                      struct taken *ret, struct err *err)
 {
     int64_t id = json_member_int(entry, "id", 0);
     if (id <= 0)
         return err_set(err, ERR_INVALID, "instances: an entry has no id");
     const struct model_instance *instance = cluster_find(cluster, KIND_INSTANCE, id);
-    if (!instance || instance->worker_id != worker_id)
+    if (!instance || !runs_on(instance, worker_id))
         return 0;
     /* What still runs with older settings isn't the instance that is wanted. */
     if (json_member_int(entry, "model_generation", instance->model_generation) !=
         instance->model_generation)
         return 0;
-    record_copy(&model_instance_type, copy, instance);
+    ret->entry = entry;
+    record_copy(&model_instance_type, &ret->copy, instance);
+    int rc = read_state(entry, id, &ret->state, err);
+    if (rc < 0 || instance_is_gang(instance))
+        return rc < 0 ? rc : 1;
     auto_fini(json_release) json_t *part = observed_part(entry);
-    int rc = record_read(&model_instance_type, copy, part, RECORD_TRUST, err);
-    if (rc < 0)
-        return err_wrap(err, rc, "instance %lld", (long long)id);
-    if (!is_observable((enum instance_state)copy->state))
-        return err_set(err, ERR_INVALID, "instance %lld: a worker can't report state %s",
-                       (long long)id, instance_state_name((enum instance_state)copy->state));
-    return 1;
+    rc = record_read(&model_instance_type, &ret->copy, part, RECORD_TRUST, err);
+    return rc < 0 ? err_wrap(err, rc, "instance %lld", (long long)id) : 1;
+}
+
+/* Reads all entries before the first is taken, so that a bad report changes nothing. */
+static int read_entries(const struct cluster *cluster, int64_t worker_id, const json_t *entries,
+                        struct taken *taken, size_t *ret_count, struct err *err)
+{
+    size_t i, count = 0;
+    int rc = 0;
+    json_t *entry;
+    json_array_foreach(entries, i, entry) {
+        rc = read_entry(cluster, worker_id, entry, &taken[count], err);
+        if (rc < 0)
+            record_fini(&model_instance_type, &taken[count].copy);
+        if (rc < 0)
+            break;
+        count += (size_t)rc;
+    }
+    *ret_count = count;
+    return rc < 0 ? rc : 0;
+}
+
+/* ---- taking ---- */
+
+static struct gang_env gang_env(const struct report_env *env)
+{
+    return (struct gang_env){.now_ms = env->now_ms, .now_mono_ms = env->now_mono_ms};
+}
+
+static char *args_text(const json_t *entry)
+{
+    const json_t *args = json_object_get(entry, "state_args");
+    if (!json_is_object(args))
+        return NULL;
+    struct buf text = {0};
+    struct json_writer w = json_writer_into(&text);
+    json_add_tree(&w, args);
+    return buf_take(&text);
+}
+
+/* A worker that says no code but words has something to tell all the same. */
+static enum reason reason_of(const json_t *entry, const char *message)
+{
+    const char *reason = json_member_string(entry, "state_reason");
+    if (reason)
+        return reason_parse(reason);
+    return message && *message ? REASON_OTHER : REASON_NONE;
+}
+
+static void take_state(struct cluster *cluster, struct taken *taken, const struct report_env *env)
+{
+    const char *message = json_member_string(taken->entry, "state_message");
+    auto_free char *args = args_text(taken->entry);
+    const struct cause cause = {
+        .reason = reason_of(taken->entry, message), .args = args, .message = message};
+    state_enter(cluster, &taken->copy, taken->state, &cause, env->now_ms);
+}
+
+static void take(struct cluster *cluster, int64_t worker_id, struct taken *taken,
+                 const struct report_env *env)
+{
+    struct model_instance *copy = &taken->copy;
+    const struct gang_env gang = gang_env(env);
+    if (copy->is_draining) { /* its state says why it drains, until it is gone */
+        bool is_main = copy->worker_id == worker_id;
+        copy->is_drained = copy->is_drained ||
+                           (is_main && json_is_true(json_object_get(taken->entry, "drained")));
+    } else if (instance_is_gang(copy)) {
+        gangs_take_entry(cluster, copy, worker_id, taken->entry, &gang);
+    } else {
+        take_state(cluster, taken, env);
+    }
+    cluster_put(cluster, KIND_INSTANCE, copy, env->now_ms);
 }
 
 static bool is_listed(const json_t *entries, int64_t id)
@@ -61,23 +165,64 @@ static bool is_listed(const json_t *entries, int64_t id)
     return false;
 }
 
+static void reset(struct cluster *cluster, struct model_instance *copy,
+                  const struct report_env *env)
+{
+    auto_free char *args = mem_printf("{\"worker\":\"%s\"}", copy->worker_name);
+    const struct cause cause = {.reason = REASON_UNKNOWN_TO_WORKER,
+                                .args = args,
+                                .message = "the worker does not know it yet"};
+    copy->pid = copy->port = 0;
+    int_list_fini(&copy->ports);
+    state_enter(cluster, copy, INSTANCE_SCHEDULED, &cause, env->now_ms);
+}
+
 /* What the worker should run and doesn't list isn't there: it was lost, say with the worker's disk.
  */
 static void reset_unlisted(struct cluster *cluster, int64_t worker_id, const json_t *entries,
                            const struct report_env *env)
 {
-    CLUSTER_FOR_EACH(cluster, KIND_INSTANCE, struct model_instance, instance) {
-        if (instance->worker_id != worker_id || instance->state == INSTANCE_SCHEDULED ||
-            is_listed(entries, instance->id))
+    const struct gang_env gang = gang_env(env);
+    CLUSTER_FOR_KEY(&cluster->instances_on_worker, worker_id, struct model_instance, instance) {
+        if (instance->state == INSTANCE_SCHEDULED || is_listed(entries, instance->id))
             continue;
         struct model_instance copy = {0};
         record_copy(&model_instance_type, &copy, instance);
-        copy.state = INSTANCE_SCHEDULED;
-        copy.pid = copy.port = 0;
-        int_list_fini(&copy.ports);
-        mem_replace(&copy.state_message, "the worker does not know it yet");
+        if (copy.is_draining)
+            copy.is_drained = copy.is_drained || copy.worker_id == worker_id;
+        else if (instance_is_gang(&copy))
+            gangs_lose_rank(cluster, &copy, worker_id, &gang);
+        else
+            reset(cluster, &copy, env);
         cluster_put(cluster, KIND_INSTANCE, &copy, env->now_ms);
     }
+}
+
+static void take_devices(struct worker *copy, const json_t *devices)
+{
+    int_list_fini(&copy->device_indexes);
+    string_list_fini(&copy->device_types);
+    size_t i;
+    json_t *device;
+    json_array_foreach(devices, i, device) {
+        const char *type = json_member_string(device, "type");
+        if (i >= REPORT_DEVICES_MAX)
+            return;
+        int_list_add(&copy->device_indexes, json_member_int(device, "index", (int64_t)i));
+        string_list_add(&copy->device_types, type ? type : "unknown");
+    }
+}
+
+static void take_status(struct worker *copy, const json_t *status)
+{
+    struct buf text = {0};
+    struct json_writer w = json_writer_into(&text);
+    json_add_tree(&w, status);
+    free(copy->status);
+    copy->status = buf_take(&text);
+    int64_t total = json_member_int(json_object_get(status, "memory"), "total", 0);
+    copy->memory_total = total > 0 ? total : 0;
+    take_devices(copy, json_object_get(status, "gpu_devices"));
 }
 
 static void apply_status(struct cluster *cluster, int64_t worker_id, const json_t *status,
@@ -86,35 +231,22 @@ static void apply_status(struct cluster *cluster, int64_t worker_id, const json_
     struct worker copy = {0};
     record_copy(&worker_type, &copy, cluster_find(cluster, KIND_WORKER, worker_id));
     copy.heartbeat_time = env->now_ms;
-    if (status) {
-        struct buf text = {0};
-        struct json_writer w = json_writer_into(&text);
-        json_add_tree(&w, status);
-        free(copy.status);
-        copy.status = buf_take(&text);
-        int64_t total = json_member_int(json_object_get(status, "memory"), "total", 0);
-        copy.memory_total = total > 0 ? total : 0;
-    }
+    if (status)
+        take_status(&copy, status);
     cluster_put(cluster, KIND_WORKER, &copy, env->now_ms);
 }
 
-/* Reads all entries before the first is taken, so that a bad report changes nothing. */
-static int read_entries(const struct cluster *cluster, int64_t worker_id, const json_t *entries,
-                        struct model_instance *copies, size_t *ret_count, struct err *err)
+enum report_age report_age(struct report_order *seen, const json_t *body)
 {
-    size_t i, count = 0;
-    json_t *entry;
-    json_array_foreach(entries, i, entry) {
-        int rc = read_entry(cluster, worker_id, entry, &copies[count], err);
-        if (rc < 0) {
-            record_fini(&model_instance_type, &copies[count]);
-            *ret_count = count;
-            return rc;
-        }
-        count += (size_t)rc;
-    }
-    *ret_count = count;
-    return 0;
+    int64_t session = json_member_int(body, "session", 0), seq = json_member_int(body, "seq", 0);
+    if (session == 0)
+        return REPORT_NEW;
+    if (session < seen->session)
+        return REPORT_FORSAKEN;
+    if (session == seen->session && seq <= seen->seq)
+        return REPORT_STALE;
+    *seen = (struct report_order){.session = session, .seq = seq};
+    return REPORT_NEW;
 }
 
 int report_apply(struct cluster *cluster, int64_t worker_id, const json_t *body,
@@ -125,15 +257,14 @@ int report_apply(struct cluster *cluster, int64_t worker_id, const json_t *body,
     if (!json_is_array(entries) || (status && !json_is_object(status)))
         return err_set(err, ERR_INVALID,
                        "a report has an array \"instances\" and an object \"status\"");
-    auto_free struct model_instance *copies =
-        mem_alloc_array(json_array_size(entries), sizeof *copies);
+    auto_free struct taken *taken = mem_alloc_array(json_array_size(entries) + 1, sizeof *taken);
     size_t count;
-    int rc = read_entries(cluster, worker_id, entries, copies, &count, err);
+    int rc = read_entries(cluster, worker_id, entries, taken, &count, err);
     for (size_t i = 0; i < count; i++) {
         if (rc == 0)
-            cluster_put(cluster, KIND_INSTANCE, &copies[i], env->now_ms);
+            take(cluster, worker_id, &taken[i], env);
         else
-            record_fini(&model_instance_type, &copies[i]);
+            record_fini(&model_instance_type, &taken[i].copy);
     }
     if (rc < 0)
         return rc;

@@ -4,11 +4,32 @@
 
 #include "control/cluster.h"
 
+enum { REPORT_DEVICES_MAX = 1024 };
+
 struct report_env {
-    int64_t now_ms;  /* server's wall clock */
+    int64_t now_ms;      /* server's wall clock */
+    int64_t now_mono_ms; /* and its monotonic one */
     bool is_current; /* the worker has taken up the latest desired state: what it doesn't list is
                         not there */
 };
+
+/*
+ * The order of a worker's reports: requests may be delayed or doubled on their way, and what is old
+ * must not be taken for news. `session` is given out at registration and grows, `seq` is the
+ * worker's count of its reports since. The zero value is before the first.
+ */
+struct report_order {
+    int64_t session, seq;
+};
+
+enum report_age {
+    REPORT_NEW,       /* and noted */
+    REPORT_STALE,     /* older than one that was seen, or the same again */
+    REPORT_FORSAKEN,  /* of an earlier session: whoever sends it must register again */
+};
+
+/* Where the report stands in that order; one without a session is always new. */
+enum report_age report_age(struct report_order *seen, const json_t *body);
 
 /*
  * Writes status and instances of the report into the records of worker `worker_id`. Only observed

@@ -72,10 +72,13 @@ void watch_flush(struct watch_hub *hub, const struct change_batch *batch);
 void feed_turn_fini(struct feed_turn *turn);
 void desired_turn_fini(struct desired_turn *turn);
 
+/* The workers that are given up have changed. Takes the content of `lost`. */
+void control_set_lost(struct control *control, struct int_list *lost);
+
 /* The parts, made and freed by control; NULL is fine to free. Return owned. */
 struct feed_hub *feed_hub_new(struct control *control);
 void feed_hub_free(struct feed_hub *feed);
-struct fleet *fleet_new(struct control *control);
+struct fleet *fleet_new(struct control *control, int64_t reschedule_grace_ms);
 void fleet_free(struct fleet *fleet);
 struct watch_hub *watch_hub_new(struct control *control);
 void watch_hub_free(struct watch_hub *hub);

@@ -23,9 +23,9 @@ enum event_code {
     EVENT_ROLLED_BACK,      /* model: {"to":GENERATION,"generation":N} */
     EVENT_DELETED,          /* model, instance, worker */
     EVENT_PLACED,           /* instance: {"worker":NAME} */
-    EVENT_UNPLACED,         /* instance: no worker takes it; the reason stands in its state */
-    EVENT_SERVES,           /* instance: {"seconds":N} from its placement on */
-    EVENT_FAILED,           /* instance: {"reason":CODE,...} */
+    EVENT_UNPLACED,         /* instance: {"reason":CODE}: no worker takes it */
+    EVENT_SERVES,           /* instance: {"worker":NAME} */
+    EVENT_FAILED,           /* instance: {"worker":NAME,"reason":CODE} */
     EVENT_UNREACHABLE,      /* instance: {"worker":NAME} */
     EVENT_DRAINS,           /* instance: {"reason":CODE} */
     EVENT_REPLACED,         /* instance: {"by":NAME,"reason":CODE} */
@@ -52,6 +52,7 @@ struct event {
 
 extern const struct record_type event_type;
 
+/* "joined". */
 const char *event_code_name(enum event_code code);
 
 /* Whether it tells of a fault. */

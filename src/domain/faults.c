@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "domain/record_priv.h"
+#include "domain/faults.h"
+
+#include <stdarg.h>
+
+enum { SHOWN_MAX = 48 }; /* bytes of a wrong value that an error text repeats */
 
 void faults_add(struct faults *faults, const char *field, const char *fmt, ...)
 {
@@ -20,4 +24,20 @@ int faults_finish(struct faults *faults, struct err *err)
     buf_fini(&faults->text);
     faults->count = 0;
     return rc;
+}
+
+char *faults_shown(const json_t *value)
+{
+    if (json_is_object(value))
+        return mem_strdup("an object");
+    if (json_is_array(value))
+        return mem_strdup("a list");
+    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+    if (!text)
+        return mem_strdup("null");
+    if (strlen(text) <= SHOWN_MAX)
+        return text;
+    char *cut = mem_printf("%.*s...", SHOWN_MAX, text);
+    free(text);
+    return cut;
 }

@@ -10,7 +10,7 @@
  *            "gpu_addresses":[],"ports":[40000],"pid":77,"prepared":true,"state":"starting",
  *            "state_reason":"none","state_message":""}
  *
- * Plain data; the rules are control/gang_rules.h. Pure, any thread.
+ * Plain data; the rules stand in control/gangs.h. Pure, any thread.
  */
 #pragma once
 

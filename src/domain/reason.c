@@ -13,6 +13,7 @@ const char *const reason_names[REASON_COUNT] = {
     [REASON_WORKER_LOST] = "worker_lost",
     [REASON_SCALED_DOWN] = "scaled_down",
     [REASON_REPLACED] = "replaced",
+    [REASON_MAINTENANCE] = "maintenance",
     [REASON_PROBE_FAILS] = "probe_fails",
     [REASON_SOURCE_UNSUPPORTED] = "source_unsupported",
     [REASON_MODEL_PATH_MISSING] = "model_path_missing",

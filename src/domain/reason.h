@@ -20,7 +20,8 @@ enum reason {
     REASON_WORKER_LOST, /* {"worker":NAME,"seconds":N} */
     /* running, and about to go */
     REASON_SCALED_DOWN,
-    REASON_REPLACED, /* {"by":NAME}: its replacement runs */
+    REASON_REPLACED,    /* {"by":NAME}: its replacement runs */
+    REASON_MAINTENANCE, /* its worker is to be drained */
     /* running, yet something is wrong */
     REASON_PROBE_FAILS, /* {"probe":TEXT} */
     /* error: configuration */

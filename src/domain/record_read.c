@@ -2,56 +2,22 @@
 #include "base/utf8.h"
 #include "domain/record_priv.h"
 
-#include <math.h>
 #include <stdio.h>
-
-enum { SHOWN_MAX = 48 }; /* bytes of a wrong value that an error text repeats */
-
-/* A wrong value for an error text: short, one line. Returns owned. */
-static char *shown(const json_t *value)
-{
-    if (json_is_object(value))
-        return mem_strdup("an object");
-    if (json_is_array(value))
-        return mem_strdup("a list");
-    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
-    if (!text)
-        return mem_strdup("null");
-    if (strlen(text) <= SHOWN_MAX)
-        return text;
-    char *cut = mem_printf("%.*s...", SHOWN_MAX, text);
-    free(text);
-    return cut;
-}
 
 static int refuse(const json_t *value, struct err *err, const char *allowed)
 {
-    auto_free char *seen = shown(value);
+    auto_free char *seen = faults_shown(value);
     return err_set(err, ERR_INVALID, "must be %s, not %s", allowed, seen);
 }
 
 /* ---- scalars ---- */
-
-/* Integers may come as reals without a fraction: some clients know one kind of number only. */
-static bool take_integer(const json_t *value, int64_t *ret)
-{
-    if (json_is_integer(value)) {
-        *ret = (int64_t)json_integer_value(value);
-        return true;
-    }
-    double real = json_is_real(value) ? json_real_value(value) : NAN;
-    if (!(real >= -0x1p63 && real < 0x1p63) || real != (double)(int64_t)real)
-        return false;
-    *ret = (int64_t)real;
-    return true;
-}
 
 static int read_int(const struct field *field, int64_t *at, const json_t *value, struct err *err)
 {
     int64_t min = field->kind == FIELD_ID ? 0 : field->min;
     int64_t max = field->kind == FIELD_ID ? INT64_MAX : field->max;
     int64_t number = 0;
-    if (take_integer(value, &number) && number >= min && number <= max) {
+    if (json_take_integer(value, &number) && number >= min && number <= max) {
         *at = number;
         return 0;
     }
@@ -223,7 +189,7 @@ static int read_ints(const struct field *field, struct int_list *at, const json_
     int rc = check_count(field, json_array_size(value), err);
     for (size_t i = 0; rc == 0 && i < json_array_size(value); i++) {
         int64_t item;
-        if (take_integer(json_array_get(value, i), &item))
+        if (json_take_integer(json_array_get(value, i), &item))
             int_list_add(&list, item);
         else
             rc = refuse(json_array_get(value, i), err, "a list of integers");
@@ -294,8 +260,11 @@ static void read_member(const struct field *field, void *record, const json_t *v
                         struct faults *faults)
 {
     struct err err = {0};
+    bool is_secret = field->flags & FIELD_WRITE_ONLY && field->kind == FIELD_STRING;
     if ((field->flags & FIELD_REQUIRED) && is_empty(value))
         faults_add(faults, field->name, "must not be empty");
+    else if (is_secret && !json_is_string(value) && !json_is_null(value))
+        faults_add(faults, field->name, "must be a string"); /* without the value */
     else if (json_is_null(value))
         field_reset(field, record);
     else if (record_read_field(field, record, value, &err) < 0)

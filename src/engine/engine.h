@@ -65,6 +65,9 @@ struct engine_set;
 int engine_set_load(const char *bin_dir, struct engine_set **ret, struct err *err) must_check;
 void engine_set_free(struct engine_set *set);
 
+/* All of them, the built-in ones first; NULL from `set`'s count on. Borrows from `set`. */
+const struct engine *engine_set_at(const struct engine_set *set, size_t i);
+
 /*
  * The engine for a backend name (or alias) and version, or, when `backend` is NULL, the one whose
  * formats match `model_path`. Installed copies win over PATH, the newest version first.

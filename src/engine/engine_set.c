@@ -227,6 +227,11 @@ int engine_set_load(const char *bin_dir, struct engine_set **ret, struct err *er
     return 0;
 }
 
+const struct engine *engine_set_at(const struct engine_set *set, size_t i)
+{
+    return i < set->count ? &set->items[i] : NULL;
+}
+
 void engine_set_free(struct engine_set *set)
 {
     if (!set)

@@ -116,6 +116,9 @@ int http_chunked_decode(struct http_chunked *state, struct str *data, struct str
  */
 char *http_query_get(struct str query, const char *name);
 
+/* Takes the next pair from the front of `*query`, both decoded and owned; false at the end. */
+bool http_query_next(struct str *query, char **ret_name, char **ret_value);
+
 /* Percent-decodes a path segment. ERR_SYNTAX for a bad escape or a decoded NUL. Returns owned. */
 int http_percent_decode(struct str text, char **ret, struct err *err) must_check;
 

@@ -40,14 +40,28 @@ static char *form_decode(struct str text)
     return buf_take(&out);
 }
 
-char *http_query_get(struct str query, const char *name)
+bool http_query_next(struct str *query, char **ret_name, char **ret_value)
 {
     struct str pair;
-    while (str_split(&query, '&', &pair)) {
-        size_t equals = str_find(pair, '=');
-        auto_free char *key = form_decode(str_sub(pair.ptr, equals));
-        if (strcmp(key, name) == 0)
-            return form_decode(str_skip(pair, equals + 1));
+    do {
+        if (!str_split(query, '&', &pair))
+            return false;
+    } while (pair.len == 0);
+    size_t equals = str_find(pair, '=');
+    *ret_name = form_decode(str_sub(pair.ptr, equals));
+    *ret_value = form_decode(str_skip(pair, equals + 1));
+    return true;
+}
+
+char *http_query_get(struct str query, const char *name)
+{
+    char *key, *value;
+    while (http_query_next(&query, &key, &value)) {
+        bool is_it = strcmp(key, name) == 0;
+        free(key);
+        if (is_it)
+            return value;
+        free(value);
     }
     return NULL;
 }

@@ -83,7 +83,7 @@ static void on_joined(struct join *join, const struct joined *joined, void *ctx)
     log_info("worker", "%s: joined the cluster as worker %lld, address %s", joined->name,
              (long long)joined->id, node->ip);
     open_stream(session, joined);
-    report_start(&session->report, &join->server, joined->token);
+    report_start(&session->report, &join->server, joined);
 }
 
 int session_new(const struct session_params *params, struct session **ret, struct err *err)

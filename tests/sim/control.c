@@ -201,10 +201,12 @@ static char *make_suffix(void *ctx)
 static void run_reconciler(struct sim *sim)
 {
     struct sim_control *control = &sim->control;
-    struct reconcile_env env = {.now_ms = sim_wall_ms(sim), .make_suffix = make_suffix, .ctx = sim};
-    for (int i = 0; control->is_dirty && i < RECONCILE_PASSES_MAX; i++) {
-        control->is_dirty = false;
-        control->has_unplaced = reconcile(&control->cluster, &env);
+    struct reconcile_env env = {.now_ms = sim_wall_ms(sim),
+                                .make_suffix = make_suffix,
+                                .ctx = sim,
+                                .lost = &control->lost};
+    for (int i = 0; dirty_has_work(&control->dirty) && i < RECONCILE_PASSES_MAX; i++) {
+        reconcile(&control->cluster, &env, &control->dirty);
         control->reconciled_ms = sim->events.now_ms;
     }
 }
@@ -243,6 +245,8 @@ static void on_turn_end(struct sim_event *event)
         release_durable(sim);
     else
         sim_store_commit(sim, TAKE(turn->txn), turn->number);
+    if (control->is_up && dirty_has_work(&control->dirty))
+        (void)open_turn(sim);
 }
 
 void sim_control_durable(struct sim *sim, uint64_t number)
@@ -262,14 +266,13 @@ void sim_control_when_durable(struct sim *sim, void (*fn)(struct sim *sim, int64
 
 /* ---- the cluster's sink ---- */
 
-/* Heartbeats change only transient fields: they matter while somebody waits for a place. */
-static bool reconciler_cares(const struct sim *sim, enum kind kind, bool durable)
+/* Heartbeats tell of free memory, for which a look a second will do. */
+static void note_heartbeat(struct sim *sim)
 {
-    const struct sim_control *control = &sim->control;
-    if (kind == KIND_WORKER && !durable)
-        return control->has_unplaced &&
-               sim->events.now_ms - control->reconciled_ms >= RECONCILE_AGAIN_MS;
-    return durable;
+    struct sim_control *control = &sim->control;
+    if (dirty_waits(&control->dirty) &&
+        sim->events.now_ms - control->reconciled_ms >= RECONCILE_AGAIN_MS)
+        control->dirty.has_room_news = true;
 }
 
 /* Whose desired state the change may change; models concern everybody. */
@@ -280,11 +283,14 @@ static int64_t worker_concerned(enum kind kind, const void *record)
     return kind == KIND_INSTANCE ? ((const struct model_instance *)record)->worker_id : 0;
 }
 
-static void note_change(struct sim *sim, enum kind kind, const void *record, bool durable)
+static void note_change(struct sim *sim, enum kind kind, const void *record, bool durable,
+                        bool is_delete)
 {
     struct sim_control *control = &sim->control;
     int64_t worker_id = worker_concerned(kind, record);
-    control->is_dirty = control->is_dirty || reconciler_cares(sim, kind, durable);
+    dirty_note(&control->dirty, &control->cluster, kind, record, durable, is_delete);
+    if (kind == KIND_WORKER && !durable)
+        note_heartbeat(sim);
     for (size_t i = 0; durable && i < control->member_count; i++) {
         struct sim_member *member = &control->members[i];
         bool is_concerned = kind == KIND_MODEL || member->worker_id == worker_id;
@@ -300,14 +306,14 @@ static void on_put(enum kind kind, const void *record, bool durable, void *ctx)
         sim_txn_put(turn->txn, kind, record);
     if (durable && kind == KIND_INSTANCE)
         truth_instance_put(sim, record);
-    note_change(sim, kind, record, durable);
+    note_change(sim, kind, record, durable, false);
 }
 
 static void on_delete(enum kind kind, const void *record, void *ctx)
 {
     struct sim *sim = ctx;
     sim_txn_delete(open_turn(sim)->txn, kind, record_id(record));
-    note_change(sim, kind, record, true);
+    note_change(sim, kind, record, true, true);
 }
 
 static const struct cluster_sink sink = {.on_put = on_put, .on_delete = on_delete};
@@ -351,7 +357,6 @@ static void open_stream(struct sim *sim, struct sim_node *node, uint64_t stream,
     member->generation = 0;
     member->contact_ms = sim->events.now_ms;
     member->is_dirty = true;
-    sim->control.is_dirty = true;
     (void)open_turn(sim);
 }
 
@@ -361,6 +366,7 @@ static void take_report(struct sim *sim, struct sim_node *node, uint64_t request
     struct sim_member *member = get_member(sim, worker->id);
     struct report_env env = {
         .now_ms = sim_wall_ms(sim),
+        .now_mono_ms = sim->events.now_ms,
         .is_current =
             member->generation != 0 && json_member_int(body, "generation", 0) == member->generation,
     };
@@ -427,7 +433,7 @@ void sim_control_start(struct sim *sim)
     control->cluster.sink = &sink;
     control->cluster.sink_ctx = sim;
     control->generation = sim_wall_ms(sim);
-    control->is_dirty = true;
+    dirty_note_all(&control->dirty, &control->cluster);
     (void)open_turn(sim);
     events_add(&sim->events, TICK_MS, on_tick, sim)->tag = life;
     trace_note(&sim->trace, "control: starts");
@@ -452,6 +458,8 @@ void sim_control_fini(struct sim_control *control)
         free(control->members[i].sent);
     free(TAKE(control->members));
     control->member_count = 0;
+    dirty_fini(&control->dirty);
+    int_list_fini(&control->lost);
     cluster_fini(&control->cluster);
 }
 

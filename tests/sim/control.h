@@ -8,7 +8,7 @@
 #pragma once
 
 #include "base/list.h"
-#include "control/cluster.h"
+#include "control/dirty.h"
 #include "sim/net.h"
 
 struct sim_event;
@@ -35,7 +35,8 @@ struct sim_control {
     struct list_node sealed; /* struct sim_turn, oldest first */
     uint64_t last_turn;
     int64_t generation;
-    bool is_dirty, has_unplaced;
+    struct dirty dirty;
+    struct int_list lost; /* workers that are given up */
     int64_t reconciled_ms; /* when the reconciler ran last */
 };
 

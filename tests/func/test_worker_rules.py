@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The worker's half of doc/internals/control-plane.md with a real llama-server: drains, reasons, limits,
-gangs over llama.cpp's RPC, orphans, a full disk. Control is one that says what a test wants."""
+"""The worker's half of doc/internals/control-plane.md with a real llama-server: drains, reasons,
+limits, gangs over llama.cpp's RPC, orphans, a full disk. Control is one that says what a test
+wants."""
 
 import os
 import pathlib

@@ -66,6 +66,7 @@ static void test_a_block_is_in_one_piece(void **state)
 {
     int64_t port;
     auto_close int fd = listen_somewhere(&port);
+    assert_true(fd >= 0);
     struct int_list none = {0};
     struct err err = {0};
     assert_int_equal(ports_reserve((struct port_range){port - 2, port + 2}, 3, &none, 0, &err),

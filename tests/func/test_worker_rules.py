@@ -317,11 +317,11 @@ def fill(folder):
 
 
 def test_a_full_disk_starts_nothing_and_ends_nothing(control, demo_model, small_disk, tmp_path):
-    records = small_disk(tmp_path / "w1/run/instances")
+    records = small_disk(tmp_path / "w1/run") / "instances"
     worker = control.add_worker("w1")
     first, second = instance(demo_model, 7), instance(demo_model, 8)
     seen, http = serve(control, worker, first)
-    ballast = fill(records)
+    ballast = fill(records.parent)
     control.desire(first, second)
     failed = control.wait(8, lambda seen: seen["state"] == "error")
     assert failed["state_reason"] == "spawn_failed" and failed["state_args"] == {"errno": 28}

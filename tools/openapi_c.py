@@ -106,8 +106,9 @@ class Checks:
             flags = ["CHECK_REQUIRED"] if one.get("required") else []
             where = f"{operation.where} parameter"
             if "x-checked-by" in one:
-                rows.append(f"{{.name = {quoted(one['name'])}, .kind = CHECK_ANY}}")
-            elif types_of(one["schema"]) == ["array"] and one.get("explode", True):
+                many = ", .flags = CHECK_MANY" if takes_many(one) else ""
+                rows.append(f"{{.name = {quoted(one['name'])}, .kind = CHECK_ANY{many}}}")
+            elif takes_many(one):
                 rows.append(self.row(one["name"], one["schema"]["items"], where,
                                      flags + ["CHECK_MANY"]))
             elif {"array", "object"} & set(types_of(one["schema"])):
@@ -118,7 +119,10 @@ class Checks:
         return self.parts(rows) if rows else None
 
     def body(self, operation):
-        """Name of the table of a body's members; None for those that others check."""
+        """Name of the table of a body's members; None for those that others check. Text is for the
+        handler to read."""
+        if "text/plain" in operation.body_schemas():
+            return None
         for schema in operation.body_schemas().values():
             schema = self.doc.resolve(schema)
             if "x-body-of" in schema or "x-checked-by" in schema:
@@ -128,6 +132,11 @@ class Checks:
                 return None
             return self.members(schema, f"{operation.where} body")
         return None
+
+
+def takes_many(parameter):
+    """Whether the parameter is a list that is given item by item."""
+    return types_of(parameter["schema"]) == ["array"] and parameter.get("explode", True)
 
 
 def bound(number, default):
@@ -142,7 +151,7 @@ def route_row(operation, checks):
         parts.append(f".parameters = {parameters}")
     if operation.list_of:
         parts.append(".is_list = true")
-    if operation.body:
+    if operation.body and "text/plain" not in operation.body_schemas():
         forms = any("form" in kind for kind in operation.body_schemas())
         parts.append(f".body_kind = {'BODY_JSON_OR_FORM' if forms else 'BODY_JSON'}")
         parts += [".needs_body = true"] if operation.body.get("required") else []

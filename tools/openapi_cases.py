@@ -16,7 +16,6 @@ paths:
       tags: [Things]
       summary: List things
       x-list: Thing
-      x-filters: all
     post:
       operationId: things_create
       x-access: admin
@@ -56,6 +55,7 @@ components:
     NotFound: *problem
     TooLarge: *problem
     Invalid: *problem
+    TooOften: *problem
     Unavailable: *problem
   schemas:
     Thing:
@@ -88,13 +88,14 @@ FAULTS = [
     ("/things/{id}:", "/things/{name}:", "parameter name of the path is not described"),
     ("description: How fast., ", "", "parameter speed has no description"),
     ("{name: speed, in: query", "{name: speed, in: cookie", "speed is in cookie"),
-    ("{name: speed, in: query", "{name: id, in: query", "parameter id stands here twice"),
+    ("{name: speed, in: query", "{name: id, in: path", "parameter id stands here twice"),
     ("schema: {type: integer, minimum: 1}", "schema: {type: integer, multipleOf: 2}",
      "src/api/check.c doesn't check multipleOf"),
     ("schema: {type: integer, minimum: 1}", "schema: {type: object}", "x-checked-by"),
     ("enum: [left, right]", "pattern: l", "way: src/api/check.c doesn't check pattern"),
     ("way: {type: string", "way: {type: [string, integer]", "way: type must be one of"),
-    ("x-filters: all", "x-filters: [colour]", "filter colour is no field of Thing"),
+    ("x-list: Thing", "x-list: Thing\n      x-filters: [colour]",
+     "filter colour is no field of Thing"),
     ("x-list: Thing", "x-list: Things", "there is no schema Things"),
     ("schemas/ThingCreate", "schemas/ThingMake", "#/components/schemas/ThingMake is not there"),
     ("required: [name]", "required: [id]", "required field id is none that clients give"),
@@ -110,7 +111,7 @@ FAULTS = [
 WRITTEN = [
     ("handlers", "int things_turn(struct request *rq, struct err *err);"),
     ("routes", '.path = "/things", .access = ACCESS_USER, .handle = things_list'),
-    ("routes", '{.name = "name", .kind = CHECK_STRING, .flags = CHECK_MANY'),
+    ("routes", '{.name = "name", .kind = CHECK_ANY, .flags = CHECK_MANY'),
     ("routes", '{.name = "way", .kind = CHECK_STRING, .flags = CHECK_REQUIRED'),
     ("routes", ".flags = CHECK_NULLABLE | CHECK_SECRET"),
     ("routes", '{.name = "speed", .kind = CHECK_INT, .min = 1, .max = INT64_MAX}'),

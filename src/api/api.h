@@ -12,9 +12,20 @@
 
 struct api;
 
+struct json_writer;
+
+/* All but `control` and the callback's ctx is copied. */
+struct api_params {
+    struct control *control;
+    const char *control_socket, *admin_socket;
+    const char *backends; /* JSON array of engine descriptions, see api/backends.c */
+    /* Writes the effective configuration, without secrets. */
+    void (*write_config)(struct json_writer *w, void *ctx);
+    void *ctx;
+};
+
 /* Listens on both sockets. */
-int api_new(struct control *control, const char *control_socket, const char *admin_socket,
-            struct api **ret, struct err *err) must_check;
+int api_new(const struct api_params *params, struct api **ret, struct err *err) must_check;
 
 /* Stops listening; requests in progress go on. */
 void api_drain(struct api *api);

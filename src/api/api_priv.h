@@ -4,6 +4,9 @@
 
 #include "api/api.h"
 #include "api/handlers.h" /* generated: the handlers' prototypes */
+#include "api/list_query.h"
+#include "api/load.h"
+#include "api/login_limit.h"
 #include "api/request.h"
 
 enum {
@@ -14,10 +17,23 @@ enum {
 
 #define API_COOKIE "gpustack_session"
 
+/* How long requests that changed something waited for the store. */
+struct commit_figures {
+    int64_t count, sum_ms, last_ms, max_ms;
+};
+
 struct api {
     struct control *control;
     struct http_server *server, *admin_server;
     unsigned hashes_running;
+    struct login_limit *login_limit;
+    struct api_params params; /* its sockets are gone; `backends` is: */
+    char *backends;           /* owned */
+    int64_t started_ms;       /* loop time */
+    struct timer load_timer;
+    struct load load; /* the last one that was measured */
+    struct load_history load_history;
+    struct commit_figures commits;
 };
 
 /* The operations of api/openapi.yaml, sorted by path; ended by a row without a path. Generated. */
@@ -41,38 +57,76 @@ void request_continue(struct request *rq);
 /* HTTP status of an error code. */
 unsigned problem_status(int code);
 
-/* Body {"code","reason","message"} of an error. */
-void problem_write(int code, const char *text, struct buf *out);
+/* What an error's body tells. */
+struct problem {
+    int code;            /* of base/err.h */
+    const char *text;    /* what, why, what to do */
+    const char *current; /* JSON of the object as it is, or NULL */
+};
+
+/* Body {"code","reason","message"} of an error, and "current" where there is one. */
+void problem_write(const struct problem *problem, struct buf *out);
+
+/*
+ * The header that a status asks for besides the body, if any: WWW-Authenticate, Retry-After (with
+ * `retry_after_s`, or a few seconds when that is 0). Returns how many were written; the header
+ * borrows from `number`.
+ */
+unsigned problem_headers(unsigned status, int64_t retry_after_s, char number[static 32],
+                         struct http_header *ret);
+
+/* Answers an exchange that isn't a request's any more. */
+void problem_reply(struct http_exchange *ex, const struct problem *problem);
+
+/*
+ * ERR_CONFLICT, with the present record in the answer, when the write names another version in its
+ * body ("version") or its If-Match than the record has. A write that names none passes.
+ */
+int version_check(struct request *rq, enum kind kind, const void *record,
+                  struct err *err) must_check;
+
+/* Gives `after` the next version if a field that clients write differs from `before`. */
+void version_grow(enum kind kind, const void *before, void *after);
+
+/* Replies with a record that has a version, which is the answer's ETag too. Returns 0. */
+int reply_record(struct request *rq, enum kind kind, const void *record);
 
 /* Whether the caller of an authorized request may still do what it asked for. */
 bool caller_is_still_allowed(struct request *rq);
 
-/*
- * Replies with a page of a kind's records: page, perPage (1-100, -1 = all), search (part of the
- * name), or with watch=true by a stream of their changes. `accept` filters by rq->filter, caller
- * and id; `write` writes one item (NULL: the record as it is).
- */
-int list_reply(struct request *rq, enum kind kind, bool (*accept)(struct request *, const void *),
-               void (*write)(struct request *, const void *, struct json_writer *),
-               struct err *err) must_check;
-
 /* Which records a list shows, and how. */
 struct list_view {
     enum kind kind;
+    const struct record_type *type;      /* of rows that are no records; NULL: the kind's */
+    const struct list_alias *aliases;    /* NULL: none */
     bool (*accept)(struct request *, const void *);                      /* NULL: all */
     void (*write)(struct request *, const void *, struct json_writer *); /* NULL: as it is */
 };
 
-/* Whether the list shows this record; `search` as the query has it, NULL for none. */
-bool list_accepts(struct request *rq, const struct list_view *view, const void *record,
-                  const char *search);
+/*
+ * Replies with a page of a kind's records, filtered and sorted as list_query.h says, or with
+ * watch=true by a stream of their changes.
+ */
+int list_reply(struct request *rq, const struct list_view *view, struct err *err) must_check;
+
+/* The two halves of it for rows that are no records; `rows` in the order of their ids. */
+int list_read_query(const struct request *rq, const struct list_view *view, struct list_query *ret,
+                    struct err *err) must_check;
+void list_write(struct request *rq, const struct list_view *view, const struct list_query *query,
+                void *const *rows, size_t count);
+
+/* Whether the list shows this record. */
+bool list_accepts(struct request *rq, const struct list_view *view, const struct list_query *query,
+                  const void *record);
 
 /* Writes the record as the list shows it. */
 void list_write_row(struct request *rq, const struct list_view *view, const void *record,
                     struct json_writer *w);
 
-/* Answers a list request with GPUStack's watch frames; see doc/api-watch.md. */
-int list_watch(struct request *rq, const struct list_view *view, struct err *err) must_check;
+/* Answers a list request with GPUStack's watch frames; see doc/api-watch.md. Takes what is in
+ * `query`. */
+int list_watch(struct request *rq, const struct list_view *view, const struct list_query *query,
+               struct err *err) must_check;
 
 /* ERR_NOT_FOUND that names the kind and id. */
 int no_such(const struct request *rq, enum kind kind, struct err *err);
@@ -88,6 +142,10 @@ void session_end_all(struct request *rq, int64_t user_id);
  * Empties `copy`; returns the row.
  */
 const struct model *models_put(struct request *rq, const struct model *model, struct model *copy);
+
+/* Takes a sample of the load each minute, from now on until dashboard_stop(). */
+void dashboard_start(struct api *api);
+void dashboard_stop(struct api *api);
 
 /* Whether an API key is the caller's own. */
 bool api_keys_is_own(struct request *rq, const void *record);

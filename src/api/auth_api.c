@@ -66,6 +66,7 @@ static void login_checked(struct request *rq, bool right)
 {
     struct err err = {0};
     const struct user *user = request_user(rq);
+    request_note_login(rq, right);
     if (!right || !user || !user->is_active) {
         log_warning("auth", "a login failed");
         request_finish(rq, err_set(&err, ERR_UNAUTHORIZED, "the user name or password is wrong"),
@@ -82,6 +83,9 @@ int auth_login(struct request *rq, struct err *err)
     const struct user *user =
         cluster_user_by_name(rq->cluster, json_member_string(rq->body, "username"));
     rq->caller.user_id = user ? user->id : 0;
+    int rc = request_ask_login(rq, json_member_string(rq->body, "username"), err);
+    if (rc < 0)
+        return rc;
     return request_verify_password(rq, user ? user->password_hash : NULL,
                                    json_member_string(rq->body, "password"), login_checked, err);
 }
@@ -109,6 +113,7 @@ static void password_hashed(struct request *rq, const char *hash)
     record_copy(&user_type, &copy, user);
     mem_replace(&copy.password_hash, hash);
     copy.require_password_change = false;
+    copy.version++;
     user = cluster_put(rq->cluster, KIND_USER, &copy, control_now_ms(rq->control));
     /* Whoever knew the old password is out; the caller stays in with a fresh login. */
     session_end_all(rq, user->id);
@@ -123,6 +128,7 @@ static void current_checked(struct request *rq, bool right)
 {
     struct err err = {0};
     const char *fresh = json_member_string(rq->body, "new_password");
+    request_note_login(rq, right);
     int rc = right ? auth_password_check(str_of(fresh), &err)
                    : err_set(&err, ERR_INVALID, "current_password is wrong");
     if (rc == 0)
@@ -133,6 +139,9 @@ static void current_checked(struct request *rq, bool right)
 
 int auth_update_password(struct request *rq, struct err *err)
 {
+    int rc = request_ask_login(rq, request_user(rq)->username, err);
+    if (rc < 0)
+        return rc;
     return request_verify_password(rq, request_user(rq)->password_hash,
                                    json_member_string(rq->body, "current_password"),
                                    current_checked, err);

@@ -7,6 +7,7 @@
 #include "api/api_priv.h"
 
 #include "auth/auth.h"
+#include "control/key_uses.h"
 
 #define PASSWORD_CHANGE_TEXT                                                                       \
     "the password must be changed first: POST /auth/update-password, or gpustack login"
@@ -35,33 +36,47 @@ static bool key_may_manage(const struct api_key *key)
            string_list_has(&key->scope, "management");
 }
 
-static int use_key(struct request *rq, const struct auth_key *parts, struct err *err)
+/* Whether the key is good by itself, whoever it belongs to. */
+static int check_key(const struct request *rq, const struct api_key *key, struct err *err)
 {
-    const struct api_key *key = cluster_key_by_access(rq->cluster, parts->access);
-    char digest[AUTH_DIGEST_HEX];
-    auth_digest(str_of(parts->secret), digest);
-    if (!key || !str_eq_const_time(str_of(digest), str_of(key->secret_digest)))
-        return refuse(err);
+    if (!key->enabled)
+        return err_set(err, ERR_UNAUTHORIZED, "the API key %s is turned off", key->name);
     if (key->expires_at && key->expires_at <= control_now_ms(rq->control))
-        return err_set(err, ERR_UNAUTHORIZED, "the API key %s has expired", key->name);
+        return err_set(err, ERR_UNAUTHORIZED, "the API key %s has expired; make another one",
+                       key->name);
     if (!key_may_manage(key))
-        return err_set(err, ERR_FORBIDDEN, "the API key %s has no scope \"management\"", key->name);
+        return err_set(err, ERR_FORBIDDEN,
+                       "the API key %s is for inference only: its scope has no \"management\"",
+                       key->name);
+    return 0;
+}
+
+static int use_key(struct request *rq, const char *token, struct err *err)
+{
+    struct auth_lookup lookup;
+    auth_key_lookup(str_of(token), &lookup);
+    const struct api_key *key = cluster_key_by_access(rq->cluster, lookup.access);
+    if (!key || !str_eq_const_time(str_of(lookup.digest), str_of(key->secret_digest)))
+        return refuse(err);
+    int rc = check_key(rq, key, err);
+    if (rc < 0)
+        return rc;
     rq->caller.key_id = key->id;
-    return use_user(rq, cluster_find(rq->cluster, KIND_USER, key->user_id), err);
+    rc = use_user(rq, cluster_find(rq->cluster, KIND_USER, key->user_id), err);
+    if (rc == 0)
+        key_uses_note(rq->cluster, key->id, control_now_ms(rq->control));
+    return rc;
 }
 
 static int use_bearer(struct request *rq, const char *token, struct err *err)
 {
-    struct auth_key parts;
-    if (auth_key_parse(str_of(token), &parts) == 0)
-        return use_key(rq, &parts, err);
     if (control_is_cluster_token(rq->control, token)) {
         rq->caller.kind = CALLER_CLUSTER;
         return 0;
     }
     const struct worker *worker = cluster_worker_by_token(rq->cluster, token);
     if (!worker)
-        return refuse(err);
+        return use_key(rq, token, err);
     rq->caller.kind = CALLER_WORKER;
     rq->caller.worker_id = worker->id;
     return 0;
@@ -131,6 +146,7 @@ static int check_access(struct request *rq, struct err *err)
 static void basic_checked(struct request *rq, bool right)
 {
     struct err err = {0};
+    request_note_login(rq, right);
     int rc = right ? use_user(rq, request_user(rq), &err) : refuse(&err);
     if (rc == 0)
         rc = check_access(rq, &err);
@@ -143,6 +159,9 @@ static void basic_checked(struct request *rq, bool right)
 static int use_basic(struct request *rq, const struct auth_credentials *credentials,
                      struct err *err)
 {
+    int rc = request_ask_login(rq, credentials->user, err);
+    if (rc < 0)
+        return rc;
     const struct user *user = cluster_user_by_name(rq->cluster, credentials->user);
     /* Not known as the caller yet: only where to look when the answer is there. */
     rq->caller.user_id = user ? user->id : 0;
@@ -195,7 +214,7 @@ static bool has_credential(const struct request *rq)
     const struct api_key *key = cluster_find(rq->cluster, KIND_API_KEY, caller->key_id);
     const struct session *session = cluster_find(rq->cluster, KIND_SESSION, caller->session_id);
     if (caller->key_id)
-        return key && (!key->expires_at || key->expires_at > now) && key_may_manage(key);
+        return key && check_key(rq, key, NULL) == 0;
     return !caller->session_id || (session && session->expires_at > now);
 }
 

@@ -8,7 +8,8 @@
 
 int events_list(struct request *rq, struct err *err)
 {
-    return list_reply(rq, KIND_EVENT, NULL, NULL, err);
+    static const struct list_view view = {.kind = KIND_EVENT};
+    return list_reply(rq, &view, err);
 }
 
 static bool is_of_model(struct request *rq, const void *record)
@@ -18,9 +19,10 @@ static bool is_of_model(struct request *rq, const void *record)
 
 int models_revisions(struct request *rq, struct err *err)
 {
+    static const struct list_view view = {.kind = KIND_REVISION, .accept = is_of_model};
     if (!cluster_find(rq->cluster, KIND_MODEL, rq->id))
         return no_such(rq, KIND_MODEL, err);
-    return list_reply(rq, KIND_REVISION, is_of_model, NULL, err);
+    return list_reply(rq, &view, err);
 }
 
 static void note_rollback(struct request *rq, const struct model *model, int64_t to)
@@ -43,13 +45,14 @@ int models_rollback(struct request *rq, struct err *err)
     int64_t to = rq->body ? json_member_int(rq->body, "generation", 0) : 0;
     struct model copy = {0};
     record_copy(&model_type, &copy, model);
-    int rc = revisions_restore(rq->cluster, &copy, to, err);
+    int rc = version_check(rq, KIND_MODEL, model, err);
+    if (rc == 0)
+        rc = revisions_restore(rq->cluster, &copy, to, err);
     if (rc < 0) {
         record_fini(&model_type, &copy);
         return rc;
     }
     model = models_put(rq, model, &copy);
     note_rollback(rq, model, to);
-    record_write(&model_type, model, &rq->json);
-    return 0;
+    return reply_record(rq, KIND_MODEL, model);
 }

@@ -1,54 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/api_priv.h"
 
-#include <strings.h>
-
-enum { PER_PAGE_MAX = 100, PAGE_MAX = 1 << 30 };
-
-struct page {
-    int64_t number; /* from 1; -1: everything on one page */
-    int64_t per_page;
-};
-
-static int read_page(const struct request *rq, struct page *ret, struct err *err)
+static const struct record_type *type_of(const struct list_view *view)
 {
-    int rc = request_query_int(rq, "page", -1, PAGE_MAX, 1, &ret->number, err);
-    if (rc == 0 && ret->number == 0)
-        rc = err_set(err, ERR_INVALID, "page must be 1 or more, or -1 for all, not 0");
-    if (rc == 0)
-        rc = request_query_int(rq, "perPage", 1, PER_PAGE_MAX, PER_PAGE_MAX, &ret->per_page, err);
-    return rc;
+    return view->type ? view->type : kind_type(view->kind);
 }
 
-/* The text of a string field of a record, or NULL when the type has no such field. */
-static const char *text_of(const struct record_type *type, const void *record, const char *name)
-{
-    const struct field *field = record_field(type, name);
-    if (!field || field->kind != FIELD_STRING)
-        return NULL;
-    const char *text;
-    memcpy(&text, (const char *)record + field->offset, sizeof text);
-    return text;
-}
-
-static bool matches_search(const struct record_type *type, const void *record, const char *search)
-{
-    static const char *const searched[] = {"name", "username", "full_name"};
-    if (!search || !*search)
-        return true;
-    for (size_t i = 0; i < ARRAY_LEN(searched); i++) {
-        const char *text = text_of(type, record, searched[i]);
-        if (text && strcasestr(text, search))
-            return true;
-    }
-    return false;
-}
-
-bool list_accepts(struct request *rq, const struct list_view *view, const void *record,
-                  const char *search)
+bool list_accepts(struct request *rq, const struct list_view *view, const struct list_query *query,
+                  const void *record)
 {
     return (!view->accept || view->accept(rq, record)) &&
-           matches_search(kind_type(view->kind), record, search);
+           list_query_accepts(query, type_of(view), record);
 }
 
 void list_write_row(struct request *rq, const struct list_view *view, const void *record,
@@ -57,56 +19,70 @@ void list_write_row(struct request *rq, const struct list_view *view, const void
     if (view->write)
         view->write(rq, record, w);
     else
-        record_write(kind_type(view->kind), record, w);
+        record_write(type_of(view), record, w);
 }
 
-static void write_pagination(struct json_writer *w, const struct page *page, int64_t total)
+static void write_pagination(struct json_writer *w, const struct list_query *query, size_t total)
 {
-    bool all = page->number < 0;
-    int64_t per_page = all ? total : page->per_page;
+    bool all = query->page < 0;
+    int64_t per_page = all ? (int64_t)total : query->per_page;
     json_add_key(w, "pagination");
     json_begin_object(w);
-    json_put_int(w, "page", all ? 1 : page->number);
+    json_put_int(w, "page", all ? 1 : query->page);
     json_put_int(w, "perPage", per_page);
-    json_put_int(w, "total", total);
-    json_put_int(w, "totalPage", per_page ? (total + per_page - 1) / per_page : 0);
+    json_put_int(w, "total", (int64_t)total);
+    json_put_int(w, "totalPage", per_page ? ((int64_t)total + per_page - 1) / per_page : 0);
     json_end_object(w);
 }
 
-int list_reply(struct request *rq, enum kind kind, bool (*accept)(struct request *, const void *),
-               void (*write)(struct request *, const void *, struct json_writer *), struct err *err)
+/* Sorts the rows that the list shows, and writes the page. */
+static void write_page(struct request *rq, const struct list_view *view,
+                       const struct list_query *query, const void **rows, size_t count)
 {
-    struct page page;
-    int rc = read_page(rq, &page, err);
-    if (rc < 0)
-        return rc;
-    bool watch;
-    rc = request_query_bool(rq, "watch", false, &watch, err);
-    if (rc < 0)
-        return rc;
-    const struct list_view view = {.kind = kind, .accept = accept, .write = write};
-    if (watch)
-        return list_watch(rq, &view, err);
-    auto_free char *search = request_query(rq, "search");
-    const struct table *table = &rq->cluster->tables[kind];
-    int64_t total = 0;
-    int64_t first = page.number < 0 ? 0 : (page.number - 1) * page.per_page;
-    int64_t last = page.number < 0 ? INT64_MAX : first + page.per_page;
+    /* Rows that are no records have no age: they stay in the order of their ids. */
+    if (!view->type || query->sort_count)
+        list_query_sort(query, rows, count);
+    size_t first = query->page < 0 ? 0 : (size_t)((query->page - 1) * query->per_page);
+    size_t behind = query->page < 0 ? count : first + (size_t)query->per_page;
     json_begin_object(&rq->json);
     json_add_key(&rq->json, "items");
     json_begin_array(&rq->json);
-    for (size_t i = table->count; i-- > 0;) { /* newest first, as GPUStack lists */
-        const void *record = table->rows[i];
-        if (!list_accepts(rq, &view, record, search))
-            continue;
-        if (total >= first && total < last) {
-            list_write_row(rq, &view, record, &rq->json);
-        }
-        total++;
-    }
+    for (size_t i = first; i < behind && i < count; i++)
+        list_write_row(rq, view, rows[i], &rq->json);
     json_end_array(&rq->json);
-    write_pagination(&rq->json, &page, total);
+    write_pagination(&rq->json, query, count);
     json_end_object(&rq->json);
+}
+
+int list_read_query(const struct request *rq, const struct list_view *view, struct list_query *ret,
+                    struct err *err)
+{
+    return list_query_read(http_exchange_head(rq->ex)->query, type_of(view), view->aliases, ret,
+                           err);
+}
+
+void list_write(struct request *rq, const struct list_view *view, const struct list_query *query,
+                void *const *rows, size_t count)
+{
+    auto_free const void **shown = mem_alloc_array(count, sizeof *shown);
+    size_t shown_count = 0;
+    for (size_t i = 0; i < count; i++)
+        if (list_accepts(rq, view, query, rows[i]))
+            shown[shown_count++] = rows[i];
+    write_page(rq, view, query, shown, shown_count);
+}
+
+int list_reply(struct request *rq, const struct list_view *view, struct err *err)
+{
+    struct list_query query;
+    int rc = list_read_query(rq, view, &query, err);
+    if (rc < 0)
+        return rc;
+    if (query.watch)
+        return list_watch(rq, view, &query, err);
+    const struct table *table = &rq->cluster->tables[view->kind];
+    list_write(rq, view, &query, table->rows, table->count);
+    list_query_fini(&query);
     return 0;
 }
 

@@ -13,9 +13,9 @@
 enum frame_type { FRAME_CREATED = 1, FRAME_UPDATED = 2, FRAME_DELETED = 3 };
 
 struct list_watcher {
-    struct request *rq; /* held: its caller and filter */
+    struct request *rq; /* held: its caller */
     struct list_view view;
-    char *search;
+    struct list_query query;
     struct id_set known; /* rows that the client was told */
 };
 
@@ -34,7 +34,7 @@ static void write_frame(struct list_watcher *watcher, enum frame_type type, cons
 static void write_put(struct list_watcher *watcher, const void *record, struct buf *out)
 {
     int64_t id = record_id(record);
-    if (list_accepts(watcher->rq, &watcher->view, record, watcher->search))
+    if (list_accepts(watcher->rq, &watcher->view, &watcher->query, record))
         write_frame(watcher, id_set_add(&watcher->known, id) ? FRAME_CREATED : FRAME_UPDATED,
                     record, out);
     else if (id_set_remove(&watcher->known, id))
@@ -72,7 +72,7 @@ static bool is_allowed(void *ctx)
 static void watcher_free(struct list_watcher *watcher)
 {
     request_drop(watcher->rq);
-    free(watcher->search);
+    list_query_fini(&watcher->query);
     id_set_fini(&watcher->known);
     free(watcher);
 }
@@ -85,12 +85,13 @@ static void on_close(void *ctx)
 static const struct watcher_ops ops = {
     .write = write_news, .is_allowed = is_allowed, .on_close = on_close};
 
-int list_watch(struct request *rq, const struct list_view *view, struct err *err)
+int list_watch(struct request *rq, const struct list_view *view, const struct list_query *query,
+               struct err *err)
 {
     struct list_watcher *watcher = mem_alloc(sizeof *watcher);
     watcher->rq = rq;
     watcher->view = *view;
-    watcher->search = request_query(rq, "search");
+    watcher->query = *query;
     request_hold(rq);
     const struct watch_params params = {
         .kinds = 1U << view->kind,

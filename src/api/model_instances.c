@@ -3,45 +3,21 @@
 #include "api/api_priv.h"
 
 #include "base/log.h"
+#include "control/events.h"
+#include "domain/gang.h"
+#include "domain/timeline.h"
 #include "http/forward.h"
 
 #include <stdio.h>
 
 enum { LOG_HEAD_TIMEOUT_MS = 10000, LOG_TAIL_MAX = 100000, LOG_RUN_MAX = 1000000 };
 
-enum { ANY_STATE = -1 };
-
-/* Filters of a list; 0 and ANY_STATE: not asked for. */
-struct instance_filter {
-    int64_t model_id, worker_id;
-    int state;
-};
-
-static bool is_asked_for(struct request *rq, const void *record)
-{
-    const struct model_instance *instance = record;
-    const struct instance_filter *filter = rq->filter;
-    return (!filter->model_id || filter->model_id == instance->model_id) &&
-           (!filter->worker_id || filter->worker_id == instance->worker_id) &&
-           (filter->state == ANY_STATE || filter->state == instance->state);
-}
+static const int64_t log_offset_max = 1LL << 53; /* what JavaScript can count to */
 
 int instances_list(struct request *rq, struct err *err)
 {
-    auto_free char *state = request_query(rq, "state");
-    struct instance_filter *filter = rq->filter = mem_alloc(sizeof *filter);
-    filter->state = ANY_STATE;
-    enum instance_state known;
-    if (state && instance_state_parse(state, &known) < 0)
-        return err_set(err, ERR_INVALID, "state must be a state of instances, not %.64s", state);
-    if (state)
-        filter->state = (int)known;
-    int rc = request_query_int(rq, "model_id", 1, INT64_MAX, 0, &filter->model_id, err);
-    if (rc == 0)
-        rc = request_query_int(rq, "worker_id", 1, INT64_MAX, 0, &filter->worker_id, err);
-    if (rc < 0)
-        return rc;
-    return list_reply(rq, KIND_INSTANCE, is_asked_for, NULL, err);
+    static const struct list_view view = {.kind = KIND_INSTANCE};
+    return list_reply(rq, &view, err);
 }
 
 int instances_get(struct request *rq, struct err *err)
@@ -59,8 +35,22 @@ int instances_delete(struct request *rq, struct err *err)
     if (!instance)
         return no_such(rq, KIND_INSTANCE, err);
     log_info("instance", "%s: deleted", instance->name);
+    events_note(rq->cluster, KIND_INSTANCE, instance, EVENT_DELETED, NULL,
+                control_now_ms(rq->control), "deleted through the API");
     cluster_delete(rq->cluster, KIND_INSTANCE, rq->id);
     json_add_null(&rq->json);
+    return 0;
+}
+
+int instances_timeline(struct request *rq, struct err *err)
+{
+    const struct model_instance *instance = cluster_find(rq->cluster, KIND_INSTANCE, rq->id);
+    if (!instance)
+        return no_such(rq, KIND_INSTANCE, err);
+    json_begin_object(&rq->json);
+    json_add_key(&rq->json, "items");
+    timeline_write(instance, control_now_ms(rq->control), &rq->json);
+    json_end_object(&rq->json);
     return 0;
 }
 
@@ -96,15 +86,37 @@ static void log_done(struct forward *fwd, enum forward_outcome outcome, int code
         http_exchange_set_ops(ex, &reply_ops, NULL);
         auto_free char *why =
             mem_printf("worker %s can't be asked for the log: %s", call->worker_name, text);
-        struct buf body = {0};
-        problem_write(ERR_UNAVAILABLE, why, &body);
-        const struct http_header type = {STR("Content-Type"), STR("application/json")};
-        http_reply(ex, 503, &type, 1, buf_str(&body));
-        buf_fini(&body);
+        problem_reply(ex, &(struct problem){ERR_UNAVAILABLE, why, NULL});
     } else if (outcome == FORWARD_CUT) {
         http_exchange_abort(ex);
     }
     log_call_free(call);
+}
+
+/* Whose log is shown unless another is asked for: the first rank that failed, until all serve. */
+static int64_t rank_to_show(const struct model_instance *instance, const struct gang *gang)
+{
+    return instance->state == INSTANCE_RUNNING || gang->failed_rank < 0 ? 0 : gang->failed_rank;
+}
+
+/* The worker that has the log; `*ret` is NULL when nobody has one yet. */
+static int find_log_worker(struct request *rq, const struct model_instance *instance,
+                           const struct worker **ret, struct err *err)
+{
+    int64_t worker_id = instance->worker_id, rank;
+    struct gang gang = {0};
+    int rc = request_query_int(rq, "rank", 0, MODEL_DEVICES_MAX, -1, &rank, err);
+    if (rc == 0 && instance_is_gang(instance))
+        rc = gang_read(instance->distributed_servers, &gang, err);
+    int64_t count = gang.rank_count ? (int64_t)gang.rank_count : 1;
+    if (rc == 0 && rank >= count)
+        rc = err_set(err, ERR_INVALID, "rank must be 0-%lld for %s, not %lld",
+                     (long long)count - 1, instance->name, (long long)rank);
+    if (rc == 0 && gang.rank_count)
+        worker_id = gang.ranks[rank >= 0 ? rank : rank_to_show(instance, &gang)].worker_id;
+    gang_fini(&gang);
+    *ret = cluster_find(rq->cluster, KIND_WORKER, worker_id);
+    return rc;
 }
 
 static int start_log_call(struct request *rq, const char *path, struct err *err)
@@ -112,7 +124,10 @@ static int start_log_call(struct request *rq, const char *path, struct err *err)
     const struct model_instance *instance = cluster_find(rq->cluster, KIND_INSTANCE, rq->id);
     if (!instance)
         return no_such(rq, KIND_INSTANCE, err);
-    const struct worker *worker = cluster_find(rq->cluster, KIND_WORKER, instance->worker_id);
+    const struct worker *worker = NULL;
+    int rc = find_log_worker(rq, instance, &worker, err);
+    if (rc < 0)
+        return rc;
     if (!worker)
         return err_set(err, ERR_CONFLICT, "%s has no log yet: it is %s%s%s", instance->name,
                        instance_state_name((enum instance_state)instance->state),
@@ -141,25 +156,44 @@ static int start_log_call(struct request *rq, const char *path, struct err *err)
     return request_take(rq);
 }
 
+/* The query of a request for a log, as the worker takes it. Owned. */
+static int read_log_query(struct request *rq, char **ret, struct err *err)
+{
+    static const struct {
+        const char *name;
+        int64_t min, max;
+    } numbers[] = {{"tail", 0, LOG_TAIL_MAX},
+                   {"run", 0, LOG_RUN_MAX},
+                   {"offset", -log_offset_max, log_offset_max},
+                   {"limit", 0, log_offset_max}};
+    struct buf query = {0};
+    bool follow = false;
+    int rc = request_query_bool(rq, "follow", false, &follow, err);
+    buf_printf(&query, "follow=%s", follow ? "true" : "false");
+    for (size_t i = 0; rc == 0 && i < ARRAY_LEN(numbers); i++) {
+        auto_free char *text = request_query(rq, numbers[i].name);
+        int64_t number;
+        if (text)
+            rc = request_query_int(rq, numbers[i].name, numbers[i].min, numbers[i].max, 0, &number,
+                                   err);
+        if (text && rc == 0)
+            buf_printf(&query, "&%s=%lld", numbers[i].name, (long long)number);
+    }
+    *ret = buf_take(&query);
+    return rc;
+}
+
 int instances_logs(struct request *rq, struct err *err)
 {
-    int64_t tail, run;
-    int rc = request_query_int(rq, "tail", 0, LOG_TAIL_MAX, -1, &tail, err);
-    if (rc == 0)
-        rc = request_query_int(rq, "run", 0, LOG_RUN_MAX, -1, &run, err);
+    auto_free char *query = NULL;
+    auto_free char *tail = request_query(rq, "tail"), *offset = request_query(rq, "offset");
+    if (tail && offset)
+        return err_set(err, ERR_INVALID, "tail (lines) and offset (bytes) can't be used together");
+    int rc = read_log_query(rq, &query, err);
     if (rc < 0)
         return rc;
-    auto_free char *follow = request_query(rq, "follow");
-    struct buf path = {0};
-    buf_printf(&path, "/serveLogs/%lld?follow=%s", (long long)rq->id,
-               follow && strcmp(follow, "true") == 0 ? "true" : "false");
-    if (tail >= 0)
-        buf_printf(&path, "&tail=%lld", (long long)tail);
-    if (run >= 0)
-        buf_printf(&path, "&run=%lld", (long long)run);
-    rc = start_log_call(rq, path.ptr, err);
-    buf_fini(&path);
-    return rc;
+    auto_free char *path = mem_printf("/serveLogs/%lld?%s", (long long)rq->id, query);
+    return start_log_call(rq, path, err);
 }
 
 int instances_log_options(struct request *rq, struct err *err)

@@ -7,37 +7,32 @@
 
 int models_list(struct request *rq, struct err *err)
 {
-    return list_reply(rq, KIND_MODEL, NULL, NULL, err);
-}
-
-static int reply_model(struct request *rq, const struct model *model)
-{
-    record_write(&model_type, model, &rq->json);
-    return 0;
+    static const struct list_view view = {.kind = KIND_MODEL};
+    return list_reply(rq, &view, err);
 }
 
 int models_get(struct request *rq, struct err *err)
 {
     const struct model *model = cluster_find(rq->cluster, KIND_MODEL, rq->id);
-    return model ? reply_model(rq, model) : no_such(rq, KIND_MODEL, err);
+    return model ? reply_record(rq, KIND_MODEL, model) : no_such(rq, KIND_MODEL, err);
 }
 
 static int check_name(const struct request *rq, const struct model *model, struct err *err)
 {
     const struct model *holder = cluster_model_by_name(rq->cluster, model->name);
     if (holder && holder->id != model->id)
-        return err_set(err, ERR_EXISTS, "there is a model %s already", model->name);
+        return err_set(err, ERR_EXISTS,
+                       "there is a model %s already (id %lld); choose another name or change that "
+                       "one",
+                       model->name, (long long)holder->id);
     return 0;
 }
 
 int models_create(struct request *rq, struct err *err)
 {
-    int rc = request_need_body(rq, err);
-    if (rc < 0)
-        return rc;
     struct model fresh = {0};
     record_init(&model_type, &fresh);
-    rc = record_read(&model_type, &fresh, rq->body, RECORD_CREATE, err);
+    int rc = record_read(&model_type, &fresh, rq->body, RECORD_CREATE, err);
     if (rc == 0)
         rc = model_validate(&fresh, err);
     if (rc == 0)
@@ -53,7 +48,7 @@ int models_create(struct request *rq, struct err *err)
     log_info("model", "%s: created with %lld replicas", model->name, (long long)model->replicas);
     events_note(rq->cluster, KIND_MODEL, model, EVENT_CREATED, NULL, now,
                 "created with %lld replicas", (long long)model->replicas);
-    return reply_model(rq, model);
+    return reply_record(rq, KIND_MODEL, model);
 }
 
 static void note_scaling(struct request *rq, const struct model *before, const struct model *after,
@@ -73,6 +68,9 @@ const struct model *models_put(struct request *rq, const struct model *model, st
     int64_t now_ms = control_now_ms(rq->control);
     bool is_new_generation = model_needs_restart(model, copy);
     copy->generation = model->generation + is_new_generation;
+    if (copy->replicas > 0)
+        copy->stopped_replicas = 0;
+    version_grow(KIND_MODEL, model, copy);
     note_scaling(rq, model, copy, now_ms);
     model = cluster_put(rq->cluster, KIND_MODEL, copy, now_ms);
     if (!is_new_generation)
@@ -86,15 +84,14 @@ const struct model *models_put(struct request *rq, const struct model *model, st
 
 int models_update(struct request *rq, struct err *err)
 {
-    int rc = request_need_body(rq, err);
-    if (rc < 0)
-        return rc;
     const struct model *model = cluster_find(rq->cluster, KIND_MODEL, rq->id);
     if (!model)
         return no_such(rq, KIND_MODEL, err);
     struct model copy = {0};
     record_copy(&model_type, &copy, model);
-    rc = record_read(&model_type, &copy, rq->body, RECORD_MERGE, err);
+    int rc = version_check(rq, KIND_MODEL, model, err);
+    if (rc == 0)
+        rc = record_read(&model_type, &copy, rq->body, RECORD_MERGE, err);
     if (rc == 0)
         rc = model_validate(&copy, err);
     if (rc == 0)
@@ -103,7 +100,40 @@ int models_update(struct request *rq, struct err *err)
         record_fini(&model_type, &copy);
         return rc;
     }
-    return reply_model(rq, models_put(rq, model, &copy));
+    return reply_record(rq, KIND_MODEL, models_put(rq, model, &copy));
+}
+
+/* ---- stop and start ---- */
+
+/* The model with this count of replicas; a stopped one keeps in mind how many it had. */
+static int set_replicas(struct request *rq, int64_t replicas, int64_t stopped, struct err *err)
+{
+    const struct model *model = cluster_find(rq->cluster, KIND_MODEL, rq->id);
+    int rc = version_check(rq, KIND_MODEL, model, err);
+    if (rc < 0)
+        return rc;
+    struct model copy = {0};
+    record_copy(&model_type, &copy, model);
+    copy.replicas = replicas;
+    copy.stopped_replicas = stopped;
+    return reply_record(rq, KIND_MODEL, models_put(rq, model, &copy));
+}
+
+int models_stop(struct request *rq, struct err *err)
+{
+    const struct model *model = cluster_find(rq->cluster, KIND_MODEL, rq->id);
+    if (!model)
+        return no_such(rq, KIND_MODEL, err);
+    return set_replicas(rq, 0, model->replicas ? model->replicas : model->stopped_replicas, err);
+}
+
+int models_start(struct request *rq, struct err *err)
+{
+    const struct model *model = cluster_find(rq->cluster, KIND_MODEL, rq->id);
+    if (!model)
+        return no_such(rq, KIND_MODEL, err);
+    int64_t before = model->stopped_replicas ? model->stopped_replicas : 1;
+    return set_replicas(rq, model->replicas ? model->replicas : before, 0, err);
 }
 
 int models_delete(struct request *rq, struct err *err)
@@ -111,6 +141,9 @@ int models_delete(struct request *rq, struct err *err)
     const struct model *model = cluster_find(rq->cluster, KIND_MODEL, rq->id);
     if (!model)
         return no_such(rq, KIND_MODEL, err);
+    int rc = version_check(rq, KIND_MODEL, model, err);
+    if (rc < 0)
+        return rc;
     log_info("model", "%s: deleted", model->name);
     events_note(rq->cluster, KIND_MODEL, model, EVENT_DELETED, NULL, control_now_ms(rq->control),
                 "deleted");
@@ -126,7 +159,8 @@ static bool is_of_model(struct request *rq, const void *record)
 
 int models_instances(struct request *rq, struct err *err)
 {
+    static const struct list_view view = {.kind = KIND_INSTANCE, .accept = is_of_model};
     if (!cluster_find(rq->cluster, KIND_MODEL, rq->id))
         return no_such(rq, KIND_MODEL, err);
-    return list_reply(rq, KIND_INSTANCE, is_of_model, NULL, err);
+    return list_reply(rq, &view, err);
 }

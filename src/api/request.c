@@ -7,6 +7,9 @@
 #include "base/num.h"
 
 #include <errno.h>
+#include <stdio.h>
+
+enum { REPLY_HEADERS_MAX = 4 };
 
 /* ---- life ---- */
 
@@ -20,8 +23,9 @@ static void request_release(struct request *rq)
     buf_fini(&rq->raw);
     buf_fini(&rq->reply);
     free(rq->path);
+    free(rq->login_name);
     free(rq->set_cookie);
-    free(rq->filter);
+    free(rq->current);
     free(rq);
 }
 
@@ -32,19 +36,38 @@ static void send_reply(struct request *rq)
         request_release(rq);
         return;
     }
-    struct http_header headers[2] = {{STR("Content-Type"), STR("application/json")}};
+    struct http_header headers[REPLY_HEADERS_MAX] = {
+        {STR("Content-Type"), str_of(rq->content_type ? rq->content_type : "application/json")}};
     unsigned count = 1;
+    char number[32];
     if (rq->set_cookie)
         headers[count++] = (struct http_header){STR("Set-Cookie"), str_of(rq->set_cookie)};
+    if (rq->etag && rq->status < 300) {
+        snprintf(number, sizeof number, "\"%lld\"", (long long)rq->etag);
+        headers[count++] = (struct http_header){STR("ETag"), str_of(number)};
+    }
+    if (rq->status >= 400)
+        count += problem_headers(rq->status, rq->retry_after_s, number, &headers[count]);
     rq->holds++; /* on_close() may come from inside http_reply() */
     http_reply(rq->ex, rq->status, headers, count, buf_str(&rq->reply));
     rq->holds--;
     request_release(rq);
 }
 
+static void note_commit(const struct request *rq)
+{
+    struct commit_figures *commits = &rq->api->commits;
+    commits->last_ms = loop_now_ms(control_loop(rq->control)) - rq->finished_ms;
+    commits->sum_ms += commits->last_ms;
+    commits->count++;
+    if (commits->last_ms > commits->max_ms)
+        commits->max_ms = commits->last_ms;
+}
+
 static void send_when_durable(void *ctx)
 {
     struct request *rq = ctx;
+    note_commit(rq);
     rq->holds--;
     send_reply(rq);
 }
@@ -53,7 +76,8 @@ static void write_problem(struct request *rq, int code, const char *text)
 {
     buf_clear(&rq->reply);
     rq->status = problem_status(code);
-    problem_write(code, text, &rq->reply);
+    rq->content_type = NULL;
+    problem_write(&(struct problem){code, text, rq->current}, &rq->reply);
     if (rq->status >= 500)
         log_error("api", "%s: %s", rq->path ? rq->path : "request", text);
 }
@@ -67,6 +91,7 @@ void request_finish(struct request *rq, int rc, const struct err *err)
               rq->route ? http_method_name(rq->route->method) : "-", rq->path ? rq->path : "-",
               rq->status, (long long)rq->caller.user_id, (long long)rq->caller.worker_id);
     if (control_change_count(rq->control) != rq->changes_before) {
+        rq->finished_ms = loop_now_ms(control_loop(rq->control));
         rq->holds++;
         control_when_durable(rq->control, send_when_durable, rq);
         return;
@@ -213,7 +238,7 @@ static const struct http_exchange_ops request_ops = {
 static void reply_not_allowed(struct http_exchange *ex, const char *allow, const char *text)
 {
     struct buf body = {0};
-    problem_write(-EPERM, text, &body);
+    problem_write(&(struct problem){-EPERM, text, NULL}, &body);
     struct http_header headers[] = {{STR("Content-Type"), STR("application/json")},
                                     {STR("Allow"), str_of(allow)}};
     http_reply(ex, 405, headers, ARRAY_LEN(headers), buf_str(&body));
@@ -296,12 +321,45 @@ int request_query_bool(const struct request *rq, const char *name, bool fallback
     return err_set(err, ERR_INVALID, "%s must be true or false, not %.64s", name, text);
 }
 
-int request_need_body(const struct request *rq, struct err *err)
+/* ---- passwords ---- */
+
+/* Address of the client: the last one that X-Forwarded-For names is the gateway's own word. */
+static char *client_address(const struct request *rq)
 {
-    return rq->body ? 0 : err_set(err, ERR_SYNTAX, "the body must be a JSON object");
+    struct str all = {0}, one;
+    if (rq->ex)
+        all = http_headers_get(&http_exchange_head(rq->ex)->headers, "x-forwarded-for");
+    struct str last = all;
+    while (str_split(&all, ',', &one))
+        last = str_trim(one);
+    return str_dup(last);
 }
 
-/* ---- passwords ---- */
+int request_ask_login(struct request *rq, const char *username, struct err *err)
+{
+    mem_replace(&rq->login_name, username);
+    if (rq->is_local)
+        return 0;
+    auto_free char *address = client_address(rq);
+    int64_t now_ms = loop_now_ms(control_loop(rq->control));
+    int64_t wait_ms = login_limit_ask(rq->api->login_limit, username, address, now_ms);
+    if (wait_ms == 0)
+        return 0;
+    rq->retry_after_s = (wait_ms + 999) / 1000;
+    return err_set(err, ERR_TOO_OFTEN,
+                   "too many wrong passwords for this user name from %s: wait %lld s; an API key "
+                   "or another address still works",
+                   address, (long long)rq->retry_after_s);
+}
+
+void request_note_login(struct request *rq, bool is_right)
+{
+    if (rq->is_local)
+        return;
+    auto_free char *address = client_address(rq);
+    login_limit_note(rq->api->login_limit, rq->login_name, address, is_right,
+                     loop_now_ms(control_loop(rq->control)));
+}
 
 struct password_job {
     struct request *rq;
@@ -374,16 +432,21 @@ int request_hash_password(struct request *rq, const char *password,
 
 /* ---- the servers ---- */
 
-int api_new(struct control *control, const char *control_socket, const char *admin_socket,
-            struct api **ret, struct err *err)
+int api_new(const struct api_params *params, struct api **ret, struct err *err)
 {
     struct api *api = mem_alloc(sizeof *api);
-    api->control = control;
-    api->server = http_server_new(control_loop(control), on_request, api);
-    api->admin_server = http_server_new(control_loop(control), on_admin_request, api);
-    int rc = http_server_listen_unix(api->server, control_socket, err);
+    struct loop *loop = control_loop(params->control);
+    api->control = params->control;
+    api->params = *params;
+    api->params.backends = api->backends = mem_strdup(params->backends);
+    api->started_ms = loop_now_ms(loop);
+    api->login_limit = login_limit_new();
+    api->server = http_server_new(loop, on_request, api);
+    api->admin_server = http_server_new(loop, on_admin_request, api);
+    dashboard_start(api);
+    int rc = http_server_listen_unix(api->server, params->control_socket, err);
     if (rc == 0)
-        rc = http_server_listen_unix(api->admin_server, admin_socket, err);
+        rc = http_server_listen_unix(api->admin_server, params->admin_socket, err);
     if (rc < 0) {
         api_free(api);
         return rc;
@@ -404,5 +467,8 @@ void api_free(struct api *api)
         return;
     http_server_free(api->server);
     http_server_free(api->admin_server);
+    dashboard_stop(api);
+    free(api->backends);
+    login_limit_free(api->login_limit);
     free(api);
 }

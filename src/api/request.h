@@ -41,7 +41,7 @@ enum body_kind { BODY_NONE, BODY_JSON, BODY_JSON_OR_FORM };
 /* An operation of api/openapi.yaml. */
 struct api_route {
     enum http_method method;
-    const char *path; /* "{id}" stands for one number */
+    const char *path; /* "{id}" stands for one number, "{text}" for anything but a slash */
     enum access access;
     int (*handle)(struct request *rq, struct err *err);
     const struct check *parameters; /* of the query; NULL: none are known */
@@ -76,8 +76,13 @@ struct request {
     unsigned status; /* 200 unless the handler sets another */
     struct buf reply;
     struct json_writer json; /* writes into reply */
+    char *login_name;        /* whose password is being tried, or NULL; owned */
+    const char *content_type; /* of the reply; NULL: JSON */
+    int64_t finished_ms;     /* loop time at which only the store was left to wait for */
     char *set_cookie;        /* Set-Cookie header of the reply, or NULL */
-    void *filter;            /* what a list's accept() compares with, in one piece; owned */
+    char *current;           /* JSON of a record, for the answer to a stale write, or NULL */
+    int64_t etag;            /* version of the record in the reply; 0: none */
+    int64_t retry_after_s;   /* of a refusal that ends by itself; 0: not known */
     uint64_t changes_before; /* control_change_count() before the handler ran */
     unsigned holds;          /* reasons to stay though the exchange is closed */
     bool is_finished;
@@ -97,9 +102,6 @@ int request_query_int(const struct request *rq, const char *name, int64_t min, i
 int request_query_bool(const struct request *rq, const char *name, bool fallback, bool *ret,
                        struct err *err) must_check;
 
-/* ERR_INVALID when there is no JSON object. */
-int request_need_body(const struct request *rq, struct err *err) must_check;
-
 /* Ends a request: `rc` 0 or an error with its sentence. For handlers that returned REQUEST_PENDING.
  */
 void request_finish(struct request *rq, int rc, const struct err *err);
@@ -107,11 +109,18 @@ void request_finish(struct request *rq, int rc, const struct err *err);
 /* The handler takes the exchange over: sets its own ops first. Ends the request. */
 int request_take(struct request *rq);
 
-/* Keeps the request after its end, for who needs its caller and filter; drop gives it back. */
+/* Keeps the request after its end, for who needs its caller; drop gives it back. */
 void request_hold(struct request *rq);
 void request_drop(struct request *rq);
 
 /* ---- passwords: hashed and checked in the pool ---- */
+
+/*
+ * Whether a password of `username` may be tried now: ERR_TOO_OFTEN after repeated failures from the
+ * caller's address (login_limit.h). Then request_note_login() takes the outcome.
+ */
+int request_ask_login(struct request *rq, const char *username, struct err *err) must_check;
+void request_note_login(struct request *rq, bool is_right);
 
 /* Checks `password` against `hash` (NULL: never right), then calls then(rq, right, ctx). */
 int request_verify_password(struct request *rq, const char *hash, const char *password,

@@ -18,7 +18,10 @@ static bool matches(const char *pattern, const char *path, int64_t *ret_id)
             return false;
         if (!more_want)
             break;
-        if (str_eq(want_part, STR("{id}"))) {
+        if (str_eq(want_part, STR("{text}"))) {
+            if (have_part.len == 0)
+                return false;
+        } else if (str_eq(want_part, STR("{id}"))) {
             if (num_parse_i64(have_part, 1, INT64_MAX, &id) < 0)
                 id = 0;
         } else if (!str_eq(want_part, have_part)) {

@@ -151,7 +151,9 @@ static void write_row_event(struct topic_stream *stream, const struct news *news
 static void write_end(struct buf *out)
 {
     buf_add_cstr(out, "event: error\ndata: ");
-    problem_write(ERR_UNAUTHORIZED, "access was withdrawn while the stream was open", out);
+    const struct problem problem = {ERR_UNAUTHORIZED,
+                                    "access was withdrawn while the stream was open", NULL};
+    problem_write(&problem, out);
     buf_add_cstr(out, "\n\n");
 }
 

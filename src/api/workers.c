@@ -9,7 +9,9 @@
 
 int workers_list(struct request *rq, struct err *err)
 {
-    return list_reply(rq, KIND_WORKER, NULL, NULL, err);
+    static const struct list_alias aliases[] = {{"uuid", "worker_uuid"}, {0}};
+    static const struct list_view view = {.kind = KIND_WORKER, .aliases = aliases};
+    return list_reply(rq, &view, err);
 }
 
 int workers_get(struct request *rq, struct err *err)
@@ -17,8 +19,7 @@ int workers_get(struct request *rq, struct err *err)
     const struct worker *worker = cluster_find(rq->cluster, KIND_WORKER, rq->id);
     if (!worker)
         return no_such(rq, KIND_WORKER, err);
-    record_write(&worker_type, worker, &rq->json);
-    return 0;
+    return reply_record(rq, KIND_WORKER, worker);
 }
 
 /* Whether the change concerns the worker's maintenance; notes it as an event. */
@@ -39,28 +40,27 @@ static bool note_maintenance(struct request *rq, const struct worker *before,
 
 int workers_update(struct request *rq, struct err *err)
 {
-    int rc = request_need_body(rq, err);
-    if (rc < 0)
-        return rc;
     const struct worker *worker = cluster_find(rq->cluster, KIND_WORKER, rq->id);
     if (!worker)
         return no_such(rq, KIND_WORKER, err);
     struct worker copy = {0};
     record_copy(&worker_type, &copy, worker);
-    rc = record_read(&worker_type, &copy, rq->body, RECORD_MERGE, err);
+    int rc = version_check(rq, KIND_WORKER, worker, err);
+    if (rc == 0)
+        rc = record_read(&worker_type, &copy, rq->body, RECORD_MERGE, err);
     if (rc == 0)
         rc = worker_validate(&copy, err);
     if (rc < 0) {
         record_fini(&worker_type, &copy);
         return rc;
     }
+    version_grow(KIND_WORKER, worker, &copy);
     int64_t now_ms = control_now_ms(rq->control);
     bool is_maintained = note_maintenance(rq, worker, &copy, now_ms);
     worker = cluster_put(rq->cluster, KIND_WORKER, &copy, now_ms);
     if (is_maintained)
         liveness_settle(rq->cluster, worker, now_ms, false);
-    record_write(&worker_type, worker, &rq->json);
-    return 0;
+    return reply_record(rq, KIND_WORKER, worker);
 }
 
 int workers_delete(struct request *rq, struct err *err)
@@ -68,7 +68,12 @@ int workers_delete(struct request *rq, struct err *err)
     const struct worker *worker = cluster_find(rq->cluster, KIND_WORKER, rq->id);
     if (!worker)
         return no_such(rq, KIND_WORKER, err);
+    int rc = version_check(rq, KIND_WORKER, worker, err);
+    if (rc < 0)
+        return rc;
     log_info("worker", "%s: deleted", worker->name);
+    events_note(rq->cluster, KIND_WORKER, worker, EVENT_DELETED, NULL, control_now_ms(rq->control),
+                "deleted through the API");
     cluster_delete(rq->cluster, KIND_WORKER, rq->id);
     json_add_null(&rq->json);
     return 0;
@@ -79,9 +84,8 @@ int workers_delete(struct request *rq, struct err *err)
 int workers_register(struct request *rq, struct err *err)
 {
     struct worker *worker;
-    int rc = request_need_body(rq, err);
-    if (rc == 0)
-        rc = fleet_register(control_fleet(rq->control), rq->body, &worker, err);
+    int64_t session;
+    int rc = fleet_register(control_fleet(rq->control), rq->body, &worker, &session, err);
     if (rc < 0)
         return rc;
     char *token = cluster_worker_token(rq->cluster, worker);
@@ -90,6 +94,7 @@ int workers_register(struct request *rq, struct err *err)
     json_put_string(&rq->json, "name", worker->name);
     json_put_string(&rq->json, "token", token);
     json_put_string(&rq->json, "cluster_id", rq->cluster->id);
+    json_put_int(&rq->json, "session", session);
     json_end_object(&rq->json);
     mem_free_secret(token);
     return 0;
@@ -107,9 +112,7 @@ int workers_desired(struct request *rq, struct err *err)
 
 int workers_status(struct request *rq, struct err *err)
 {
-    int rc = request_need_body(rq, err);
-    if (rc == 0)
-        rc = fleet_report(control_fleet(rq->control), rq->caller.worker_id, rq->body, err);
+    int rc = fleet_report(control_fleet(rq->control), rq->caller.worker_id, rq->body, err);
     if (rc < 0)
         return rc;
     rq->status = 204;

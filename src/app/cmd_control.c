@@ -2,6 +2,7 @@
 /* `gpustack control`: the brain, on unix sockets in the data folder only. */
 #include "api/api.h"
 #include "app/app.h"
+#include "app/backends.h"
 #include "app/command.h"
 #include "auth/auth.h"
 #include "base/log.h"
@@ -23,6 +24,12 @@ static int open_store(struct control_role *role, struct err *err)
         .allow_network_fs = role->config.database_on_network_fs,
     };
     return store_open(&options, &role->store, err);
+}
+
+static void write_config(struct json_writer *w, void *ctx)
+{
+    const struct control_role *role = ctx;
+    config_write_public(&role->config, w);
 }
 
 static int start_role(struct control_role *role, struct err *err)
@@ -47,7 +54,19 @@ static int start_role(struct control_role *role, struct err *err)
         return rc;
     auto_free char *control_socket = config_control_socket(&role->config);
     auto_free char *admin_socket = config_admin_socket(&role->config);
-    return api_new(role->control, control_socket, admin_socket, &role->api, err);
+    auto_free char *backends = NULL;
+    rc = backends_json(&backends, err);
+    if (rc < 0)
+        return rc;
+    const struct api_params api_params = {
+        .control = role->control,
+        .control_socket = control_socket,
+        .admin_socket = admin_socket,
+        .backends = backends,
+        .write_config = write_config,
+        .ctx = role,
+    };
+    return api_new(&api_params, &role->api, err);
 }
 
 /* Everything that was answered is durable; what is durable may be left. */

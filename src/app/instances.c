@@ -2,6 +2,7 @@
 #include "app/instances.h"
 
 #include "base/clock.h"
+#include "base/num.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -106,6 +107,12 @@ int model_wait(struct cli *cli, int64_t model_id, int64_t timeout_ms, struct err
     }
     string_map_fini(&seen);
     return rc < 0 ? rc : 0;
+}
+
+char *bytes_text(const json_t *holder, const char *key)
+{
+    int64_t bytes = json_member_int(holder, key, -1);
+    return bytes < 0 ? mem_strdup("-") : num_format_bytes((uint64_t)bytes);
 }
 
 char *age_since(const char *time_text)

@@ -13,5 +13,8 @@ int model_id_by_name(struct cli *cli, const char *name, int64_t *ret, struct err
  */
 int model_wait(struct cli *cli, int64_t model_id, int64_t timeout_ms, struct err *err) must_check;
 
+/* The bytes of a member as "1.5 GiB"; "-" when it isn't there. Returns owned. */
+char *bytes_text(const json_t *holder, const char *key);
+
 /* "3m", "2h" since an ISO 8601 time; "-" for NULL. Returns owned. */
 char *age_since(const char *time_text);

@@ -49,6 +49,29 @@ char *auth_key_format(const struct auth_key *key);
 /* -EINVAL when the text isn't such a key. */
 int auth_key_parse(struct str text, struct auth_key *ret) must_check;
 
+/*
+ * How a key is found in a table and then checked, whoever made it. Of a generated one: its access
+ * half, and the digest of its secret half. Of any other text, which may be a key that its user
+ * chose: the first 16 digits of its digest, and the digest.
+ */
+struct auth_lookup {
+    char access[17];
+    char digest[AUTH_DIGEST_HEX];
+};
+
+
+/* Looks up any bearer token; what isn't a key is simply not found by it. */
+void auth_key_lookup(struct str token, struct auth_lookup *ret);
+
+enum { AUTH_CUSTOM_MIN = 16, AUTH_CUSTOM_MAX = 256 };
+
+/*
+ * Whether a text may be a key that a user chose: visible ASCII of AUTH_CUSTOM_MIN to
+ * AUTH_CUSTOM_MAX bytes that doesn't begin as our own keys and tokens do. ERR_INVALID; the text
+ * isn't repeated.
+ */
+int auth_custom_check(struct str text, struct err *err) must_check;
+
 /* ---- digests ---- */
 
 /* SHA-256 as lower-case hex. */

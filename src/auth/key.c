@@ -49,3 +49,34 @@ int auth_key_parse(struct str text, struct auth_key *ret)
     memcpy(ret->secret, secret.ptr, secret.len);
     return 0;
 }
+
+void auth_key_lookup(struct str token, struct auth_lookup *ret)
+{
+    struct auth_key parts;
+    if (auth_key_parse(token, &parts) == 0) {
+        auth_digest(str_of(parts.secret), ret->digest);
+        memcpy(ret->access, parts.access, sizeof ret->access);
+        sodium_memzero(&parts, sizeof parts);
+        return;
+    }
+    auth_digest(token, ret->digest);
+    memcpy(ret->access, ret->digest, ACCESS_HEX);
+    ret->access[ACCESS_HEX] = '\0';
+}
+
+int auth_custom_check(struct str text, struct err *err)
+{
+    if (text.len < AUTH_CUSTOM_MIN || text.len > AUTH_CUSTOM_MAX)
+        return err_set(err, ERR_INVALID, "custom: must be %d-%d characters, not %zu",
+                       AUTH_CUSTOM_MIN, AUTH_CUSTOM_MAX, text.len);
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] <= ' ' || text.ptr[i] > '~')
+            return err_set(err, ERR_INVALID,
+                           "custom: must be visible ASCII without spaces, which character %zu "
+                           "isn't",
+                           i + 1);
+    if (str_has_prefix(text, STR(PREFIX)))
+        return err_set(err, ERR_INVALID,
+                       "custom: must not begin with \"" PREFIX "\": keys that the server makes do");
+    return 0;
+}

@@ -12,6 +12,7 @@ static const char *const names[] = {
     [ERR_INVALID - ERR_FIRST] = "Invalid",
     [ERR_SYNTAX - ERR_FIRST] = "BadRequest",
     [ERR_TOO_LARGE - ERR_FIRST] = "TooLarge",
+    [ERR_TOO_OFTEN - ERR_FIRST] = "TooManyRequests",
     [ERR_UNAUTHORIZED - ERR_FIRST] = "Unauthorized",
     [ERR_FORBIDDEN - ERR_FIRST] = "Forbidden",
     [ERR_UNAVAILABLE - ERR_FIRST] = "ServiceUnavailable",

@@ -24,6 +24,7 @@ enum {
     ERR_INVALID,      /* input is well-formed but not allowed */
     ERR_SYNTAX,       /* input can't be parsed */
     ERR_TOO_LARGE,    /* a limit constant was passed */
+    ERR_TOO_OFTEN,    /* the same again only after a while */
     ERR_UNAUTHORIZED, /* no or wrong credentials */
     ERR_FORBIDDEN,    /* known, but not allowed */
     ERR_UNAVAILABLE,  /* can't be served now; trying later may help */

@@ -44,6 +44,7 @@ struct config {
     char *worker_name;     /* NULL: <data_dir>/worker_name, else host name */
     int64_t worker_port;   /* 10150 */
     int64_t service_port_first, service_port_last; /* 40000-40063 */
+    int64_t drain_timeout; /* 120 seconds */
     char *fake_devices;    /* file; NULL: real devices */
     uint64_t system_reserved_ram, system_reserved_vram; /* bytes; {"ram":2,"vram":1} GiB */
 };

@@ -126,12 +126,24 @@ static void add_delete_line(struct feed_hub *feed, enum kind kind, int64_t id, s
     end_line(&w);
 }
 
+/* Whether gateways shall know of it; the worker of an instance that they shall. */
+static bool is_told(const struct cluster *cluster, enum kind kind, const void *record,
+                    const struct worker **ret_worker)
+{
+    if (kind == KIND_API_KEY)
+        return ((const struct api_key *)record)->enabled;
+    if (kind != KIND_INSTANCE)
+        return true;
+    *ret_worker = routable_worker(cluster, record);
+    return *ret_worker != NULL;
+}
+
 static void add_put_line(struct feed_hub *feed, enum kind kind, const void *record,
                          struct buf *lines)
 {
     const struct cluster *cluster = control_cluster(feed->control);
     const struct worker *worker = NULL;
-    if (kind == KIND_INSTANCE && !(worker = routable_worker(cluster, record))) {
+    if (!is_told(cluster, kind, record, &worker)) {
         add_delete_line(feed, kind, record_id(record), lines);
         return;
     }
@@ -168,10 +180,11 @@ static void add_snapshot(struct feed_hub *feed, struct buf *lines)
     struct json_writer w = begin_line(lines, "reset", feed->seq);
     end_line(&w);
     const struct cluster *cluster = control_cluster(feed->control);
+    const struct worker *worker;
     for (size_t i = 0; i < ARRAY_LEN(feed_kinds); i++) {
         const struct table *table = &cluster->tables[feed_kinds[i].kind];
         for (size_t row = 0; row < table->count; row++)
-            if (feed_kinds[i].kind != KIND_INSTANCE || routable_worker(cluster, table->rows[row]))
+            if (is_told(cluster, feed_kinds[i].kind, table->rows[row], &worker))
                 add_put_line(feed, feed_kinds[i].kind, table->rows[row], lines);
     }
     w = begin_line(lines, "ready", feed->seq);
@@ -183,9 +196,9 @@ static void add_snapshot(struct feed_hub *feed, struct buf *lines)
 /* A worker's new address changes the endpoints of its instances. */
 static void note_worker(struct feed_hub *feed, const struct worker *worker, struct feed_turn *turn)
 {
-    CLUSTER_FOR_EACH(control_cluster(feed->control), KIND_INSTANCE, struct model_instance,
-                     instance) {
-        if (instance->worker_id == worker->id)
+    CLUSTER_FOR_KEY(&control_cluster(feed->control)->instances_on_worker, worker->id,
+                    struct model_instance, instance) {
+        if (instance->worker_id == worker->id) /* of a gang it may be another rank's */
             feed_note_put(feed, KIND_INSTANCE, instance, turn);
     }
 }
@@ -197,6 +210,8 @@ void feed_note_put(struct feed_hub *feed, enum kind kind, const void *record,
         note_worker(feed, record, turn);
         return;
     }
+    if (!feed_kind_name(kind))
+        return;
     feed->seq++;
     add_put_line(feed, kind, record, &turn->lines);
 }

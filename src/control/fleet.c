@@ -20,6 +20,7 @@ struct member {
     UT_hash_handle hh;
     int64_t worker_id;            /* key */
     struct http_exchange *stream; /* its desired stream, or NULL */
+    struct report_order order;    /* of its reports */
     int64_t contact_ms;           /* monotonic time of the last byte from it */
     uint64_t generation;          /* of the last desired state that a turn ended with */
     struct buf desired;           /* that state */
@@ -319,14 +320,26 @@ static char *make_digits(void *ctx)
     return random_text(5, "0123456789");
 }
 
-int fleet_register(struct fleet *fleet, const json_t *body, struct worker **ret, struct err *err)
+/* Above every number that this worker was given, in earlier lives of control too. */
+static int64_t next_session(const struct fleet *fleet, struct member *member)
+{
+    int64_t now_ms = control_now_ms(fleet->control);
+    int64_t after = member->order.session + 1;
+    member->order = (struct report_order){.session = now_ms > after ? now_ms : after};
+    return member->order.session;
+}
+
+int fleet_register(struct fleet *fleet, const json_t *body, struct worker **ret,
+                   int64_t *ret_session, struct err *err)
 {
     struct registration_env env = {.now_ms = control_now_ms(fleet->control),
                                    .make_digits = make_digits};
     int rc = registration_apply(control_cluster(fleet->control), body, &env, ret, err);
-    if (rc == 0)
-        note_contact(fleet, *ret);
-    return rc;
+    if (rc < 0)
+        return rc;
+    note_contact(fleet, *ret);
+    *ret_session = next_session(fleet, get_member(fleet, (*ret)->id));
+    return 0;
 }
 
 /* ---- reports ---- */
@@ -341,6 +354,11 @@ int fleet_report(struct fleet *fleet, int64_t worker_id, const json_t *body, str
         .is_current = member->generation != 0 &&
                       json_member_int(body, "generation", 0) == (int64_t)member->generation,
     };
+    enum report_age age = report_age(&member->order, body);
+    if (age == REPORT_FORSAKEN)
+        return err_set(err, ERR_UNAUTHORIZED, "this session of the worker is over; register again");
+    if (age == REPORT_STALE)
+        return 0;
     int rc = report_apply(cluster, worker_id, body, &env, err);
     if (rc < 0)
         return rc;

@@ -91,6 +91,7 @@ static void keep_known(struct worker *fresh, const struct worker *known)
     fresh->state = known ? known->state : WORKER_NOT_READY;
     mem_replace(&fresh->state_message, known ? known->state_message : "its first report is due");
     mem_replace(&fresh->status, known ? known->status : NULL);
+    fresh->version = known ? known->version : 1;
     fresh->memory_total = known ? known->memory_total : 0;
     mem_replace(&fresh->maintenance, known ? known->maintenance : NULL);
     for (size_t i = 0; known && i < known->device_indexes.count; i++) {

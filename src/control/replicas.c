@@ -287,12 +287,21 @@ static bool move_failed(struct pass *pass, const struct model *model)
 
 /* ---- serving ones, one at a time ---- */
 
-/* Another one that takes requests must be there, if the model has more than one replica. */
+/*
+ * Another one that takes requests must be there, or none that could: where only one replica finds
+ * room, an update would otherwise never come to its end.
+ */
 static bool may_be_missed(const struct pass *pass, const struct model *model,
                           const struct model_instance *instance)
 {
     bool is_ready = instance->state == INSTANCE_RUNNING;
-    return model->replicas < 2 || replicas_ready(pass, model) - is_ready >= 1;
+    if (replicas_ready(pass, model) - is_ready >= 1)
+        return true;
+    FOR_EACH_OF(pass, model, one) {
+        if (one->id != instance->id && one->worker_id && !one->is_draining)
+            return false;
+    }
+    return true;
 }
 
 static bool move_without_room(struct pass *pass, const struct model *model,
@@ -322,7 +331,10 @@ static bool is_its_turn(const struct pass *pass, const struct model *model,
     case LEAVING_MAINTENANCE:
         return one->state == INSTANCE_RUNNING;
     case LEAVING_LOST:
-        return !replicas_lost_surge(pass);
+        if (!replicas_lost_surge(pass))
+            return true;
+        id_set_add(&pass->dirty->waiting, model->id); /* for another model's to be over */
+        return false;
     }
     return false;
 }

@@ -54,7 +54,7 @@ int64_t replicas_count(const struct pass *pass, const struct model *model);
 /* The one that goes first when there are too many, or NULL. */
 struct model_instance *replicas_least_useful(const struct pass *pass, const struct model *model);
 
-/* Whether every instance with the model's present settings serves. */
+/* Whether every placed instance with the model's present settings serves. */
 bool replicas_new_ones_serve(const struct pass *pass, const struct model *model);
 
 /* Instances that take requests now. */

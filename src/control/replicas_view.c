@@ -76,7 +76,8 @@ int64_t replicas_count(const struct pass *pass, const struct model *model)
 bool replicas_new_ones_serve(const struct pass *pass, const struct model *model)
 {
     FOR_EACH_OF(pass, model, one) {
-        if (one->model_generation == model->generation && !one->is_draining &&
+        /* One that finds no room says nothing about the settings. */
+        if (one->model_generation == model->generation && !one->is_draining && one->worker_id &&
             one->state != INSTANCE_RUNNING)
             return false;
     }

@@ -236,6 +236,19 @@ static void apply_status(struct cluster *cluster, int64_t worker_id, const json_
     cluster_put(cluster, KIND_WORKER, &copy, env->now_ms);
 }
 
+enum report_age report_age(struct report_order *seen, const json_t *body)
+{
+    int64_t session = json_member_int(body, "session", 0), seq = json_member_int(body, "seq", 0);
+    if (session == 0)
+        return REPORT_NEW;
+    if (session < seen->session)
+        return REPORT_FORSAKEN;
+    if (session == seen->session && seq <= seen->seq)
+        return REPORT_STALE;
+    *seen = (struct report_order){.session = session, .seq = seq};
+    return REPORT_NEW;
+}
+
 int report_apply(struct cluster *cluster, int64_t worker_id, const json_t *body,
                  const struct report_env *env, struct err *err)
 {

@@ -14,6 +14,24 @@ struct report_env {
 };
 
 /*
+ * The order of a worker's reports: requests may be delayed or doubled on their way, and what is old
+ * must not be taken for news. `session` is given out at registration and grows, `seq` is the
+ * worker's count of its reports since. The zero value is before the first.
+ */
+struct report_order {
+    int64_t session, seq;
+};
+
+enum report_age {
+    REPORT_NEW,       /* and noted */
+    REPORT_STALE,     /* older than one that was seen, or the same again */
+    REPORT_FORSAKEN,  /* of an earlier session: whoever sends it must register again */
+};
+
+/* Where the report stands in that order; one without a session is always new. */
+enum report_age report_age(struct report_order *seen, const json_t *body);
+
+/*
  * Writes status and instances of the report into the records of worker `worker_id`. Only observed
  * fields are taken, only for instances that are placed there; others are ignored (the worker will
  * learn that they aren't wanted). ERR_INVALID for a bad body: then nothing of it is taken.

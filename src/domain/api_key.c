@@ -17,6 +17,11 @@ static const struct field fields[] = {
     {FIELD(allowed_model_names), .kind = FIELD_STRINGS},
     {FIELD(expires_in), .kind = FIELD_INT, .flags = FIELD_WRITE_ONLY, .max = INT32_MAX},
     {FIELD(expires_at), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY},
+    {FIELD(is_custom), .kind = FIELD_BOOL, .flags = FIELD_READ_ONLY},
+    {FIELD(enabled), .kind = FIELD_BOOL, .fallback = "true"},
+    {FIELD(last_used_at), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY},
+    {FIELD(version), .kind = FIELD_INT, .flags = FIELD_READ_ONLY, .max = INT64_MAX,
+     .fallback = "1"},
     {FIELD(created_at), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY},
     {FIELD(updated_at), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY},
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/model.h"
 
-#include "domain/record_priv.h"
+#include "domain/model_priv.h"
 
 static const char *const source_names[] = {
     [MODEL_HUGGINGFACE] = "huggingface",
@@ -11,6 +11,12 @@ static const char *const source_names[] = {
 
 static const char *const placement_names[] = {
     [PLACEMENT_SPREAD] = "spread", [PLACEMENT_BINPACK] = "binpack"};
+
+static const char *const access_names[] = {
+    [MODEL_ACCESS_AUTHED] = "authed",
+    [MODEL_ACCESS_PUBLIC] = "public",
+    [MODEL_ACCESS_ALLOWED_PRINCIPALS] = "allowed_principals",
+};
 
 #define FIELD(member) FIELD_OF(struct model, member)
 
@@ -44,6 +50,20 @@ static const struct field fields[] = {
     {FIELD(max_restarts), .kind = FIELD_INT, .max = MODEL_RESTARTS_MAX},
     {FIELD(meta), .kind = FIELD_JSON, .flags = FIELD_READ_ONLY | FIELD_TRANSIENT},
     {FIELD(generation), .kind = FIELD_INT, .flags = FIELD_READ_ONLY, .max = INT64_MAX},
+    {FIELD(image_name), .kind = FIELD_STRING, .max = 512},
+    {FIELD(run_command), .kind = FIELD_STRING},
+    {FIELD(access_policy), .kind = FIELD_ENUM, .names = access_names,
+     .name_count = MODEL_ACCESS_COUNT, .fallback = "\"authed\""},
+    {FIELD(generic_proxy), .kind = FIELD_BOOL},
+    {FIELD(distributable), .kind = FIELD_BOOL, .flags = FIELD_READ_ONLY | FIELD_TRANSIENT},
+    {FIELD(extended_kv_cache), .kind = FIELD_JSON},
+    {FIELD(speculative_config), .kind = FIELD_JSON},
+    {FIELD(lora_list), .kind = FIELD_JSON},
+    {FIELD(scaling_schedule), .kind = FIELD_JSON},
+    {FIELD(stopped_replicas), .kind = FIELD_INT, .flags = FIELD_READ_ONLY,
+     .max = MODEL_REPLICAS_MAX},
+    {FIELD(version), .kind = FIELD_INT, .flags = FIELD_READ_ONLY, .max = INT64_MAX,
+     .fallback = "1"},
     {FIELD(created_at), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY},
     {FIELD(updated_at), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY},
 };
@@ -165,6 +185,7 @@ int model_validate(const struct model *model, struct err *err)
     check_parameters(&model->backend_parameters, &faults);
     check_env(&model->env, &faults);
     check_gpu_selector(model->gpu_selector, &faults);
+    model_check_extras(model, &faults);
     return faults_finish(&faults, err);
 }
 

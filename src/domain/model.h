@@ -8,6 +8,14 @@ enum model_source { MODEL_HUGGINGFACE, MODEL_MODEL_SCOPE, MODEL_LOCAL_PATH, MODE
 
 enum placement_strategy { PLACEMENT_SPREAD, PLACEMENT_BINPACK, PLACEMENT_COUNT };
 
+/* Who may use it. Only `authed` has a meaning in this version: any user or key that may infer. */
+enum model_access {
+    MODEL_ACCESS_AUTHED,
+    MODEL_ACCESS_PUBLIC,
+    MODEL_ACCESS_ALLOWED_PRINCIPALS,
+    MODEL_ACCESS_COUNT
+};
+
 enum { MODEL_REPLICAS_MAX = 1000, MODEL_RESTARTS_MAX = 10000, MODEL_DEVICES_MAX = 4096 };
 
 struct model {
@@ -35,15 +43,25 @@ struct model {
     int64_t max_restarts;   /* failures in a row after which no further try is made; 0: no limit */
     char *meta;             /* JSON object from the engine, or NULL; transient */
     int64_t generation;     /* grows with every change that an instance must follow */
+    /* GPUStack's further fields: kept, checked and shown; api/openapi.yaml says which of them have
+       an effect. */
+    char *image_name, *run_command;
+    int access_policy;      /* enum model_access */
+    bool generic_proxy;
+    bool distributable;     /* whether an instance may span workers, by its engine; transient */
+    char *extended_kv_cache, *speculative_config, *scaling_schedule; /* JSON objects or NULL */
+    char *lora_list;        /* JSON array of objects or NULL */
+    int64_t stopped_replicas; /* what `replicas` was when it was stopped; 0: it wasn't */
+    int64_t version;        /* grows with every change by a client */
     int64_t created_at, updated_at;
 };
 
 extern const struct record_type model_type;
 
 /*
- * What the field table can't say: name's characters, the source's required path, shape of
- * gpu_selector, no "=" in names of env, no --port or --host among backend_parameters (ports are
- * ours). ERR_INVALID with all faults.
+ * What the field table can't say: name's characters, the source's required path, shapes of
+ * gpu_selector and other objects, words of categories, no "=" in names of env, no --port or --host
+ * among backend_parameters (ports are ours). ERR_INVALID with all faults.
  */
 int model_validate(const struct model *model, struct err *err) must_check;
 

@@ -19,6 +19,7 @@ const char *const reason_names[REASON_COUNT] = {
     [REASON_MODEL_PATH_MISSING] = "model_path_missing",
     [REASON_MODEL_FILE_INVALID] = "model_file_invalid",
     [REASON_ENGINE_MISSING] = "engine_missing",
+    [REASON_NOT_DISTRIBUTABLE] = "not_distributable",
     [REASON_BAD_PARAMETERS] = "bad_parameters",
     [REASON_NO_FREE_PORT] = "no_free_port",
     [REASON_PORT_TAKEN] = "port_taken",

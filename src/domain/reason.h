@@ -29,16 +29,17 @@ enum reason {
     REASON_MODEL_PATH_MISSING, /* {"path":PATH,"worker":NAME} */
     REASON_MODEL_FILE_INVALID, /* {"path":PATH,"worker":NAME} */
     REASON_ENGINE_MISSING,     /* {"backend":NAME,"version":TEXT,"worker":NAME} */
+    REASON_NOT_DISTRIBUTABLE,  /* {"backend":NAME}: its description has no section `rank` */
     REASON_BAD_PARAMETERS,     /* {"detail":TEXT} */
     /* error: resources */
     REASON_NO_FREE_PORT, /* {"first":N,"last":N} */
     REASON_PORT_TAKEN,   /* {"port":N}: by a program that isn't ours */
-    REASON_SPAWN_FAILED, /* {"errno":N} */
+    REASON_SPAWN_FAILED, /* {"errno":N}: the start, or the record that must come before it */
     /* error: device */
     REASON_OUT_OF_DEVICE_MEMORY, /* {"log":LINE} */
-    REASON_DEVICE_LOST,          /* {"log":LINE} */
+    REASON_DEVICE_LOST,          /* {"log":LINE}, or {"gpu_index":N}: it isn't there any more */
     /* error: crash */
-    REASON_ENGINE_EXITED,   /* {"exit_code":N,"log":LINE} */
+    REASON_ENGINE_EXITED,   /* {"exit_code":N,"log":LINE}; null: of an adopted one none is known */
     REASON_ENGINE_KILLED,   /* {"signal":NAME,"log":LINE} */
     REASON_OUT_OF_MEMORY,   /* {"log":LINE}: main memory, the kernel's doing included */
     REASON_STALLED,         /* {"minutes":N}: no sign of work while starting */

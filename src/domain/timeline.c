@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "domain/record_priv.h"
 
 static json_t *time_value(int64_t wall_ms)
 {
@@ -80,9 +81,26 @@ static void add_span(json_t *spans, enum instance_state state, const struct caus
         drop_oldest(spans);
 }
 
+static bool is_same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* Reports repeat themselves every few seconds; they must not cost a look into the timeline. */
+static bool is_in_state(const struct model_instance *instance, enum instance_state state,
+                        const struct cause *cause)
+{
+    return instance->timeline && instance->state == (int)state &&
+           instance->state_reason == (int)cause->reason &&
+           is_same_text(instance->state_args, cause->args) &&
+           is_same_text(instance->state_message, cause->message);
+}
+
 void instance_set_state(struct model_instance *instance, enum instance_state state,
                         const struct cause *cause, int64_t now_ms)
 {
+    if (is_in_state(instance, state, cause))
+        return;
     json_t *spans = read_spans(instance);
     json_t *last = json_array_get(spans, json_array_size(spans) - 1);
     bool is_new =
@@ -99,4 +117,27 @@ void instance_set_state(struct model_instance *instance, enum instance_state sta
     instance->state_reason = (int)cause->reason;
     mem_replace(&instance->state_args, cause->args);
     mem_replace(&instance->state_message, cause->message);
+}
+
+/* ---- telling it ---- */
+
+/* A time of a span, or `fallback` for null. */
+static int64_t read_time(const json_t *span, const char *key, int64_t fallback)
+{
+    const char *text = json_member_string(span, key);
+    int64_t at;
+    return text && timestamp_parse(str_of(text), &at) == 0 ? at : fallback;
+}
+
+void timeline_write(const struct model_instance *instance, int64_t now_ms, struct json_writer *w)
+{
+    json_t *spans = read_spans(instance);
+    size_t i;
+    json_t *span;
+    json_array_foreach(spans, i, span) {
+        int64_t since = read_time(span, "since", now_ms), until = read_time(span, "until", now_ms);
+        json_object_set_new(span, "duration_ms", json_integer(until > since ? until - since : 0));
+    }
+    json_add_tree(w, spans);
+    json_decref(spans);
 }

@@ -30,3 +30,9 @@ struct cause {
  */
 void instance_set_state(struct model_instance *instance, enum instance_state state,
                         const struct cause *cause, int64_t now_ms);
+
+/*
+ * Writes the array for people: each span with `duration_ms`, the open one's up to now. Empty for an
+ * instance that no state was set of.
+ */
+void timeline_write(const struct model_instance *instance, int64_t now_ms, struct json_writer *w);

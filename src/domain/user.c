@@ -21,6 +21,8 @@ static const struct field fields[] = {
     {FIELD(require_password_change), .kind = FIELD_BOOL},
     {FIELD(password), .kind = FIELD_STRING, .flags = FIELD_WRITE_ONLY, .max = 256},
     {FIELD(password_hash), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY | FIELD_SECRET},
+    {FIELD(version), .kind = FIELD_INT, .flags = FIELD_READ_ONLY, .max = INT64_MAX,
+     .fallback = "1"},
     {FIELD(created_at), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY},
     {FIELD(updated_at), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY},
 };

@@ -15,6 +15,7 @@ struct user {
     bool require_password_change; /* only the password may be changed until it was */
     char *password;       /* write-only: what a client sends; wiped after hashing */
     char *password_hash;  /* argon2id string; NULL: no password login */
+    int64_t version;      /* grows with every change by a client */
     int64_t created_at, updated_at; /* wall ms */
 };
 
@@ -38,6 +39,11 @@ struct api_key {
     struct string_list allowed_model_names; /* empty means all */
     int64_t expires_in; /* write-only: seconds from now; 0 = never */
     int64_t expires_at; /* wall ms; 0 = never */
+    bool is_custom;       /* the value was chosen by its user: access_key and secret_digest are made
+                             of all of it, see auth_key_lookup() */
+    bool enabled;         /* false: refused wherever it is sent */
+    int64_t last_used_at; /* wall ms, within a minute or so; 0 = never */
+    int64_t version;      /* grows with every change by a client */
     int64_t created_at, updated_at;
 };
 

@@ -187,6 +187,29 @@ static int read_map(const struct reader *reader, const yaml_node_t *node,
     return 0;
 }
 
+static int read_bool(const struct reader *reader, const yaml_node_t *node,
+                     const struct desc_key *key, bool *ret, struct err *err)
+{
+    struct str text = node->type == YAML_SCALAR_NODE ? node_text(node) : STR("");
+    bool is_true = str_eq(text, STR("true"));
+    if (!is_true && !str_eq(text, STR("false")))
+        return refuse(reader, node, key->name, "true or false", err);
+    *ret = is_true;
+    return 0;
+}
+
+static int read_mapping(const struct reader *reader, const yaml_node_t *node, struct err *err);
+
+/* Sections have no sections, so this ends. */
+static int read_section(const struct reader *reader, const yaml_node_t *node,
+                        const struct desc_key *key, void *out, struct err *err)
+{
+    struct reader inner = {reader->file, reader->doc, key->section, key->section_count, out};
+    if (node->type != YAML_MAPPING_NODE)
+        return refuse(reader, node, key->name, "a mapping of keys", err);
+    return read_mapping(&inner, node, err);
+}
+
 static int read_value(const struct reader *reader, const yaml_node_t *node,
                       const struct desc_key *key, struct err *err)
 {
@@ -197,12 +220,16 @@ static int read_value(const struct reader *reader, const yaml_node_t *node,
         return read_scalar(reader, node, key, at, err);
     case DESC_INT:
         return read_int(reader, node, key, at, err);
+    case DESC_BOOL:
+        return read_bool(reader, node, key, at, err);
     case DESC_TEXTS:
         return read_texts(reader, node, key, at, err);
     case DESC_MAP:
         return read_map(reader, node, key, at, err);
     case DESC_FLAGS:
         return read_flags(reader, node, key, at, err);
+    case DESC_SECTION:
+        return read_section(reader, node, key, at, err);
     }
     return -EINVAL;
 }
@@ -240,14 +267,11 @@ static int read_pair(const struct reader *reader, const yaml_node_pair_t *pair, 
     return refuse_key(reader, node, err);
 }
 
-static int read_root(const struct reader *reader, struct err *err)
+static int read_mapping(const struct reader *reader, const yaml_node_t *node, struct err *err)
 {
-    const yaml_node_t *root = yaml_document_get_root_node(reader->doc);
-    if (!root || root->type != YAML_MAPPING_NODE)
-        return err_set(err, ERR_INVALID, "%s: must be a mapping of keys", reader->file);
     auto_free bool *seen = mem_alloc_array(reader->key_count, sizeof *seen);
-    for (const yaml_node_pair_t *pair = root->data.mapping.pairs.start;
-         pair < root->data.mapping.pairs.top; pair++) {
+    for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+         pair < node->data.mapping.pairs.top; pair++) {
         int rc = read_pair(reader, pair, seen, err);
         if (rc < 0)
             return rc;
@@ -257,6 +281,14 @@ static int read_root(const struct reader *reader, struct err *err)
             return err_set(err, ERR_INVALID, "%s: key '%s' is missing", reader->file,
                            reader->keys[i].name);
     return 0;
+}
+
+static int read_root(const struct reader *reader, struct err *err)
+{
+    const yaml_node_t *root = yaml_document_get_root_node(reader->doc);
+    if (!root || root->type != YAML_MAPPING_NODE)
+        return err_set(err, ERR_INVALID, "%s: must be a mapping of keys", reader->file);
+    return read_mapping(reader, root, err);
 }
 
 static int load_document(yaml_parser_t *parser, const char *file, yaml_document_t *ret,

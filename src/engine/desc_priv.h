@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Strict reading of a description: one YAML mapping into a struct by a table of keys. No nesting
- * but lists of text and maps of text; unknown and repeated keys and wrong kinds are errors that
- * name file, line and key. Private to engine/.
+ * but lists of text, maps of text and sections with keys of their own; unknown and repeated keys
+ * and wrong kinds are errors that name file, line and key. Private to engine/.
  */
 #pragma once
 
@@ -12,12 +12,14 @@
 #include <stdint.h>
 
 enum desc_kind {
-    DESC_TEXT,  /* char * */
-    DESC_PATH,  /* char *; begins with '/' */
-    DESC_INT,   /* int64_t with min and max */
-    DESC_TEXTS, /* struct string_list; nothing empty in it */
-    DESC_MAP,   /* struct string_map: names of environment variables and their values */
-    DESC_FLAGS, /* unsigned: a list of names, bit number = place in `names` */
+    DESC_TEXT,    /* char * */
+    DESC_PATH,    /* char *; begins with '/' */
+    DESC_INT,     /* int64_t with min and max */
+    DESC_BOOL,    /* bool */
+    DESC_TEXTS,   /* struct string_list; nothing empty in it */
+    DESC_MAP,     /* struct string_map: names of environment variables and their values */
+    DESC_FLAGS,   /* unsigned: a list of names, bit number = place in `names` */
+    DESC_SECTION, /* a mapping with the keys `section`, into the struct at `offset` */
 };
 
 struct desc_key {
@@ -25,8 +27,10 @@ struct desc_key {
     enum desc_kind kind;
     size_t offset;
     bool is_required;
-    int64_t min, max;         /* DESC_INT */
-    const char *const *names; /* DESC_FLAGS, ended by NULL */
+    int64_t min, max;               /* DESC_INT */
+    const char *const *names;       /* DESC_FLAGS, ended by NULL */
+    const struct desc_key *section; /* DESC_SECTION: offsets count from the section's struct */
+    size_t section_count;
 };
 
 enum {

@@ -4,18 +4,38 @@
  *
  * Built-in ones come from engines/ of the source tree, embedded in the binary. An engine directory
  * (--bin-dir) may hold more: <bin-dir>/<backend>_<version>/ with an optional engine.yaml whose
- * `command` and `env` replace the built-in ones ("{dir}" is that folder), or just the executable.
+ * `command` and `env` (and those of its section `rank`) replace the built-in ones ("{dir}" is that
+ * folder), or just the executable.
  * The doc/engines.md manual describes the format. Loading blocks; the result is immutable.
  */
 #pragma once
 
 #include "base/err.h"
 #include "domain/record.h"
+#include "engine/peers.h"
+
+enum { ENGINE_PORTS_MAX = 16 }; /* of one process */
 
 /* What it serves; names in YAML: chat, completions, embeddings, rerank, tokenize. */
 enum engine_api {
     ENGINE_CHAT = 1, ENGINE_COMPLETIONS = 2, ENGINE_EMBEDDINGS = 4, ENGINE_RERANK = 8,
     ENGINE_TOKENIZE = 16
+};
+
+/* Section `gang`: what rank 0 has besides when the engine runs on several workers. */
+struct engine_gang {
+    struct string_list args; /* behind those of the template */
+    struct string_map env;
+    int64_t ports; /* in place of the engine's; 0: as many as ever */
+};
+
+/* Section `rank`: the program of ranks 1 and up. */
+struct engine_rank {
+    struct string_list command; /* empty: the engine can't run on several workers */
+    struct string_list args;
+    struct string_map env;
+    int64_t ports;         /* 0: none; else it is up when something listens on the first */
+    bool takes_parameters; /* the model's parameters follow the arguments, as on rank 0 */
 };
 
 struct engine {
@@ -26,14 +46,17 @@ struct engine {
     struct string_list command;  /* program and fixed first arguments; placeholders allowed */
     struct string_list args;     /* argv template; see engine_build_argv() */
     struct string_list reserved; /* flags that a model may not set, besides those of the template
-                                    that carry {host}, {port} or {model_path} */
+                                    that say where things are: {host}, {port}, {model_path}, ... */
     struct string_map env;
+    int64_t ports;     /* neighbours; it serves on the first */
     char *ready_path;  /* GET here gives 200 when it serves: "/health" */
     int64_t ready_interval_ms;
     char *metrics_path; /* NULL: none */
     char *token_env;   /* environment variable by which it takes a bearer token to demand; NULL */
     unsigned apis;     /* enum engine_api bits */
     char *dir;         /* folder that it was found in; NULL */
+    struct engine_gang gang;
+    struct engine_rank rank;
 };
 
 struct engine_set;
@@ -41,6 +64,9 @@ struct engine_set;
 /* Built-in descriptions plus those under `bin_dir` (NULL: none). A bad file is named in `err`. */
 int engine_set_load(const char *bin_dir, struct engine_set **ret, struct err *err) must_check;
 void engine_set_free(struct engine_set *set);
+
+/* All of them, the built-in ones first; NULL from `set`'s count on. Borrows from `set`. */
+const struct engine *engine_set_at(const struct engine_set *set, size_t i);
 
 /*
  * The engine for a backend name (or alias) and version, or, when `backend` is NULL, the one whose
@@ -50,11 +76,24 @@ void engine_set_free(struct engine_set *set);
 int engine_find(const struct engine_set *set, const char *backend, const char *version,
                 const char *model_path, const struct engine **ret, struct err *err) must_check;
 
-struct engine_values { /* for the placeholders {model_path} {model_name} {host} {port} {dir} */
+/* Whether it can run on several workers. */
+bool engine_is_distributable(const struct engine *engine);
+
+/* Whether ranks 1 and up need the model's files. */
+bool engine_ranks_need_model(const struct engine *engine);
+
+/* How many neighbouring ports a process of it needs; `rank_count` 1: it is alone. */
+unsigned engine_port_count(const struct engine *engine, int64_t rank, int64_t rank_count);
+
+/* What the placeholders are filled from; the manual has their list. */
+struct engine_values {
     const char *model_path;
     const char *model_name;
-    const char *host;
-    unsigned port;
+    const char *host;             /* where it listens */
+    const struct int_list *ports; /* reserved for it */
+    int64_t rank;                 /* decides which program it is */
+    const struct peers *peers;    /* all ranks; NULL or empty: it is alone */
+    const char *ranks;            /* the same as JSON text */
 };
 
 /*
@@ -75,5 +114,8 @@ int engine_build_argv(const struct engine *engine, const struct engine_values *v
 void engine_build_env(const struct engine *engine, const struct engine_values *values,
                       const char *token, const struct string_map *extra, struct string_list *ret);
 
-/* Whether the program of `engine` exists and is executable (searched on PATH when without '/'). */
-bool engine_is_present(const struct engine *engine);
+/*
+ * Whether the program exists and is executable (searched on PATH when without '/'); of ranks 1 and
+ * up with `of_rank`.
+ */
+bool engine_is_present(const struct engine *engine, bool of_rank);

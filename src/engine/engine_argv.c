@@ -69,24 +69,22 @@ static void add_item(struct groups *groups, const char *item)
     }
 }
 
-static bool decides_address_or_model(const char *template)
-{
-    return strstr(template, "{host}") || strstr(template, "{port}") ||
-           strstr(template, "{model_path}");
-}
-
 /* The template's items as groups; values are filled after the grouping, so they can't become flags.
  */
 static int read_template(const struct engine *engine, const struct engine_values *values,
                          struct groups *ret, struct err *err)
 {
-    for (size_t i = 0; i < engine->args.count; i++)
-        add_item(ret, engine->args.items[i]);
+    bool is_gang = values->peers && values->peers->count > 1;
+    const struct string_list *args = values->rank > 0 ? &engine->rank.args : &engine->args;
+    for (size_t i = 0; i < args->count; i++)
+        add_item(ret, args->items[i]);
+    for (size_t i = 0; is_gang && values->rank == 0 && i < engine->gang.args.count; i++)
+        add_item(ret, engine->gang.args.items[i]);
     for (size_t i = 0; i < ret->count; i++) {
         struct group *group = &ret->items[i];
         for (size_t n = 0; n < group->values.count; n++) {
             char *filled = NULL;
-            group->is_reserved |= decides_address_or_model(group->values.items[n]);
+            group->is_reserved |= engine_names_place(group->values.items[n]);
             int rc = engine_fill(engine, values, group->values.items[n], &filled, err);
             if (rc < 0)
                 return err_wrap(err, rc, "engine %s", engine->name);
@@ -122,9 +120,10 @@ static int merge(const struct engine *engine, struct groups *groups, struct grou
 static int write_command(const struct engine *engine, const struct engine_values *values,
                          struct string_list *ret, struct err *err)
 {
-    for (size_t i = 0; i < engine->command.count; i++) {
+    const struct string_list *command = values->rank > 0 ? &engine->rank.command : &engine->command;
+    for (size_t i = 0; i < command->count; i++) {
         auto_free char *item = NULL;
-        int rc = engine_fill(engine, values, engine->command.items[i], &item, err);
+        int rc = engine_fill(engine, values, command->items[i], &item, err);
         if (rc < 0)
             return err_wrap(err, rc, "engine %s", engine->name);
         string_list_add(ret, item);
@@ -149,7 +148,8 @@ int engine_build_argv(const struct engine *engine, const struct engine_values *v
 {
     struct groups groups = {0}, extra = {0};
     struct string_list argv = {0};
-    for (size_t i = 0; i < parameters->count; i++)
+    bool takes_parameters = values->rank == 0 || engine->rank.takes_parameters;
+    for (size_t i = 0; takes_parameters && i < parameters->count; i++)
         add_item(&extra, parameters->items[i]);
     int rc = write_command(engine, values, &argv, err);
     if (rc == 0)

@@ -42,16 +42,27 @@ const char *engine_path(const struct engine *engine)
     return path ? path : default_path;
 }
 
+/* Placeholders were checked when the set was loaded: what has no value here is left out. */
+static void add_filled(const struct engine *engine, const struct engine_values *values,
+                       const struct string_map *env, struct string_map *map)
+{
+    for (size_t i = 0; i < env->count; i++) {
+        auto_free char *value = NULL;
+        if (engine_fill(engine, values, env->values[i], &value, NULL) == 0)
+            string_map_set(map, env->keys[i], value);
+    }
+}
+
 void engine_build_env(const struct engine *engine, const struct engine_values *values,
                       const char *token, const struct string_map *extra, struct string_list *ret)
 {
     struct string_map map = {0};
     add_base(&map);
-    for (size_t i = 0; i < engine->env.count; i++) {
-        auto_free char *value = NULL;
-        if (engine_fill(engine, values, engine->env.values[i], &value, NULL) == 0)
-            string_map_set(&map, engine->env.keys[i], value);
-    }
+    add_filled(engine, values, &engine->env, &map);
+    if (values->rank > 0)
+        add_filled(engine, values, &engine->rank.env, &map);
+    else if (values->peers && values->peers->count > 1)
+        add_filled(engine, values, &engine->gang.env, &map);
     for (size_t i = 0; i < extra->count; i++)
         string_map_set(&map, extra->keys[i], extra->values[i]);
     /* Last: a model's own environment must not open the engine to everybody. */

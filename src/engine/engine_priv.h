@@ -13,6 +13,10 @@ struct engine_override {
     char *backend, *version; /* when given, those of the folder's name */
     struct string_list command;
     struct string_map env;
+    struct engine_override_rank {
+        struct string_list command;
+        struct string_map env;
+    } rank;
 };
 
 /* Reads a description. `ret` is zeroed before and after a failure. `file` is for error texts. */
@@ -24,11 +28,14 @@ void engine_override_fini(struct engine_override *override);
 void engine_fini(struct engine *engine);
 
 /*
- * `text` with {model_path} {model_name} {host} {port} {dir} filled in; other braces stay unless
- * they look like a placeholder: '{', lower-case letters and '_', '}'. ERR_INVALID. `*ret` is owned.
+ * `text` with its placeholders filled in; other braces stay unless they look like one: '{', a
+ * lower-case letter, more of those and digits and '_', '}'. ERR_INVALID. `*ret` is owned.
  */
 int engine_fill(const struct engine *engine, const struct engine_values *values, const char *text,
                 char **ret, struct err *err) must_check;
+
+/* Whether `text` has a placeholder that says where something is, which is not a model's to say. */
+bool engine_names_place(const char *text);
 
 /* Whether every placeholder of `engine` can be filled. ERR_INVALID naming the key. */
 int engine_check_placeholders(const struct engine *engine, struct err *err) must_check;

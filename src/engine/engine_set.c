@@ -76,6 +76,14 @@ static struct string_map copy_map(const struct string_map *from)
     return copy;
 }
 
+static void look_in_dir(struct string_list *command)
+{
+    if (command->count == 0)
+        return;
+    auto_free char *program = mem_printf("{dir}/%s", command->items[0]);
+    mem_replace(&command->items[0], program);
+}
+
 /* The built-in engine as it is when its program lies in `dir`. */
 static struct engine make_copy(const struct engine *builtin, const char *dir, const char *version)
 {
@@ -88,15 +96,24 @@ static struct engine make_copy(const struct engine *builtin, const char *dir, co
         .args = copy_list(&builtin->args),
         .reserved = copy_list(&builtin->reserved),
         .env = copy_map(&builtin->env),
+        .ports = builtin->ports,
         .ready_path = mem_strdup(builtin->ready_path),
         .ready_interval_ms = builtin->ready_interval_ms,
         .metrics_path = mem_strdup(builtin->metrics_path),
         .token_env = mem_strdup(builtin->token_env),
         .apis = builtin->apis,
         .dir = mem_strdup(dir),
+        .gang = {.args = copy_list(&builtin->gang.args),
+                 .env = copy_map(&builtin->gang.env),
+                 .ports = builtin->gang.ports},
+        .rank = {.command = copy_list(&builtin->rank.command),
+                 .args = copy_list(&builtin->rank.args),
+                 .env = copy_map(&builtin->rank.env),
+                 .ports = builtin->rank.ports,
+                 .takes_parameters = builtin->rank.takes_parameters},
     };
-    auto_free char *program = mem_printf("{dir}/%s", builtin->command.items[0]);
-    mem_replace(&copy.command.items[0], program);
+    look_in_dir(&copy.command);
+    look_in_dir(&copy.rank.command);
     return copy;
 }
 
@@ -109,6 +126,24 @@ static int check_same(const char *file, const char *key, const char *given, cons
                    file, key, expected, given);
 }
 
+static void take_list(struct string_list *to, struct string_list *from)
+{
+    if (from->count == 0)
+        return;
+    string_list_fini(to);
+    *to = *from;
+    *from = (struct string_list){0};
+}
+
+static void take_map(struct string_map *to, struct string_map *from)
+{
+    if (from->count == 0)
+        return;
+    string_map_fini(to);
+    *to = *from;
+    *from = (struct string_map){0};
+}
+
 /* Lays the file's command and env over `engine`. */
 static int apply_override(const char *file, struct engine *engine, struct engine_override *override,
                           struct err *err)
@@ -118,16 +153,10 @@ static int apply_override(const char *file, struct engine *engine, struct engine
         rc = check_same(file, "backend", override->backend, engine->name, err);
     if (rc < 0)
         return rc;
-    if (override->command.count) {
-        string_list_fini(&engine->command);
-        engine->command = override->command;
-        override->command = (struct string_list){0};
-    }
-    if (override->env.count) {
-        string_map_fini(&engine->env);
-        engine->env = override->env;
-        override->env = (struct string_map){0};
-    }
+    take_list(&engine->command, &override->command);
+    take_map(&engine->env, &override->env);
+    take_list(&engine->rank.command, &override->rank.command);
+    take_map(&engine->rank.env, &override->rank.env);
     rc = engine_check_placeholders(engine, err);
     return rc < 0 ? err_wrap(err, rc, "%s", file) : 0;
 }
@@ -164,7 +193,7 @@ static int load_folder(struct engine_set *set, const char *bin_dir, const char *
         return 0; /* gone since the folder was listed */
     struct engine engine = make_copy(builtin, dir, version);
     int rc = read_override(&engine, err);
-    if (rc > 0 || (rc == 0 && engine_is_present(&engine)))
+    if (rc > 0 || (rc == 0 && engine_is_present(&engine, false)))
         set_add(set, engine);
     else
         engine_fini(&engine);
@@ -196,6 +225,11 @@ int engine_set_load(const char *bin_dir, struct engine_set **ret, struct err *er
     }
     *ret = set;
     return 0;
+}
+
+const struct engine *engine_set_at(const struct engine_set *set, size_t i)
+{
+    return i < set->count ? &set->items[i] : NULL;
 }
 
 void engine_set_free(struct engine_set *set)

@@ -3,6 +3,8 @@
 
 #include "auth/auth.h"
 
+enum { USE_STEP_MS = 1000 };
+
 /* One text for all that is wrong with a key, so that probing tells nothing about which part. */
 static int refuse_key(struct err *err)
 {
@@ -15,22 +17,20 @@ static struct entry *active_user(const struct snapshot *snapshot, int64_t id)
     return user && user->user.is_active ? user : NULL;
 }
 
-static bool secret_matches(const struct key_entry *key, const char *secret)
+/* The time is shared by all loops: it is written once a second only, not by every request. */
+static void note_use(struct key_entry *key, int64_t now_ms)
 {
-    char digest[AUTH_DIGEST_HEX];
-    auth_digest(str_of(secret), digest);
-    return str_eq_const_time(str_of(digest), str_of(key->secret_digest));
+    if (now_ms - atomic_load_explicit(&key->used_ms, memory_order_relaxed) >= USE_STEP_MS)
+        atomic_store_explicit(&key->used_ms, now_ms, memory_order_relaxed);
 }
 
 static int check_key(const struct snapshot *snapshot, struct str token, int64_t now_ms,
                      struct identity *ret, struct err *err)
 {
-    struct auth_key parsed;
-    if (auth_key_parse(token, &parsed) < 0)
-        return refuse_key(err);
-    struct entry *key = snapshot_key(snapshot, str_of(parsed.access));
-    bool good = key && secret_matches(&key->key, parsed.secret);
-    explicit_bzero(&parsed, sizeof parsed);
+    struct auth_lookup lookup;
+    auth_key_lookup(token, &lookup);
+    struct entry *key = snapshot_key(snapshot, str_of(lookup.access));
+    bool good = key && str_eq_const_time(str_of(lookup.digest), str_of(key->key.secret_digest));
     if (!good || (key->key.expires_at_ms != 0 && key->key.expires_at_ms <= now_ms))
         return refuse_key(err);
     struct entry *user = active_user(snapshot, key->key.user_id);
@@ -38,6 +38,7 @@ static int check_key(const struct snapshot *snapshot, struct str token, int64_t 
         return refuse_key(err);
     if (!key->key.may_infer)
         return err_set(err, ERR_FORBIDDEN, "the API key's scope does not include inference");
+    note_use(&key->key, now_ms);
     *ret = (struct identity){.user = user, .key = key};
     return 0;
 }

@@ -38,11 +38,12 @@ struct user_entry {
 
 struct key_entry {
     int64_t user_id;
-    char *access_key;
-    char *secret_digest;                   /* SHA-256 of the secret half, hex */
+    char *access_key;                      /* and secret_digest: see auth_key_lookup() */
+    char *secret_digest;
     int64_t expires_at_ms;                 /* wall time; 0 = never */
     bool may_infer;                        /* the scope has "*" or "inference", or is empty */
     struct entry_list allowed_model_names; /* empty means all */
+    atomic_int_fast64_t used_ms;           /* wall time of the last use, to a second; 0: none */
 };
 
 struct session_entry {

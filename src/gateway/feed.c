@@ -133,7 +133,7 @@ static void on_break(struct line_stream *stream, unsigned status, const char *te
     reopen_later(feed);
 }
 
-static int read_token(const struct feed *feed, char **ret, struct err *err)
+int feed_read_token(const struct feed *feed, char **ret, struct err *err)
 {
     if (feed->token) {
         *ret = mem_strdup(feed->token);
@@ -146,7 +146,7 @@ static void open_stream(struct feed *feed)
 {
     struct err err = {0};
     char *token = NULL;
-    if (read_token(feed, &token, &err) < 0) {
+    if (feed_read_token(feed, &token, &err) < 0) {
         complain(feed, err.text);
         reopen_later(feed);
         return;

@@ -35,5 +35,8 @@ struct feed_params {
 /* Starts at once; callbacks come later, never from inside. Returns owned. */
 struct feed *feed_new(const struct feed_params *params);
 
+/* The cluster token as it is now, for other requests to control. Owned and secret. */
+int feed_read_token(const struct feed *feed, char **ret, struct err *err) must_check;
+
 /* NULL is fine. Not from inside its callbacks. */
 void feed_free(struct feed *feed);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/gateway.h"
 
-#include "gateway/feed.h"
+#include "gateway/key_uses.h"
 #include "gateway/shard.h"
 #include "io/listener.h"
 
@@ -17,6 +17,7 @@ struct gateway {
     unsigned port;
     struct http_pool *pool; /* the feed's */
     struct feed *feed;
+    struct key_uses *key_uses;
     struct timer drain_timer;
     void (*on_drained)(void *ctx);
     void *drained_ctx;
@@ -25,6 +26,7 @@ struct gateway {
 static void on_snapshot(struct feed *feed, struct snapshot *snapshot, void *ctx)
 {
     struct gateway *gateway = ctx;
+    key_uses_take(gateway->key_uses, snapshot);
     for (unsigned i = 0; i < gateway->shard_count; i++)
         shard_publish(gateway->shards[i], snapshot);
 }
@@ -89,6 +91,8 @@ static void start_feed(struct gateway *gateway, const struct gateway_params *par
         .on_connected = on_connected,
         .ctx = gateway,
     });
+    gateway->key_uses =
+        key_uses_new(params->loop, gateway->pool, gateway->feed, &params->control);
 }
 
 static bool all_drained(const struct gateway *gateway)
@@ -150,6 +154,7 @@ void gateway_free(struct gateway *gateway)
 {
     if (!gateway)
         return;
+    key_uses_free(gateway->key_uses);
     feed_free(gateway->feed);
     http_pool_free(gateway->pool);
     timer_stop(&gateway->drain_timer);

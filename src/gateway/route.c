@@ -23,6 +23,7 @@ static const struct route rerank_route = {"/v2/rerank", false, POST, ROUTE_INFER
 static const struct route other_routes[] = {
     {"/v2/", true, 0, ROUTE_CONTROL, NULL},
     {"/auth/", true, 0, ROUTE_CONTROL, NULL},
+    {"/debug/", true, 0, ROUTE_CONTROL, NULL},
     {"/docs", false, READ, ROUTE_CONTROL, NULL},
     {"/openapi.json", false, READ, ROUTE_CONTROL, NULL},
     {"/version", false, READ, ROUTE_CONTROL, NULL},

@@ -93,6 +93,12 @@ struct entry *snapshot_model(const struct snapshot *snapshot, struct str name)
     return find_one(snapshot, ENTRY_MODEL, name);
 }
 
+struct entry_span snapshot_keys(const struct snapshot *snapshot)
+{
+    const struct index *index = snapshot->kinds[ENTRY_KEY];
+    return (struct entry_span){.items = index->items, .count = index->count};
+}
+
 struct entry_span snapshot_models(const struct snapshot *snapshot)
 {
     const struct index *index = snapshot->kinds[ENTRY_MODEL];
@@ -123,6 +129,18 @@ static void set_load(struct entry *entry, const struct snapshot *before)
         entry->endpoint.load = endpoint_load_new();
 }
 
+/* A changed key was used when it was used before; the feed's reset makes all entries anew. */
+static void set_use(struct entry *entry, const struct snapshot *before)
+{
+    if (atomic_load_explicit(&entry->key.used_ms, memory_order_relaxed))
+        return;
+    const struct entry *known = snapshot_key(before, entry_lookup_key(entry));
+    if (known && known->id == entry->id)
+        atomic_store_explicit(&entry->key.used_ms,
+                              atomic_load_explicit(&known->key.used_ms, memory_order_relaxed),
+                              memory_order_relaxed);
+}
+
 struct snapshot *snapshot_build(const struct map tables[ENTRY_KINDS], const bool dirty[ENTRY_KINDS],
                                 const struct snapshot *before)
 {
@@ -131,6 +149,9 @@ struct snapshot *snapshot_build(const struct map tables[ENTRY_KINDS], const bool
     struct entry *entry;
     for (size_t i = 0; (entry = map_next(&tables[ENTRY_ENDPOINT], &i)) != NULL;)
         set_load(entry, before);
+    for (size_t i = 0; before && dirty[ENTRY_KEY] &&
+                       (entry = map_next(&tables[ENTRY_KEY], &i)) != NULL;)
+        set_use(entry, before);
     for (int kind = 0; kind < ENTRY_KINDS; kind++)
         snapshot->kinds[kind] =
             before && !dirty[kind] ? index_ref(before->kinds[kind]) : index_new(&tables[kind]);

@@ -44,6 +44,9 @@ struct entry *snapshot_key(const struct snapshot *snapshot, struct str access_ke
 struct entry *snapshot_session(const struct snapshot *snapshot, struct str token_digest);
 struct entry *snapshot_model(const struct snapshot *snapshot, struct str name);
 
+/* All keys. */
+struct entry_span snapshot_keys(const struct snapshot *snapshot);
+
 /* All models by name. */
 struct entry_span snapshot_models(const struct snapshot *snapshot);
 

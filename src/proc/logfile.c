@@ -268,6 +268,31 @@ int logfile_seek_tail(const char *dir, const char *name, unsigned run, unsigned 
     return rc;
 }
 
+static uint64_t clamp(int64_t offset, uint64_t first, uint64_t end)
+{
+    if (offset < 0) {
+        uint64_t back = -(uint64_t)offset;
+        return back < end - first ? end - back : first;
+    }
+    if ((uint64_t)offset < first)
+        return first;
+    return (uint64_t)offset < end ? (uint64_t)offset : end;
+}
+
+int logfile_seek(const char *dir, const char *name, unsigned run, int64_t offset,
+                 struct logfile_cursor *cursor, struct logfile_bounds *ret, struct err *err)
+{
+    struct logview view;
+    int rc = logview_open(dir, name, run, false, &view, err);
+    if (rc < 0)
+        return rc;
+    uint64_t pos = clamp(offset, view.base, view.end);
+    *ret = (struct logfile_bounds){.first = view.base, .end = view.end, .offset = pos};
+    *cursor = logview_cursor(&view, pos);
+    logview_fini(&view);
+    return 0;
+}
+
 int logfile_read(const char *dir, const char *name, unsigned run, struct logfile_cursor *cursor,
                  size_t max, struct buf *ret, struct err *err)
 {

@@ -60,6 +60,23 @@ struct logfile_cursor {
 int logfile_seek_tail(const char *dir, const char *name, unsigned run, unsigned lines,
                       struct logfile_cursor *cursor, struct err *err) must_check;
 
+/*
+ * What is there of a run: bytes from `first` to before `end` of all that was ever written to it.
+ * Where the file system can't punch holes they are counted from the first one that is kept.
+ */
+struct logfile_bounds {
+    uint64_t first, end;
+    uint64_t offset; /* where the cursor was placed */
+};
+
+/*
+ * Places the cursor at byte `offset`, or when that is negative so that at most so many bytes
+ * follow; what isn't kept any more is skipped.
+ */
+int logfile_seek(const char *dir, const char *name, unsigned run, int64_t offset,
+                 struct logfile_cursor *cursor, struct logfile_bounds *ret,
+                 struct err *err) must_check;
+
 /* Appends at most `max` bytes to `ret` and moves the cursor. Returns bytes, -ENOENT, -errno. */
 int logfile_read(const char *dir, const char *name, unsigned run, struct logfile_cursor *cursor,
                  size_t max, struct buf *ret, struct err *err) must_check;

@@ -57,7 +57,7 @@ static void load_records(const char *record_dir, struct found_engines *found)
             continue;
         }
         struct proc_identity id = engine_identity(&record);
-        bool is_alive = record.ports.count && proc_is_alive(&id);
+        bool is_alive = (record.ports.count || record.rank > 0) && proc_is_alive(&id);
         *add(found) =
             (struct found_engine){.record = record, .is_alive = is_alive, .is_recorded = true};
     }
@@ -82,23 +82,43 @@ static void env_text(const struct proc_identity *id, const char *name, char **sl
     *slot = text;
 }
 
-static void take_from_env(struct engine_record *record, const struct proc_identity *id,
-                          int64_t port)
+/* "40000,40001" */
+static void env_ports(const struct proc_identity *id, struct int_list *ports)
 {
-    int64_t run = env_number(id, "GPUSTACK_RUN", 0, INT32_MAX);
+    auto_free char *text = proc_read_env(id, "GPUSTACK_PORTS");
+    struct str rest = str_of(text), item;
+    int64_t port;
+    int_list_fini(ports);
+    while (text && str_split(&rest, ',', &item) && num_parse_i64(item, 1, 65535, &port) == 0)
+        int_list_add(ports, port);
+}
+
+static int64_t env_count(const struct proc_identity *id, const char *name)
+{
+    int64_t value = env_number(id, name, 0, INT32_MAX);
+    return value < 0 ? 0 : value;
+}
+
+static void take_from_env(struct engine_record *record, const struct proc_identity *id)
+{
     int64_t generation = env_number(id, "GPUSTACK_GENERATION", 0, INT64_MAX);
+    int64_t epoch = env_number(id, "GPUSTACK_GANG_EPOCH", 0, INT64_MAX);
     engine_set_identity(record, id);
     env_text(id, "GPUSTACK_INSTANCE_NAME", &record->name);
     env_text(id, "GPUSTACK_MODEL_NAME", &record->model_name);
-    env_text(id, "GPUSTACK_READY_PATH", &record->ready_path);
-    record->run = run < 0 ? 0 : run;
+    env_text(id, "GPUSTACK_CLUSTER_ID", &record->cluster_id);
+    record->run = env_count(id, "GPUSTACK_RUN");
     record->model_generation = generation < 0 ? 0 : generation;
-    int_list_fini(&record->ports);
-    int_list_add(&record->ports, port);
+    record->rank = env_count(id, "GPUSTACK_RANK");
+    record->rank_count = env_count(id, "GPUSTACK_RANK_COUNT") ?: 1;
+    record->gang_epoch = epoch < 0 ? 0 : epoch;
+    env_ports(id, &record->ports);
+    mem_replace(&record->ready_path, NULL);
+    env_text(id, "GPUSTACK_READY_PATH", &record->ready_path);
+    if (!record->ready_path && record->rank == 0)
+        record->ready_path = mem_strdup("/health");
     if (!record->name)
         record->name = mem_printf("instance %lld", (long long)record->id);
-    if (!record->ready_path)
-        record->ready_path = mem_strdup("/health");
 }
 
 /*
@@ -109,8 +129,9 @@ static void on_labelled(const struct proc_identity *id, void *ctx)
 {
     struct found_engines *found = ctx;
     int64_t instance_id = env_number(id, "GPUSTACK_INSTANCE_ID", 1, INT64_MAX);
-    int64_t port = env_number(id, "GPUSTACK_PORT", 1, 65535);
-    if (instance_id < 0 || port < 0 || getsid(id->pid) != id->pid)
+    auto_free char *ports = proc_read_env(id, "GPUSTACK_PORTS");
+    bool has_use = ports || env_count(id, "GPUSTACK_RANK") > 0; /* a rank may need no port */
+    if (instance_id < 0 || !has_use || getsid(id->pid) != id->pid)
         return;
     struct found_engine *engine = find(found, instance_id);
     bool is_older =
@@ -119,9 +140,9 @@ static void on_labelled(const struct proc_identity *id, void *ctx)
         return;
     if (!engine) {
         engine = add(found);
-        engine->record.id = instance_id;
+        engine_record_init(&engine->record, instance_id);
     }
-    take_from_env(&engine->record, id, port);
+    take_from_env(&engine->record, id);
     engine->is_alive = true;
     engine->is_recorded = false;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/desired.h"
 
+#include "engine/peers.h"
+
 static const struct field fields[] = {
     {FIELD_OF(struct desired_instance, id), .kind = FIELD_INT, .flags = FIELD_REQUIRED, .min = 1,
      .max = INT64_MAX},
@@ -16,6 +18,14 @@ static const struct field fields[] = {
     {FIELD_OF(struct desired_instance, env), .kind = FIELD_MAP},
     {FIELD_OF(struct desired_instance, gpu_indexes), .kind = FIELD_INTS},
     {FIELD_OF(struct desired_instance, restart_on_error), .kind = FIELD_BOOL, .fallback = "true"},
+    {FIELD_OF(struct desired_instance, max_restarts), .kind = FIELD_INT, .max = INT32_MAX},
+    {FIELD_OF(struct desired_instance, draining), .kind = FIELD_BOOL},
+    {FIELD_OF(struct desired_instance, rank), .kind = FIELD_INT, .max = PEERS_MAX - 1},
+    {FIELD_OF(struct desired_instance, rank_count), .kind = FIELD_INT, .min = 1, .max = PEERS_MAX,
+     .fallback = "1"},
+    {FIELD_OF(struct desired_instance, gang_epoch), .kind = FIELD_INT, .max = INT64_MAX},
+    {FIELD_OF(struct desired_instance, go), .kind = FIELD_BOOL},
+    {FIELD_OF(struct desired_instance, ranks), .kind = FIELD_JSON},
     {FIELD_OF(struct desired_instance, token), .kind = FIELD_STRING,
      .flags = FIELD_REQUIRED | FIELD_WRITE_ONLY},
 };
@@ -35,6 +45,18 @@ void desired_instance_copy(struct desired_instance *to, const struct desired_ins
 void desired_instance_fini(struct desired_instance *instance)
 {
     record_fini(&desired_instance_type, instance);
+}
+
+bool desired_instance_is_gang(const struct desired_instance *instance)
+{
+    return instance->rank_count > 1;
+}
+
+bool desired_instance_is_same_try(const struct desired_instance *a,
+                                  const struct desired_instance *b)
+{
+    return a->model_generation == b->model_generation && a->rank == b->rank &&
+           a->gang_epoch == b->gang_epoch;
 }
 
 void desired_state_fini(struct desired_state *state)
@@ -59,13 +81,31 @@ const struct desired_instance *desired_state_find(const struct desired_state *st
     return bsearch(&key, state->items, state->count, sizeof key, by_id);
 }
 
+static int check_rank(const struct desired_instance *instance, struct err *err)
+{
+    struct peers peers = {0};
+    int rc = peers_read(instance->ranks, &peers, err);
+    if (rc == 0 && instance->rank >= instance->rank_count)
+        rc = err_set(err, ERR_INVALID, "rank must be below rank_count %lld, not %lld",
+                     (long long)instance->rank_count, (long long)instance->rank);
+    if (rc == 0 && desired_instance_is_gang(instance) && instance->go &&
+        (int64_t)peers.count != instance->rank_count)
+        rc = err_set(err, ERR_INVALID, "ranks must be %lld with go, not %zu",
+                     (long long)instance->rank_count, peers.count);
+    peers_fini(&peers);
+    return rc;
+}
+
 static int read_instances(const json_t *array, struct desired_state *state, struct err *err)
 {
     size_t count = json_array_size(array);
     state->items = mem_alloc_array(count + 1, sizeof *state->items);
     for (size_t i = 0; i < count; i++) {
-        int rc = record_read(&desired_instance_type, &state->items[state->count++],
-                             json_array_get(array, i), RECORD_CREATE, err);
+        struct desired_instance *item = &state->items[state->count++];
+        int rc =
+            record_read(&desired_instance_type, item, json_array_get(array, i), RECORD_CREATE, err);
+        if (rc == 0)
+            rc = check_rank(item, err);
         if (rc < 0)
             return err_wrap(err, rc, "instances[%zu]", i);
     }

@@ -24,7 +24,14 @@ struct desired_instance {
     struct string_map env;
     struct int_list gpu_indexes;
     bool restart_on_error;
-    char *token; /* instance token that relay and engine demand; secret */
+    int64_t max_restarts; /* failures in a row after which no try follows; 0: no limit */
+    bool draining;        /* end its engine when nothing is under way; start none */
+    int64_t rank;         /* of a gang; 0 for one that is alone */
+    int64_t rank_count;   /* 1 for one that is alone */
+    int64_t gang_epoch;   /* number of the gang's present try; 0 for one that is alone */
+    bool go;              /* of a gang: all ranks are prepared */
+    char *ranks;          /* JSON of engine/peers.h, checked; NULL or "[]" before `go` */
+    char *token;          /* instance token that relay and engine demand; secret */
 };
 
 struct desired_state {
@@ -45,6 +52,13 @@ void desired_state_fini(struct desired_state *state);
 
 /* The instance of that id, or NULL; borrows from `state`. */
 const struct desired_instance *desired_state_find(const struct desired_state *state, int64_t id);
+
+/* Whether it is one rank of several. */
+bool desired_instance_is_gang(const struct desired_instance *instance);
+
+/* Whether both are the same try: what an engine of one runs with is what the other asks for. */
+bool desired_instance_is_same_try(const struct desired_instance *a,
+                                  const struct desired_instance *b);
 
 /* Deep copy into `to`, which is zeroed or valid before. */
 void desired_instance_copy(struct desired_instance *to, const struct desired_instance *from);

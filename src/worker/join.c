@@ -79,7 +79,8 @@ int join_read_reply(const json_t *root, struct joined *ret, struct err *err)
     struct joined joined = {.id = json_member_int(root, "id", 0),
                             .name = json_member_string(root, "name"),
                             .token = json_member_string(root, "token"),
-                            .cluster_id = json_member_string(root, "cluster_id")};
+                            .cluster_id = json_member_string(root, "cluster_id"),
+                            .session = json_member_int(root, "session", 0)};
     if (joined.id < 1 || !joined.name || !*joined.name || !joined.token || !*joined.token ||
         !joined.cluster_id)
         return err_set(err, ERR_INVALID,

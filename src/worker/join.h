@@ -26,6 +26,7 @@ struct joined { /* borrowed for the callback */
     const char *name;
     const char *token; /* worker token; secret */
     const char *cluster_id;
+    int64_t session; /* which its reports carry; 0: the server gives none */
 };
 
 struct join {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/launch.h"
 
+#include "engine/visible_devices.h"
 #include "proc/logfile.h"
 #include "proc/spawn.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 char *launch_serve_dir(const char *log_dir)
@@ -23,21 +25,54 @@ static void add_number(struct string_map *map, const char *key, int64_t value)
     string_map_set(map, key, text);
 }
 
-/* The model's own environment, then our labels, which it can't change. */
-static void collect_extra(const struct launch *launch, struct string_map *extra)
+static void add_ports(struct string_map *map, const struct int_list *ports)
+{
+    struct buf text = {0};
+    for (size_t i = 0; i < ports->count; i++)
+        buf_printf(&text, "%s%lld", i ? "," : "", (long long)ports->items[i]);
+    if (text.len)
+        string_map_set(map, "GPUSTACK_PORTS", text.ptr);
+    buf_fini(&text);
+}
+
+/* Our labels, which a model's own environment can't change. */
+static void add_labels(const struct launch *launch, struct string_map *extra)
 {
     const struct desired_instance *wanted = launch->wanted;
-    for (size_t i = 0; i < wanted->env.count; i++)
-        string_map_set(extra, wanted->env.keys[i], wanted->env.values[i]);
     string_map_set(extra, "GPUSTACK_WORKER_UUID", launch->worker_uuid);
     string_map_set(extra, "GPUSTACK_CLUSTER_ID", launch->cluster_id);
     string_map_set(extra, "GPUSTACK_INSTANCE_NAME", wanted->name);
     string_map_set(extra, "GPUSTACK_MODEL_NAME", wanted->model_name);
-    string_map_set(extra, "GPUSTACK_READY_PATH", launch->prepared->engine->ready_path);
+    if (wanted->rank == 0)
+        string_map_set(extra, "GPUSTACK_READY_PATH", launch->prepared->engine->ready_path);
     add_number(extra, "GPUSTACK_INSTANCE_ID", wanted->id);
     add_number(extra, "GPUSTACK_GENERATION", wanted->model_generation);
-    add_number(extra, "GPUSTACK_PORT", launch->port);
+    add_ports(extra, launch->ports);
     add_number(extra, "GPUSTACK_RUN", launch->run);
+    if (!desired_instance_is_gang(wanted))
+        return;
+    add_number(extra, "GPUSTACK_RANK", wanted->rank);
+    add_number(extra, "GPUSTACK_RANK_COUNT", wanted->rank_count);
+    add_number(extra, "GPUSTACK_GANG_EPOCH", wanted->gang_epoch);
+}
+
+/* The devices, then the model's own environment, which may know better, then the labels. */
+static int collect_extra(const struct launch *launch, struct string_map *extra,
+                         struct trouble *fault)
+{
+    const struct desired_instance *wanted = launch->wanted;
+    struct err err = {0};
+    int64_t missing = 0;
+    int rc = visible_devices_set(launch->devices, &wanted->gpu_indexes, extra, &missing, &err);
+    if (rc < 0) {
+        trouble_set(fault, REASON_DEVICE_LOST, "worker %s: %s", launch->worker_name, err.text);
+        trouble_add_int(fault, "gpu_index", missing);
+        return rc;
+    }
+    for (size_t i = 0; i < wanted->env.count; i++)
+        string_map_set(extra, wanted->env.keys[i], wanted->env.values[i]);
+    add_labels(launch, extra);
+    return 0;
 }
 
 /* NULL-ended, as exec wants it; the strings stay the list's. Returns owned. */
@@ -69,23 +104,81 @@ static int spawn_engine(const struct launch *launch, const struct string_list *a
     return spawn(&params, ret, err);
 }
 
-int launch_engine(const struct launch *launch, struct proc_identity *ret, struct err *err)
+/* What the process is started with; both lists are the caller's to free whatever happens. */
+static int build(const struct launch *launch, const struct engine_values *values,
+                 struct string_list *argv, struct string_list *env, struct trouble *fault)
 {
     const struct engine *engine = launch->prepared->engine;
+    struct string_map extra = {0};
+    struct err err = {0};
+    int rc = engine_build_argv(engine, values, &launch->wanted->backend_parameters, argv, &err);
+    if (rc < 0) {
+        trouble_set(fault, REASON_BAD_PARAMETERS, "%s", err.text);
+        trouble_add_text(fault, "detail", err.text);
+        return rc;
+    }
+    rc = collect_extra(launch, &extra, fault);
+    if (rc == 0)
+        engine_build_env(engine, values, launch->wanted->token, &extra, env);
+    string_map_fini(&extra);
+    return rc;
+}
+
+/* What control gave out must be what is reserved here: the other ranks go by it. */
+static int check_peers(const struct launch *launch, const struct peers *peers,
+                       struct trouble *fault)
+{
+    const struct desired_instance *wanted = launch->wanted;
+    const struct int_list *given = &peers->items[wanted->rank].ports, *own = launch->ports;
+    bool is_same =
+        given->count == own->count &&
+        (own->count == 0 || memcmp(given->items, own->items, own->count * sizeof *own->items) == 0);
+    if (is_same)
+        return 0;
+    trouble_set(
+        fault, REASON_RANK_FAILED,
+        "the ports that the gang was given for rank %lld on worker %s are not those that are "
+        "reserved there",
+        (long long)wanted->rank, launch->worker_name);
+    trouble_add_int(fault, "rank", wanted->rank);
+    trouble_add_text(fault, "worker", launch->worker_name);
+    return ERR_CONFLICT;
+}
+
+static int launch_with(const struct launch *launch, const struct peers *peers,
+                       struct proc_identity *ret, struct trouble *fault)
+{
+    const struct desired_instance *wanted = launch->wanted;
+    bool is_gang = desired_instance_is_gang(wanted);
+    int rc = is_gang ? check_peers(launch, peers, fault) : 0;
+    if (rc < 0)
+        return rc;
     struct engine_values values = {.model_path = launch->prepared->model_path,
-                                   .model_name = launch->wanted->model_name,
-                                   .host = "127.0.0.1",
-                                   .port = launch->port};
+                                   .model_name = wanted->model_name,
+                                   .host = wanted->rank > 0 ? peers->items[wanted->rank].ip
+                                                            : "127.0.0.1",
+                                   .ports = launch->ports,
+                                   .rank = wanted->rank,
+                                   .peers = is_gang ? peers : NULL,
+                                   .ranks = wanted->ranks};
     struct string_list argv = {0}, env = {0};
-    int rc = engine_build_argv(engine, &values, &launch->wanted->backend_parameters, &argv, err);
-    if (rc >= 0) {
-        struct string_map extra = {0};
-        collect_extra(launch, &extra);
-        engine_build_env(engine, &values, launch->wanted->token, &extra, &env);
-        string_map_fini(&extra);
-        rc = spawn_engine(launch, &argv, &env, ret, err);
+    struct err err = {0};
+    rc = build(launch, &values, &argv, &env, fault);
+    if (rc == 0 && (rc = spawn_engine(launch, &argv, &env, ret, &err)) < 0) {
+        trouble_set(fault, REASON_SPAWN_FAILED, "worker %s: %s", launch->worker_name, err.text);
+        trouble_add_int(fault, "errno", -rc);
     }
     string_list_fini(&argv);
     string_list_fini(&env);
-    return rc < 0 ? rc : 0;
+    return rc;
+}
+
+int launch_engine(const struct launch *launch, struct proc_identity *ret, struct trouble *fault)
+{
+    struct peers peers = {0};
+    int rc = peers_read(launch->wanted->ranks, &peers, NULL);
+    assert(rc == 0); /* as in a desired state, which was checked */
+    rc = launch_with(launch, &peers, ret, fault);
+    peers_fini(&peers);
+    return rc;
 }

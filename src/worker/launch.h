@@ -4,26 +4,30 @@
  * it is found again, its log. No state; blocks for the time of a fork and exec.
  *
  * Labels in the environment: GPUSTACK_WORKER_UUID, GPUSTACK_CLUSTER_ID, GPUSTACK_INSTANCE_ID,
- * GPUSTACK_INSTANCE_NAME, GPUSTACK_MODEL_NAME, GPUSTACK_GENERATION, GPUSTACK_PORT, GPUSTACK_RUN and
- * GPUSTACK_READY_PATH.
+ * GPUSTACK_INSTANCE_NAME, GPUSTACK_MODEL_NAME, GPUSTACK_GENERATION, GPUSTACK_PORTS ("40000,40001"),
+ * GPUSTACK_RUN, GPUSTACK_READY_PATH (of those that take requests) and, of a gang's rank,
+ * GPUSTACK_RANK, GPUSTACK_RANK_COUNT and GPUSTACK_GANG_EPOCH.
  */
 #pragma once
 
+#include "domain/device.h"
 #include "proc/identity.h"
 #include "worker/prepare.h"
 
 struct launch {
     const struct desired_instance *wanted;
     const struct prepared *prepared;
-    unsigned port;
-    unsigned run;          /* number of the run, for its log */
-    const char *serve_dir; /* folder of the engines' logs */
-    const char *worker_uuid;
+    const struct int_list *ports;      /* reserved for it */
+    const struct device_list *devices; /* of this machine */
+    unsigned run;                      /* number of the run, for its log */
+    const char *serve_dir;             /* folder of the engines' logs */
+    const char *worker_name, *worker_uuid;
     const char *cluster_id;
 };
 
+/* Negative with `fault` (zeroed before) set. */
 int launch_engine(const struct launch *launch, struct proc_identity *ret,
-                  struct err *err) must_check;
+                  struct trouble *fault) must_check;
 
 /* <log_dir>/serve. Returns owned. */
 char *launch_serve_dir(const char *log_dir);

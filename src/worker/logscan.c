@@ -4,10 +4,14 @@
 #include "base/buf.h"
 #include "base/utf8.h"
 
+#include <ctype.h>
+
 static bool has_word(struct str line, struct str word)
 {
+    int first = tolower((unsigned char)word.ptr[0]);
     for (size_t i = 0; i + word.len <= line.len; i++)
-        if (str_eq_nocase(str_sub(line.ptr + i, word.len), word))
+        if (tolower((unsigned char)line.ptr[i]) == first &&
+            str_eq_nocase(str_sub(line.ptr + i, word.len), word))
             return true;
     return false;
 }
@@ -61,4 +65,116 @@ char *logscan_error_line(struct str text, bool or_last)
     if (last_error.len)
         return clean(last_error);
     return or_last && last.len ? clean(last) : NULL;
+}
+
+/* ---- known phrases ---- */
+
+struct phrase {
+    enum reason reason;
+    const char *text;
+    const char *with; /* must be in the line too; NULL: nothing */
+};
+
+/*
+ * In the order in which they win: an engine without memory on its device complains of much else
+ * after that. Numbers are errors of Ascend's runtime (acl/error_codes), with the words before them
+ * so that no size or time of day is taken for one.
+ */
+static const struct phrase phrases[] = {
+    /* CUDA, torch and what is built on them; ggml says cudaMalloc on HIP and MUSA too */
+    {REASON_OUT_OF_DEVICE_MEMORY, "CUDA out of memory", NULL},
+    {REASON_OUT_OF_DEVICE_MEMORY, "CUDA error: out of memory", NULL},
+    {REASON_OUT_OF_DEVICE_MEMORY, "CUDA_ERROR_OUT_OF_MEMORY", NULL},
+    {REASON_OUT_OF_DEVICE_MEMORY, "cudaErrorMemoryAllocation", NULL},
+    {REASON_OUT_OF_DEVICE_MEMORY, "CUBLAS_STATUS_ALLOC_FAILED", NULL},
+    {REASON_OUT_OF_DEVICE_MEMORY, "Malloc failed: out of memory", NULL},
+    {REASON_OUT_OF_DEVICE_MEMORY, "torch.OutOfMemoryError", NULL},
+    {REASON_OUT_OF_DEVICE_MEMORY, "No available memory for the cache blocks", NULL},
+    {REASON_OUT_OF_DEVICE_MEMORY, "less than desired GPU memory utilization", NULL},
+    /* Ascend */
+    {REASON_OUT_OF_DEVICE_MEMORY, "NPU out of memory", NULL},
+    {REASON_OUT_OF_DEVICE_MEMORY, "error code is 207001", NULL},
+    {REASON_OUT_OF_DEVICE_MEMORY, "error code 207001", NULL},
+    {REASON_OUT_OF_DEVICE_MEMORY, "207001", "alloc"},
+    {REASON_OUT_OF_DEVICE_MEMORY, "207001", "acl"},
+    {REASON_OUT_OF_DEVICE_MEMORY, "207018", "memory"},
+    {REASON_OUT_OF_DEVICE_MEMORY, "EL0004", NULL},
+    /* ROCm, MUSA, MLU, Vulkan */
+    {REASON_OUT_OF_DEVICE_MEMORY, "HIP out of memory", NULL},
+    {REASON_OUT_OF_DEVICE_MEMORY, "hipErrorOutOfMemory", NULL},
+    {REASON_OUT_OF_DEVICE_MEMORY, "HSA_STATUS_ERROR_OUT_OF_RESOURCES", NULL},
+    {REASON_OUT_OF_DEVICE_MEMORY, "MUSA out of memory", NULL},
+    {REASON_OUT_OF_DEVICE_MEMORY, "MLU out of memory", NULL},
+    {REASON_OUT_OF_DEVICE_MEMORY, "OutOfDeviceMemory", NULL},
+    {REASON_OUT_OF_DEVICE_MEMORY, "OUT_OF_DEVICE_MEMORY", NULL},
+    {REASON_OUT_OF_DEVICE_MEMORY, "out of memory", "device"},
+    {REASON_OUT_OF_DEVICE_MEMORY, "out of memory", "gpu"},
+    /* llama.cpp names the buffer after the device */
+    {REASON_OUT_OF_DEVICE_MEMORY, "allocate CUDA", "buffer"},
+    {REASON_OUT_OF_DEVICE_MEMORY, "allocate ROCm", "buffer"},
+    {REASON_OUT_OF_DEVICE_MEMORY, "allocate CANN", "buffer"},
+    {REASON_OUT_OF_DEVICE_MEMORY, "allocate MUSA", "buffer"},
+    {REASON_OUT_OF_DEVICE_MEMORY, "allocate Vulkan", "buffer"},
+
+    {REASON_DEVICE_LOST, "GPU is lost", NULL},
+    {REASON_DEVICE_LOST, "fallen off the bus", NULL},
+    {REASON_DEVICE_LOST, "uncorrectable ECC", NULL},
+    {REASON_DEVICE_LOST, "no CUDA-capable device", NULL},
+    {REASON_DEVICE_LOST, "no ROCm-capable device", NULL},
+    {REASON_DEVICE_LOST, "CUDA_ERROR_NO_DEVICE", NULL},
+    {REASON_DEVICE_LOST, "hipErrorNoDevice", NULL},
+    {REASON_DEVICE_LOST, "DEVICE_LOST", NULL},
+    {REASON_DEVICE_LOST, "ErrorDeviceLost", NULL},
+    {REASON_DEVICE_LOST, "HW Exception by GPU", NULL},
+    {REASON_DEVICE_LOST, "GPU Hang", NULL},
+    {REASON_DEVICE_LOST, "lost heartbeat", NULL},
+    {REASON_DEVICE_LOST, "507010", "error"}, /* lost heartbeat */
+    {REASON_DEVICE_LOST, "507033", "error"}, /* device can't be set up */
+    {REASON_DEVICE_LOST, "507901", "error"}, /* the host's link to the device is closed */
+
+    {REASON_OUT_OF_MEMORY, "std::bad_alloc", NULL},
+    {REASON_OUT_OF_MEMORY, "Cannot allocate memory", NULL},
+    {REASON_OUT_OF_MEMORY, "allocate CPU", "buffer"},
+    {REASON_OUT_OF_MEMORY, "ggml_aligned_malloc: insufficient memory", NULL},
+    {REASON_OUT_OF_MEMORY, "MemoryError", NULL},
+    {REASON_OUT_OF_MEMORY, "out of memory", NULL},
+
+    {REASON_PORT_TAKEN, "address already in use", NULL},
+    {REASON_PORT_TAKEN, "couldn't bind", "port"},
+
+    {REASON_BAD_PARAMETERS, "error: invalid argument", NULL},
+    {REASON_BAD_PARAMETERS, "error: unrecognized arguments", NULL},
+    {REASON_BAD_PARAMETERS, "error: argument -", NULL},
+    {REASON_BAD_PARAMETERS, "error while handling argument", NULL},
+};
+
+static bool has_phrase(struct str line, const struct phrase *phrase)
+{
+    return has_word(line, str_of(phrase->text)) &&
+           (!phrase->with || has_word(line, str_of(phrase->with)));
+}
+
+static const struct phrase *find_phrase(struct str line)
+{
+    for (size_t i = 0; i < ARRAY_LEN(phrases); i++)
+        if (has_phrase(line, &phrases[i]))
+            return &phrases[i];
+    return NULL;
+}
+
+enum reason logscan_reason(struct str text, char **ret_line)
+{
+    const struct phrase *best = NULL;
+    struct str line, best_line = {0};
+    while (str_split(&text, '\n', &line)) {
+        const struct phrase *phrase = find_phrase(line);
+        if (phrase && (!best || (phrase < best && phrase->reason != best->reason))) {
+            best = phrase;
+            best_line = line;
+        }
+    }
+    if (!best)
+        return REASON_NONE;
+    *ret_line = clean(str_trim(best_line));
+    return best->reason;
 }

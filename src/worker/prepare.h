@@ -8,20 +8,28 @@
 
 #include "engine/engine.h"
 #include "worker/desired.h"
+#include "worker/trouble.h"
 
 struct prepared {
-    char *model_path;            /* file, or folder without a .gguf file, for the engine */
+    char *model_path;            /* file, or folder without a .gguf file, for the engine; NULL: its
+                                    rank needs none */
     int64_t model_bytes;         /* of the file, of all its parts, or of all files in the folder */
     struct engine_set *engines;  /* read anew for each start: an engine may have been installed */
     const struct engine *engine; /* borrows from `engines` */
 };
 
+struct prepare_request {
+    const struct desired_instance *wanted;
+    const char *bin_dir;     /* NULL: none */
+    const char *worker_name; /* for the words, which name the path and the worker */
+};
+
 /*
- * Looks all of it up. `worker_name` is for the error texts, which name the path and the worker.
- * ERR_NOT_FOUND, ERR_INVALID, -errno. `ret` is zeroed before.
+ * Looks all of it up: of a gang what its rank needs, which for ranks above 0 may be the engine
+ * only. Negative with `fault` set. `ret` and `fault` are zeroed before.
  */
-int prepare_engine(const struct desired_instance *wanted, const char *bin_dir,
-                   const char *worker_name, struct prepared *ret, struct err *err) must_check;
+int prepare_engine(const struct prepare_request *request, struct prepared *ret,
+                   struct trouble *fault) must_check;
 
 void prepared_fini(struct prepared *prepared);
 

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/num.h"
+#include "engine/peers.h"
 
 #include <dirent.h>
 
@@ -12,15 +13,32 @@ static const struct field fields[] = {
     {FIELD_OF(struct engine_record, name), .kind = FIELD_STRING, .flags = FIELD_REQUIRED},
     {FIELD_OF(struct engine_record, model_name), .kind = FIELD_STRING},
     {FIELD_OF(struct engine_record, model_generation), .kind = FIELD_INT, .max = INT64_MAX},
+    {FIELD_OF(struct engine_record, cluster_id), .kind = FIELD_STRING},
+    {FIELD_OF(struct engine_record, rank), .kind = FIELD_INT, .max = PEERS_MAX - 1},
+    {FIELD_OF(struct engine_record, rank_count), .kind = FIELD_INT, .min = 1, .max = PEERS_MAX,
+     .fallback = "1"},
+    {FIELD_OF(struct engine_record, gang_epoch), .kind = FIELD_INT, .max = INT64_MAX},
     {FIELD_OF(struct engine_record, pid), .kind = FIELD_INT, .max = INT32_MAX},
     {FIELD_OF(struct engine_record, start_ticks), .kind = FIELD_INT, .max = INT64_MAX},
     {FIELD_OF(struct engine_record, boot_id), .kind = FIELD_STRING, .max = 39},
     {FIELD_OF(struct engine_record, ports), .kind = FIELD_INTS, .max = 16},
-    {FIELD_OF(struct engine_record, run), .kind = FIELD_INT, .max = INT32_MAX},
+    {FIELD_OF(struct engine_record, run), .kind = FIELD_INT, .min = -1, .max = INT32_MAX,
+     .fallback = "-1"},
     {FIELD_OF(struct engine_record, restart_count), .kind = FIELD_INT, .max = INT32_MAX},
     {FIELD_OF(struct engine_record, last_restart_time), .kind = FIELD_INT, .max = INT64_MAX},
+    {FIELD_OF(struct engine_record, restart_on_error), .kind = FIELD_BOOL, .fallback = "true"},
+    {FIELD_OF(struct engine_record, max_restarts), .kind = FIELD_INT, .max = INT32_MAX},
+    {FIELD_OF(struct engine_record, failures), .kind = FIELD_INT, .max = INT32_MAX},
+    {FIELD_OF(struct engine_record, state_reason), .kind = FIELD_ENUM, .names = reason_names,
+     .name_count = REASON_COUNT},
+    {FIELD_OF(struct engine_record, state_args), .kind = FIELD_JSON},
+    {FIELD_OF(struct engine_record, state_text), .kind = FIELD_STRING},
+    {FIELD_OF(struct engine_record, state_log), .kind = FIELD_STRING},
+    {FIELD_OF(struct engine_record, retry_at_ms), .kind = FIELD_INT, .max = INT64_MAX},
+    {FIELD_OF(struct engine_record, serving_since_ms), .kind = FIELD_INT, .max = INT64_MAX},
+    {FIELD_OF(struct engine_record, draining_since_ms), .kind = FIELD_INT, .max = INT64_MAX},
     {FIELD_OF(struct engine_record, state), .kind = FIELD_STRING, .max = 32},
-    {FIELD_OF(struct engine_record, ready_path), .kind = FIELD_STRING, .flags = FIELD_REQUIRED},
+    {FIELD_OF(struct engine_record, ready_path), .kind = FIELD_STRING},
     {FIELD_OF(struct engine_record, resolved_path), .kind = FIELD_STRING},
     {FIELD_OF(struct engine_record, model_bytes), .kind = FIELD_INT, .max = INT64_MAX},
     {FIELD_OF(struct engine_record, token), .kind = FIELD_STRING},
@@ -32,6 +50,12 @@ static const struct record_type engine_record_type = {
     .fields = fields,
     .field_count = ARRAY_LEN(fields),
 };
+
+void engine_record_init(struct engine_record *record, int64_t id)
+{
+    record_init(&engine_record_type, record);
+    record->id = id;
+}
 
 void engine_record_fini(struct engine_record *record)
 {

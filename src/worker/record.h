@@ -3,12 +3,18 @@
  * The on-disk record of an engine, by which a restarted worker finds it again:
  * <data-dir>/run/instances/<id>.json, mode 0600, replaced atomically.
  *
- * Written right after the spawn and when what it says changes; removed when the instance is no
- * longer wanted and has no process. A record whose process is dead is kept: it carries the run
- * number and the restart count. Plain data; the functions block on small local files.
+ * Written before the spawn, when ports are reserved, so that no two engines are ever given the same
+ * ones; right after it; and when what it says changes. Removed when the instance is no longer
+ * wanted and has no process. A record whose process is dead is kept: it carries the run number, the
+ * failures in a row and the last one's reason. Plain data; the functions block on small local
+ * files.
+ *
+ * Times `_ms` are the machine's monotonic clock, which goes on between processes but not over a
+ * reboot; the reader clips what can't be.
  */
 #pragma once
 
+#include "domain/reason.h"
 #include "domain/record.h"
 
 enum {
@@ -21,20 +27,34 @@ struct engine_record {
     char *name;
     char *model_name;
     int64_t model_generation;
-    int64_t pid;         /* 0: stopped on purpose, to be started again without a delay */
+    char *cluster_id; /* that the instance is of; NULL: not known */
+    int64_t rank, rank_count, gang_epoch;
+    int64_t pid;         /* 0: none lives */
     int64_t start_ticks; /* with pid and boot_id: proc/identity.h */
     char *boot_id;
     struct int_list ports; /* reserved; the first is where the engine serves */
-    int64_t run;           /* number of the last run, from 0 */
+    int64_t run;           /* number of the last run, from 0; -1: there was none */
     int64_t restart_count;
     int64_t last_restart_time; /* wall ms; 0: none */
+    bool restart_on_error;
+    int64_t max_restarts;
+    int64_t failures; /* in a row */
+    int state_reason; /* enum reason of the last failure, when no try followed yet */
+    char *state_args; /* see worker/trouble.h */
+    char *state_text;
+    char *state_log;
+    int64_t retry_at_ms;
+    int64_t serving_since_ms;  /* 0: it hasn't served */
+    int64_t draining_since_ms; /* 0: it isn't draining */
     char *state;               /* instance state word when it was written */
-    char *ready_path;          /* probe */
+    char *ready_path;          /* probe; NULL: none, or it is no rank that takes requests */
     char *resolved_path;       /* model file that it was started with; NULL: unknown */
     int64_t model_bytes;       /* size of the model's files */
     char *token; /* instance token, so that the relay serves without control; secret */
 };
 
+/* The record of an instance that has done nothing yet. The memory is zeroed. */
+void engine_record_init(struct engine_record *record, int64_t id);
 void engine_record_fini(struct engine_record *record);
 
 /* <data_dir>/run/instances. Returns owned. */

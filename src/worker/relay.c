@@ -94,7 +94,7 @@ static void proxy(struct relay *relay, struct http_exchange *ex, struct str path
     const struct runner *runner = admit(relay, ex, id);
     if (!runner)
         return;
-    if (runner->phase != PHASE_SERVING) {
+    if (runner->phase != PHASE_SERVING || runner->wanted.rank > 0) {
         relay_reply_error(ex, 503, "the instance is not running");
         return;
     }

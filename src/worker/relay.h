@@ -4,7 +4,7 @@
  *
  *     GET /healthz
  *     ANY /proxy/PATH      X-GPUStack-Model-Instance: ID, Authorization: Bearer INSTANCE_TOKEN
- *     GET /serveLogs/ID    ?tail=N&follow=true&run=R, the same bearer
+ *     GET /serveLogs/ID    ?tail=N&offset=BYTE&limit=BYTES&follow=true&run=R, the same bearer
  *     GET /serveLogs/ID/runs
  *
  * Engines listen on 127.0.0.1 only: this is the way to them from other machines. One loop's thread.

@@ -5,6 +5,8 @@
 #include "worker/launch.h"
 #include "worker/relay_priv.h"
 
+#include <stdio.h>
+
 enum {
     LOGS_READ_BYTES = 64 << 10, /* of one read */
     LOGS_POLL_MS = 250,         /* between two looks at a log that is followed */
@@ -12,9 +14,13 @@ enum {
     LOGS_TAIL_MAX = 1000000,    /* lines */
 };
 
+#define LOGS_NO_OFFSET INT64_MIN
+
 struct log_request {
     int64_t tail; /* lines; -1: all */
     int64_t run;  /* -1: the latest */
+    int64_t offset; /* bytes; negative: from the end; LOGS_NO_OFFSET: none was asked for */
+    int64_t limit;  /* bytes; -1: all */
     bool follow;
 };
 
@@ -26,6 +32,7 @@ struct log_sender {
     char name[LAUNCH_LOG_NAME_MAX];
     unsigned run;
     bool follow;
+    uint64_t left; /* bytes that may still be sent */
     struct logfile_cursor cursor;
     struct timer timer; /* next look while following */
 };
@@ -50,15 +57,17 @@ static void send_more(struct log_sender *sender)
         /* Before reading: what ends now is read whole. */
         goes_on = sender->follow && is_live(sender);
         buf_clear(&text);
+        size_t room = sender->left < LOGS_READ_BYTES ? (size_t)sender->left : LOGS_READ_BYTES;
         n = logfile_read(runner_set_serve_dir(sender->runners), sender->name, sender->run,
-                         &sender->cursor, LOGS_READ_BYTES, &text, NULL);
+                         &sender->cursor, room, &text, NULL);
         if (n > 0)
             queued = http_reply_write(sender->ex, buf_str(&text));
+        sender->left -= n > 0 ? (uint64_t)n : 0;
     } while (n > 0 && queued <= HTTP_HIGH_WATER);
     buf_fini(&text);
     if (n > 0)
         return;
-    if (n == 0 && goes_on)
+    if (n == 0 && goes_on && sender->left > 0)
         timer_start(&sender->timer, LOGS_POLL_MS);
     else
         http_reply_end(sender->ex);
@@ -97,13 +106,25 @@ static int parse_number(struct str query, const char *name, int64_t max, int64_t
                    text);
 }
 
+static int parse_offset(struct str query, int64_t *at, struct err *err)
+{
+    auto_free char *text = http_query_get(query, "offset");
+    if (!text || num_parse_i64(str_of(text), -INT64_MAX, INT64_MAX, at) == 0)
+        return 0;
+    return err_set(err, ERR_INVALID, "offset must be an integer, not \"%.40s\"", text);
+}
+
 static int parse_request(struct str query, struct log_request *ret, struct err *err)
 {
-    *ret = (struct log_request){.tail = -1, .run = -1};
+    *ret = (struct log_request){.tail = -1, .run = -1, .offset = LOGS_NO_OFFSET, .limit = -1};
     auto_free char *follow = http_query_get(query, "follow");
     ret->follow = follow && str_eq_nocase(str_of(follow), STR("true"));
     int rc = parse_number(query, "tail", LOGS_TAIL_MAX, &ret->tail, err);
-    return rc < 0 ? rc : parse_number(query, "run", INT32_MAX, &ret->run, err);
+    if (rc == 0)
+        rc = parse_number(query, "run", INT32_MAX, &ret->run, err);
+    if (rc == 0)
+        rc = parse_number(query, "limit", INT64_MAX, &ret->limit, err);
+    return rc < 0 ? rc : parse_offset(query, &ret->offset, err);
 }
 
 /*
@@ -138,15 +159,41 @@ static void list_runs(struct http_exchange *ex, const char *dir, const char *nam
     buf_fini(&body);
 }
 
-static void begin(struct log_sender *sender, struct loop *loop, int64_t tail)
+/* Places the cursor where the request wants to begin, and tells what there is of the run. */
+static struct logfile_bounds seek(struct log_sender *sender, const struct log_request *request)
 {
-    const struct http_header type = {STR("Content-Type"), STR("text/plain; charset=utf-8")};
-    if (tail >= 0 && logfile_seek_tail(runner_set_serve_dir(sender->runners), sender->name,
-                                       sender->run, (unsigned)tail, &sender->cursor, NULL) < 0)
+    const char *dir = runner_set_serve_dir(sender->runners);
+    struct logfile_bounds bounds = {0};
+    int64_t offset = request->offset == LOGS_NO_OFFSET ? 0 : request->offset;
+    if (logfile_seek(dir, sender->name, sender->run, offset, &sender->cursor, &bounds, NULL) < 0)
         sender->cursor = (struct logfile_cursor){0};
+    if (request->tail >= 0 && request->offset == LOGS_NO_OFFSET &&
+        logfile_seek_tail(dir, sender->name, sender->run, (unsigned)request->tail, &sender->cursor,
+                          NULL) < 0)
+        sender->cursor = (struct logfile_cursor){0};
+    return bounds;
+}
+
+static void begin(struct log_sender *sender, struct loop *loop, const struct log_request *request)
+{
+    struct logfile_bounds bounds = seek(sender, request);
+    char run[24], first[24], end[24], offset[24];
+    snprintf(run, sizeof run, "%u", sender->run);
+    snprintf(first, sizeof first, "%llu", (unsigned long long)bounds.first);
+    snprintf(end, sizeof end, "%llu", (unsigned long long)bounds.end);
+    snprintf(offset, sizeof offset, "%llu", (unsigned long long)bounds.offset);
+    const struct http_header headers[] = {
+        {STR("Content-Type"), STR("text/plain; charset=utf-8")},
+        {STR("X-Log-Run"), str_of(run)},
+        {STR("X-Log-First"), str_of(first)},
+        {STR("X-Log-Size"), str_of(end)},
+        {STR("X-Log-Offset"), str_of(offset)},
+    };
+    unsigned count = ARRAY_LEN(headers) - (request->tail >= 0); /* where a tail begins isn't told */
+    sender->left = request->limit < 0 ? UINT64_MAX : (uint64_t)request->limit;
     timer_init(&sender->timer, loop, on_poll, sender);
     http_exchange_set_ops(sender->ex, &ops, sender);
-    http_reply_start(sender->ex, 200, &type, 1, -1);
+    http_reply_start(sender->ex, 200, headers, count, -1);
     send_more(sender);
 }
 
@@ -182,5 +229,5 @@ void relay_logs(struct http_exchange *ex, struct loop *loop, const struct runner
                                   .run = (unsigned)run,
                                   .follow = request.follow};
     memcpy(sender->name, name, sizeof name);
-    begin(sender, loop, request.tail);
+    begin(sender, loop, &request);
 }

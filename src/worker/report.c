@@ -6,6 +6,8 @@ static void write_report(struct report *report, struct buf *out)
     struct json_writer w = json_writer_into(out);
     buf_clear(out);
     json_begin_object(&w);
+    json_put_int(&w, "session", report->session);
+    json_put_int(&w, "seq", ++report->seq);
     json_put_int(&w, "generation", runner_set_generation(report->runners));
     json_add_key(&w, "status");
     json_begin_object(&w);
@@ -73,11 +75,14 @@ void report_fini(struct report *report)
     fault_log_fini(&report->faults);
 }
 
-void report_start(struct report *report, const struct http_target *server, const char *token)
+void report_start(struct report *report, const struct http_target *server,
+                  const struct joined *joined)
 {
     report_stop(report);
     report->server = *server;
-    report->token = mem_strdup(token);
+    report->token = mem_strdup(joined->token);
+    report->session = joined->session;
+    report->seq = 0;
     timer_start(&report->timer, 0);
 }
 

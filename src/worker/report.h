@@ -7,6 +7,7 @@
 #pragma once
 
 #include "worker/fault_log.h"
+#include "worker/join.h"
 #include "worker/post.h"
 #include "worker/prober.h"
 #include "worker/runner_set.h"
@@ -26,6 +27,7 @@ struct report {
     void (*on_unknown)(struct report *report, void *ctx);
     void *ctx;
     struct http_target server;
+    int64_t session, seq; /* of the reports, see doc/internals/control-plane.md */
     char *token; /* owned, secret; NULL: stopped */
     struct post post;
     struct timer timer;
@@ -39,7 +41,8 @@ struct report {
 void report_init(struct report *report, struct loop *loop, struct http_pool *pool);
 void report_fini(struct report *report);
 
-void report_start(struct report *report, const struct http_target *server, const char *token);
+void report_start(struct report *report, const struct http_target *server,
+                  const struct joined *joined);
 void report_stop(struct report *report);
 
 /* Something changed: the next report goes out at the end of this turn. Nothing while stopped. */

@@ -3,29 +3,36 @@
  * One instance on this worker: carries out what worker/reconcile.h decides, and observes its
  * engine.
  *
- *             start            spawned             probe: 200
- *      NEW ----------> PREPARING --------> STARTING ----------> SERVING
- *       ^                  | fault            | exit, stop        | exit, stop
- *       |                  v                  v                   v
- *       |               FAILED <--------------+-------------------+ exit
- *       |                  |  ^               |                   |
- *       |      start, due  |  |               v                   v stop
- *       |   PREPARING <----+  +----------- STOPPING <-------------+
- *       |                     exit, stalled   | exit, not wanted
- *       +-------------------------------------+
+ *             start               looked up            launch             probe: 200
+ *      NEW ----------> PREPARING ----------> PREPARED ----------> STARTING ----------> SERVING
+ *       ^                  | fault              | fault              | exit, stop        | exit,
+ * stop |                  v                    v                    v                   v | FAILED
+ * <----------------+--------------------+-------------------+ exit |                  |  ^ | | |
+ * start, due  |  |                                      v                   v stop |   PREPARING
+ * <----+  +----------------------------------- STOPPING <------------+ |                     exit,
+ * stalled                          | exit, not wanted or drained
+ *       +------------------------------------------------------------+
  *
- *      adopted: NEW -> STARTING when its process lives, NEW -> FAILED when it died while we were
- *               away
- *      renewed: PREPARING or FAILED -> NEW when it is wanted in another generation
+ *      adopted: NEW -> STARTING when its process lives; NEW -> FAILED when it died while we were
+ *               away or had failed before
+ *      renewed: PREPARING, PREPARED or FAILED -> NEW when it is wanted otherwise: in another
+ *               generation, in another epoch of its gang, or not at all for it is draining
+ *
+ * A rank above 0 takes no requests: it is SERVING when something listens on its first port, or,
+ * when it has none, as soon as its process lives.
  *
  * A runner never decides: it doesn't restart or stop an engine by itself. Freeing it leaves the
  * engine running. One loop's thread.
  */
 #pragma once
 
+#include "domain/device.h"
 #include "proc/process.h"
 #include "worker/adopt.h"
 #include "worker/node.h"
+#include "worker/port_watch.h"
+#include "worker/ports.h"
+#include "worker/prepare.h"
 #include "worker/probe.h"
 #include "worker/reconcile.h"
 
@@ -34,6 +41,8 @@ enum {
     RUNNER_HEALTH_MS = 10000,       /* between two probes of a serving engine */
     RUNNER_HEALTH_MISSES = 3,       /* probes in a row without an answer that are worth a message */
     RUNNER_PROGRESS_MS = 5000,      /* between two looks at what a starting engine has done */
+    RUNNER_DRAIN_MS = 500,          /* between two looks at the connections of a draining one */
+    RUNNER_DEVICES_WAIT_MS = 10000, /* after which a prober that says nothing isn't waited for */
 };
 
 struct runner;
@@ -46,8 +55,14 @@ struct runner_host {
     const char *record_dir; /* folder of the records */
     const char *serve_dir;  /* folder of the engines' logs */
     const char *bin_dir;
-    /* A free port, or a negative code with `err` set. */
-    int (*reserve_port)(void *ctx, struct err *err);
+    int64_t drain_timeout_ms;
+    struct port_range ports; /* for the words; reserve_ports() gives them out */
+    /* The first of `count` free neighbours, or a negative code with `err` set. */
+    int (*reserve_ports)(void *ctx, unsigned count, struct err *err);
+    /* This machine's devices. */
+    const struct device_list *(*devices)(void *ctx);
+    /* Loop time from which they are known, or are taken as they are; 0: now. */
+    int64_t (*devices_known_at)(void *ctx);
     /* Something that reconciling or the report depends on has changed. Not from inside a call. */
     void (*on_change)(struct runner *runner, void *ctx);
     void *ctx;
@@ -59,23 +74,28 @@ struct runner {
     struct list_node node; /* the owner's list */
     const struct runner_host *host;
     struct desired_instance wanted; /* as of the last start, or what a record tells */
-    struct engine_record record;    /* as on disk; ports are empty while there is no process */
-    bool has_run;                   /* record.run is the number of a run that began */
+    struct engine_record record;    /* as on disk; ports are empty while none are reserved */
+    bool is_stale;                  /* the record on disk is older, it couldn't be written */
     enum runner_phase phase;
-    char *message;           /* owned; NULL: all is well */
-    int64_t model_bytes;     /* 0: not known */
-    struct process *process; /* STARTING, SERVING, STOPPING */
-    struct prepare_job *job; /* PREPARING */
+    struct trouble fault;     /* what is wrong, and how the last try ended while FAILED */
+    int64_t model_bytes;      /* 0: not known */
+    struct process *process;  /* STARTING, SERVING, STOPPING */
+    struct prepare_job *job;  /* PREPARING */
+    struct prepared prepared; /* PREPARED */
     struct probe probe;
-    bool was_probed;          /* the probe has answered since the process is watched */
-    unsigned missed_probes;   /* in a row */
-    unsigned failures;        /* in a row, for the back-off */
-    int64_t retry_at_ms;      /* FAILED */
-    int64_t serving_since_ms; /* SERVING */
-    int64_t progress_at_ms;   /* STARTING: last sign of work */
-    int64_t progress_seen_ms; /* when we last looked */
+    struct port_watch port_watch; /* of a rank that starts, or of an engine that drains */
+    bool was_probed;              /* the probe has answered since the process is watched */
+    bool may_serve;               /* requests may have been sent to the process */
+    unsigned missed_probes;       /* in a row */
+    unsigned failures;            /* in a row, for the back-off */
+    int64_t retry_at_ms;          /* FAILED */
+    int64_t serving_since_ms;     /* SERVING */
+    int64_t progress_at_ms;       /* STARTING: last sign of work */
+    int64_t progress_seen_ms;     /* when we last looked */
+    int64_t quiet_since_ms;       /* draining: since when no connection is seen; INT64_MAX */
     struct proc_progress progress;
     uint64_t log_bytes;
+    int64_t memory_kills;  /* of the kernel, when its process was last seen alive */
     enum stop_reason stop; /* STOPPING */
 };
 
@@ -91,13 +111,19 @@ void runner_free(struct runner *runner);
 /* Removes record and logs and frees: for an instance that isn't wanted any more. No process. */
 void runner_remove(struct runner *runner);
 
-/* Takes what may change without a restart (token, restart_on_error) and what adoption left open. */
+/*
+ * Takes what may change without a restart (token, restart_on_error, draining, ...) and what
+ * adoption left open; of settings of another generation only whether to drain.
+ */
 void runner_update(struct runner *runner, const struct desired_instance *wanted);
 
-/* Phase NEW or FAILED: prepares and starts an engine; how it ends is told by on_change(). */
+/* Phase NEW or FAILED: begins a try; how the preparing ends is told by on_change(). */
 void runner_start(struct runner *runner, const struct desired_instance *wanted);
 
-/* No process: becomes NEW with the settings of another generation; run numbers and logs go on. */
+/* Phase PREPARED: starts the engine. */
+void runner_launch(struct runner *runner, const struct desired_instance *wanted);
+
+/* No process: becomes NEW with other settings or of another try; run numbers and logs go on. */
 void runner_renew(struct runner *runner, const struct desired_instance *wanted);
 
 /* Phase STARTING or SERVING: begins the stop ladder. */
@@ -106,7 +132,7 @@ void runner_stop(struct runner *runner, enum stop_reason reason);
 /* What the decision needs to know. */
 struct observed_instance runner_observe(const struct runner *runner);
 
-/* Where its engine takes requests on 127.0.0.1; 0 when there is no process. */
+/* Where its engine takes requests on 127.0.0.1, the first that is reserved; 0 when none is. */
 unsigned runner_port(const struct runner *runner);
 
 /* False while an adopted engine hasn't been probed: its state would be a guess. */
@@ -115,5 +141,5 @@ bool runner_is_settled(const struct runner *runner);
 /* Its object in the status report. */
 void runner_write_report(const struct runner *runner, struct json_writer *w);
 
-/* Keeps the log of a live engine below its limit. */
-void runner_rotate_log(struct runner *runner);
+/* Now and then: keeps the log of a live engine below its limit, writes what couldn't be written. */
+void runner_tend(struct runner *runner);

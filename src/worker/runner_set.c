@@ -9,11 +9,12 @@ struct runner_set {
     struct runner_host host;
     struct list_node runners;
     struct desired_state desired;
-    struct port_range ports;
     int64_t last_port; /* that was handed out */
     char *record_dir, *serve_dir, *bin_dir;
     struct timer pass;
-    struct timer rotate;
+    struct timer tend;
+    int64_t devices_due_ms; /* loop time until which the devices are waited for */
+    const struct device_list *(*devices)(void *ctx);
     void (*on_change)(void *ctx);
     void *ctx;
 };
@@ -27,7 +28,7 @@ static void add_runner(struct runner_set *set, struct runner *runner)
 
 struct runner *runner_set_find(const struct runner_set *set, int64_t instance_id)
 {
-    LIST_FOR_EACH (struct runner, runner, &set->runners, node) {
+    LIST_FOR_EACH(struct runner, runner, &set->runners, node) {
         if (runner->record.id == instance_id)
             return runner;
     }
@@ -43,6 +44,9 @@ static void carry_out(struct runner_set *set, const struct effect *effect)
         return;
     case EFFECT_START:
         runner_start(runner, effect->desired);
+        return;
+    case EFFECT_LAUNCH:
+        runner_launch(runner, effect->desired);
         return;
     case EFFECT_STOP:
         runner_stop(runner, effect->stop);
@@ -61,13 +65,13 @@ static void carry_out(struct runner_set *set, const struct effect *effect)
 static struct observed_instance *observe(const struct runner_set *set, size_t *ret_count)
 {
     size_t count = 0;
-    LIST_FOR_EACH (struct runner, counted, &set->runners, node) {
+    LIST_FOR_EACH(struct runner, counted, &set->runners, node) {
         (void)counted;
         count++;
     }
     struct observed_instance *observed = mem_alloc_array(count + 1, sizeof *observed);
     size_t i = 0;
-    LIST_FOR_EACH (struct runner, runner, &set->runners, node) {
+    LIST_FOR_EACH(struct runner, runner, &set->runners, node) {
         observed[i++] = runner_observe(runner);
     }
     *ret_count = count;
@@ -105,10 +109,10 @@ void runner_set_desire(struct runner_set *set, struct desired_state *desired)
     desired_state_fini(&set->desired);
     set->desired = *desired;
     *desired = (struct desired_state){0};
-    LIST_FOR_EACH (struct runner, runner, &set->runners, node) {
+    LIST_FOR_EACH(struct runner, runner, &set->runners, node) {
         const struct desired_instance *wanted =
             desired_state_find(&set->desired, runner->record.id);
-        if (wanted && wanted->model_generation == runner->wanted.model_generation)
+        if (wanted)
             runner_update(runner, wanted);
     }
     timer_start(&set->pass, 0);
@@ -117,28 +121,62 @@ void runner_set_desire(struct runner_set *set, struct desired_state *desired)
 
 /* ---- what runners ask for ---- */
 
-static int reserve_port(void *ctx, struct err *err)
+static int reserve_ports(void *ctx, unsigned count, struct err *err)
 {
     struct runner_set *set = ctx;
     struct int_list taken = {0};
-    LIST_FOR_EACH (struct runner, runner, &set->runners, node) {
+    LIST_FOR_EACH(struct runner, runner, &set->runners, node) {
         for (size_t i = 0; i < runner->record.ports.count; i++)
             int_list_add(&taken, runner->record.ports.items[i]);
     }
-    int port = port_reserve(set->ports, &taken, set->last_port, err);
+    int first = ports_reserve(set->host.ports, count, &taken, set->last_port, err);
     int_list_fini(&taken);
-    if (port > 0)
-        set->last_port = port;
-    return port;
+    if (first > 0)
+        set->last_port = first + (int64_t)count - 1;
+    return first;
 }
 
-static void on_rotate(struct timer *timer, void *ctx)
+static const struct device_list *devices(void *ctx)
+{
+    static const struct device_list none;
+    const struct runner_set *set = ctx;
+    const struct device_list *known = set->devices(set->ctx);
+    return known ? known : &none;
+}
+
+static int64_t devices_known_at(void *ctx)
+{
+    const struct runner_set *set = ctx;
+    return set->devices(set->ctx) ? 0 : set->devices_due_ms;
+}
+
+static void on_tend(struct timer *timer, void *ctx)
 {
     struct runner_set *set = ctx;
-    LIST_FOR_EACH (struct runner, runner, &set->runners, node) {
-        runner_rotate_log(runner);
+    LIST_FOR_EACH(struct runner, runner, &set->runners, node) {
+        runner_tend(runner);
     }
-    timer_start(timer, RUNNER_SET_ROTATE_MS);
+    timer_start(timer, RUNNER_SET_TEND_MS);
+}
+
+void runner_set_wake(struct runner_set *set)
+{
+    if (set)
+        timer_start(&set->pass, 0);
+}
+
+void runner_set_join(struct runner_set *set)
+{
+    const char *own = set->host.node->cluster_id;
+    LIST_FOR_EACH(struct runner, runner, &set->runners, node) {
+        const char *cluster = runner->record.cluster_id;
+        if (!cluster || !*cluster || strcmp(cluster, own) == 0)
+            continue;
+        log_warning("worker", "%s: its engine is of cluster %s and is left alone in cluster %s",
+                    runner->record.name, cluster, own);
+        list_remove(&runner->node);
+        runner_free(runner);
+    }
 }
 
 /* ---- life ---- */
@@ -168,22 +206,28 @@ int runner_set_new(const struct runner_set_params *params, struct runner_set **r
     set->record_dir = TAKE(record_dir);
     set->serve_dir = TAKE(serve_dir);
     set->bin_dir = mem_strdup(config->bin_dir);
-    set->ports = (struct port_range){config->service_port_first, config->service_port_last};
+    set->devices = params->devices;
+    set->devices_due_ms = loop_now_ms(params->loop) + RUNNER_DEVICES_WAIT_MS;
     set->on_change = params->on_change;
     set->ctx = params->ctx;
-    set->host = (struct runner_host){.loop = params->loop,
-                                     .pool = params->pool,
-                                     .node = params->node,
-                                     .record_dir = set->record_dir,
-                                     .serve_dir = set->serve_dir,
-                                     .bin_dir = set->bin_dir,
-                                     .reserve_port = reserve_port,
-                                     .on_change = on_runner_change,
-                                     .ctx = set};
+    set->host =
+        (struct runner_host){.loop = params->loop,
+                             .pool = params->pool,
+                             .node = params->node,
+                             .record_dir = set->record_dir,
+                             .serve_dir = set->serve_dir,
+                             .bin_dir = set->bin_dir,
+                             .drain_timeout_ms = config->drain_timeout * 1000,
+                             .ports = {config->service_port_first, config->service_port_last},
+                             .reserve_ports = reserve_ports,
+                             .devices = devices,
+                             .devices_known_at = devices_known_at,
+                             .on_change = on_runner_change,
+                             .ctx = set};
     list_init(&set->runners);
     timer_init(&set->pass, params->loop, on_pass, set);
-    timer_init(&set->rotate, params->loop, on_rotate, set);
-    timer_start(&set->rotate, RUNNER_SET_ROTATE_MS);
+    timer_init(&set->tend, params->loop, on_tend, set);
+    timer_start(&set->tend, RUNNER_SET_TEND_MS);
     adopt_all(set);
     *ret = set;
     return 0;
@@ -193,11 +237,11 @@ void runner_set_free(struct runner_set *set)
 {
     if (!set)
         return;
-    LIST_FOR_EACH (struct runner, runner, &set->runners, node) {
+    LIST_FOR_EACH(struct runner, runner, &set->runners, node) {
         runner_free(runner);
     }
     timer_stop(&set->pass);
-    timer_stop(&set->rotate);
+    timer_stop(&set->tend);
     desired_state_fini(&set->desired);
     free(set->record_dir);
     free(set->serve_dir);
@@ -209,7 +253,7 @@ void runner_set_free(struct runner_set *set)
 
 bool runner_set_is_settled(const struct runner_set *set)
 {
-    LIST_FOR_EACH (struct runner, runner, &set->runners, node) {
+    LIST_FOR_EACH(struct runner, runner, &set->runners, node) {
         if (!runner_is_settled(runner))
             return false;
     }
@@ -224,7 +268,7 @@ int64_t runner_set_generation(const struct runner_set *set)
 void runner_set_write_report(const struct runner_set *set, struct json_writer *w)
 {
     json_begin_array(w);
-    LIST_FOR_EACH (struct runner, runner, &set->runners, node) {
+    LIST_FOR_EACH(struct runner, runner, &set->runners, node) {
         runner_write_report(runner, w);
     }
     json_end_array(w);

@@ -9,7 +9,7 @@
 #include "worker/ports.h"
 #include "worker/runner.h"
 
-enum { RUNNER_SET_ROTATE_MS = 30000 }; /* between two looks at the size of the logs */
+enum { RUNNER_SET_TEND_MS = 30000 }; /* between two looks at logs and records */
 
 struct runner_set;
 
@@ -18,6 +18,8 @@ struct runner_set_params {
     struct http_pool *pool;
     const struct config *config; /* folders and port range */
     const struct node *node;
+    /* This machine's devices; NULL while nobody knows. */
+    const struct device_list *(*devices)(void *ctx);
     /* Something of the report has changed. May come often; not from inside a call. */
     void (*on_change)(void *ctx);
     void *ctx;
@@ -33,8 +35,17 @@ int runner_set_new(const struct runner_set_params *params, struct runner_set **r
 /* The engines run on. NULL is fine. */
 void runner_set_free(struct runner_set *set);
 
+/*
+ * The worker belongs to the cluster `node->cluster_id`: engines of another one are left alone from
+ * now on, and not told of. Before the first desired state.
+ */
+void runner_set_join(struct runner_set *set);
+
 /* A new desired state; takes its content. */
 void runner_set_desire(struct runner_set *set, struct desired_state *desired);
+
+/* The devices are known or others than before. NULL is fine. */
+void runner_set_wake(struct runner_set *set);
 
 /* The runner of an instance, or NULL; valid until the caller returns to the loop. */
 struct runner *runner_set_find(const struct runner_set *set, int64_t instance_id);

@@ -79,10 +79,11 @@ static void on_joined(struct join *join, const struct joined *joined, void *ctx)
     if (node_set_name(node, session->params.config->data_dir, joined->name, &err) < 0)
         log_warning("worker", "its name isn't saved: %s", err.text);
     mem_replace(&node->cluster_id, joined->cluster_id);
+    runner_set_join(session->params.runners);
     log_info("worker", "%s: joined the cluster as worker %lld, address %s", joined->name,
              (long long)joined->id, node->ip);
     open_stream(session, joined);
-    report_start(&session->report, &join->server, joined->token);
+    report_start(&session->report, &join->server, joined);
 }
 
 int session_new(const struct session_params *params, struct session **ret, struct err *err)

@@ -2,6 +2,7 @@
 #include "worker/worker.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "worker/node.h"
 #include "worker/prober.h"
 #include "worker/relay.h"
@@ -48,8 +49,9 @@ int worker_lock(const char *data_dir, struct err *err)
     if (flock(fd, LOCK_EX | LOCK_NB) < 0)
         return errno == EWOULDBLOCK ? refuse_second(path, data_dir, err)
                                     : err_errno(err, errno, "can't lock %s", path);
+    /* The pid is for people: a full disk must not keep the engines without their worker. */
     if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
-        return err_errno(err, errno, "can't write %s", path);
+        log_warning("worker", "its pid is not in %s: %s", path, strerror(errno));
     int kept = fd;
     fd = -1;
     return kept;
@@ -63,6 +65,21 @@ static void on_change(void *ctx)
     session_report(role->session);
 }
 
+static void on_devices(void *ctx)
+{
+    struct worker_role *role = ctx;
+    runner_set_wake(role->runners);
+    session_report(role->session);
+}
+
+/* The prober is the last that is started: until it has spoken nobody knows. */
+static const struct device_list *known_devices(void *ctx)
+{
+    const struct worker_role *role = ctx;
+    bool is_known = role->prober && prober_has_answered(role->prober);
+    return is_known ? prober_devices(role->prober) : NULL;
+}
+
 static int start_runners(struct worker_role *role, struct loop *loop, const struct config *config,
                          struct err *err)
 {
@@ -71,6 +88,7 @@ static int start_runners(struct worker_role *role, struct loop *loop, const stru
                                        .pool = role->pool,
                                        .config = config,
                                        .node = &role->node,
+                                       .devices = known_devices,
                                        .on_change = on_change,
                                        .ctx = role};
     return runner_set_new(&params, &role->runners, err);
@@ -105,7 +123,7 @@ int worker_role_new(struct loop *loop, const struct config *config, const char *
     role->lock = -1;
     int rc = start(role, loop, config, err);
     if (rc == 0) {
-        role->prober = prober_new(loop, prober_argv, on_change, role);
+        role->prober = prober_new(loop, prober_argv, on_devices, role);
         struct session_params params = {.loop = loop,
                                         .pool = role->pool,
                                         .config = config,

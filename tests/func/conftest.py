@@ -94,6 +94,43 @@ def serving(gpustack_binary, engine_dir, demo_model, tmp_path_factory):
         shared.stop()
 
 
+@pytest.fixture(scope="module")
+def api(serving):
+    """The administrator by API key: no password has to be hashed for a request."""
+    return serving.user()
+
+
+@pytest.fixture
+def make_user(api):
+    """Function (name, **fields) -> the user; all are removed afterwards."""
+    made = []
+
+    def make(name, **fields):
+        body = {"username": name, "password": harness.STRONG, **fields}
+        made.append(api.post("/v2/users", body).expect(200))
+        return made[-1]
+
+    yield make
+    for user in made:
+        api.delete(f"/v2/users/{user['id']}").expect(200, 404)
+
+
+@pytest.fixture
+def make_idle_model(api):
+    """Function (name, **fields) -> a model without replicas; all are removed afterwards."""
+    made = []
+
+    def make(name, **fields):
+        body = {"name": name, "source": "local_path", "local_path": "/none.gguf", "replicas": 0,
+                **fields}
+        made.append(api.post("/v2/models", body).expect(200))
+        return made[-1]
+
+    yield make
+    for model in made:
+        api.delete(f"/v2/models/{model['id']}").expect(200, 404)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """Puts the end of every living node's log below a failure."""

@@ -25,6 +25,8 @@ import threading
 import time
 
 PASSWORD = "Harness-1!"
+STRONG = "Str0ng_Enough" # passwords of users that tests make
+STRONGER = "Even_Str0nger"
 LOG_LINES = 80
 ENGINE_PORTS = 8
 
@@ -232,6 +234,21 @@ class Stream(threading.Thread):
 
 def basic_auth(user, password):
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def login(cluster, name, password):
+    """Requests with the cookie of a fresh login, and the answer to it."""
+    reply = cluster.http().post("/auth/login", {"username": name, "password": password})
+    answer = reply.expect(200)
+    cookie = reply.headers["set-cookie"]
+    assert "HttpOnly" in cookie and "SameSite=Lax" in cookie and "Path=/" in cookie
+    user = cluster.http()
+    user.headers["Cookie"] = cookie.partition(";")[0]
+    return user, answer
+
+
+def names(page, key="name"):
+    return [item[key] for item in page["items"]]
 
 
 # --- processes -----------------------------------------------------------------------------------

@@ -167,8 +167,9 @@ def test_unknown_command_is_named(shell):
     assert done.returncode == USAGE and '"serve"' in done.stderr
 
 
-@pytest.mark.parametrize("command", ["login", "deploy", "ps", "logs", "chat", "rm", "workers",
-                                     "devices", "keys", "users", "reset-admin-password", "start"])
+@pytest.mark.parametrize("command", [
+    "login", "deploy", "models", "ps", "logs", "chat", "rm", "workers", "devices", "keys", "users",
+    "reset-admin-password", "start"])
 def test_every_command_has_help(stranger, command):
     text = stranger.run(command, "--help")
     assert text.startswith(f"Usage: gpustack {command}") and "\nOptions:\n" in text.replace(
@@ -310,11 +311,75 @@ def test_chat_without_an_instance_fails_with_the_reason(serving, shell, demo_mod
 # --- machines ------------------------------------------------------------------------------------
 
 
+def test_models(serving, shell):
+    body = {"name": "kept", "source": "local_path", "local_path": "/none.gguf", "replicas": 0}
+    serving.admin.post("/v2/models", body).expect(200)
+    row = [row for row in shell.table("models") if row["NAME"] == "kept"][0]
+    assert row["READY"] == "0/0" and row["VERSION"] == "1" and row["SOURCE"] == "local_path"
+    changed = shell.json("models", "edit", "kept", "description=my model", "max_restarts=3",
+                         'env={"A": "1"}', "backend_version=1.20")
+    assert changed["description"] == "my model" and changed["max_restarts"] == 3
+    assert changed["env"] == {"A": "1"} and changed["backend_version"] == "1.20"
+    assert changed["version"] == 2
+    assert shell.json("models", "edit", "kept", "description=null")["description"] is None
+    shown = shell.run("models", "show", "kept").splitlines()
+    assert "name: kept" in shown and "max_restarts: 3" in shown and "version: 3" in shown
+    assert "is started" in shell.run("models", "start", "kept")
+    assert shell.json("models", "stop", "kept")["stopped_replicas"] == 1
+    copy = shell.json("models", "clone", "kept", "copied", "description=a copy")
+    assert copy["name"] == "copied" and copy["description"] == "a copy" and copy["replicas"] == 0
+    assert copy["env"] == {"A": "1"} and copy["version"] == 1
+    shell.run("rm", "kept", "copied")
+
+
+def test_models_tell_what_is_wrong(shell):
+    assert "KEY=VALUE" in shell.run("models", "edit", "hello", "replicas", status=USAGE)
+    assert "max_restarts" in shell.run("models", "edit", "hello", "colour=red", status=USAGE)
+    assert "0-1000" in shell.run("models", "edit", "hello", "replicas=many", status=FAILED)
+    assert "can't be changed" in shell.run("models", "edit", "hello", "id=7", status=FAILED)
+    shell.run("models", "edit", "nothing", "replicas=1", status=NOT_FOUND)
+    assert "already" in shell.run("models", "clone", "hello", "hello", status=FAILED)
+    shell.run("models", "edit", "hello", status=USAGE)
+    shell.run("models", "dance", status=USAGE)
+
+
 def test_workers(serving, shell):
     (row,) = shell.table("workers")
     (worker,) = shell.json("workers")
     assert row["NAME"] == worker["name"] and row["STATE"] == "ready"
     assert row["DEVICES"] == "0"
+
+
+def test_workers_are_labelled(serving, shell):
+    name = shell.json("workers")[0]["name"]
+    shell.run("workers", "label", name, "rack=7", "room=a=b")
+    labels = shell.json("workers")[0]["labels"]
+    assert labels["rack"] == "7" and labels["room"] == "a=b"
+    assert "rack" not in shell.json("workers", "label", name, "rack-")["labels"]
+    assert "KEY=VALUE" in shell.run("workers", "label", name, "rack", status=USAGE)
+    shell.run("workers", "label", name, status=USAGE)
+    shell.run("workers", "label", "nobody", "a=b", status=NOT_FOUND)
+
+
+def test_workers_go_into_maintenance_and_come_back(make_cluster, stranger):
+    cluster = make_cluster().start()
+    stranger.env.update(GPUSTACK_SERVER_URL=cluster.url, GPUSTACK_API_KEY=cluster.api_key())
+    wait_for(lambda: [row["state"] for row in stranger.json("workers")] == ["ready"],
+             what="the worker is ready")
+    name = stranger.json("workers")[0]["name"]
+    assert "no new instances" in stranger.run("workers", "maintain", name, "--message", "new fan")
+    worker = stranger.json("workers")[0]
+    assert worker["state"] == "maintenance"
+    assert worker["maintenance"] == {"enabled": True, "drain": False, "message": "new fan"}
+    assert "move away" in stranger.run("workers", "drain", name)
+    assert stranger.json("workers")[0]["maintenance"]["drain"] is True
+    assert "again" in stranger.run("workers", "resume", name)
+    assert stranger.json("workers")[0]["maintenance"] is None
+    wait_for(lambda: stranger.json("workers")[0]["state"] == "ready", what="it is ready again")
+    before = stranger.json("workers")[0]["id"]
+    stranger.run("workers", "rm", name)
+    wait_for(lambda: [row["id"] for row in stranger.json("workers")] not in ([], [before]),
+             what="it has joined again")
 
 
 def test_devices_without_any(shell):
@@ -349,6 +414,23 @@ def test_keys(serving, shell):
     shell.run("keys", "create", "cli key", status=FAILED)
     shell.run("keys", "rm", "cli key")
     shell.run("keys", "rm", "cli key", status=NOT_FOUND)
+
+
+def test_keys_are_changed_and_chosen(serving, shell):
+    shell.run("keys", "create", "chosen", "--custom", stdin="my-own-value-of-a-key\n")
+    user = serving.http("my-own-value-of-a-key")
+    user.get("/v2/users/me").expect(200)
+    shell.run("keys", "update", "chosen", "--disable", "--description", "d")
+    assert user.get("/v2/users/me").status == 401
+    row = [row for row in shell.table("keys") if row["NAME"] == "chosen"][0]
+    assert row["ENABLED"] == "no" and row["LAST USE"] != "-"
+    changed = shell.json("keys", "update", "chosen", "--enable", "--rename", "renamed")
+    assert changed["name"] == "renamed" and changed["description"] == "d" and changed["enabled"]
+    user.get("/v2/users/me").expect(200)
+    shell.run("keys", "update", "renamed", "--enable", "--disable", status=USAGE)
+    shell.run("keys", "update", "chosen", status=NOT_FOUND)
+    assert "16-256" in shell.run("keys", "create", "c", "--custom", stdin="short\n", status=FAILED)
+    shell.run("keys", "rm", "renamed")
 
 
 def test_users(serving, shell):

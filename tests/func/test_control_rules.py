@@ -4,19 +4,20 @@
 import pytest
 
 from harness import Stream, is_alive, wait_for
+from test_cli import Shell
 
 
 @pytest.fixture
 def pair(make_cluster):
     """A server with a worker, and a second worker "far"."""
-    cluster = make_cluster()
+    cluster = make_cluster().start()
     cluster.add_worker("far")
     wait_for(lambda: cluster.worker_memory("far") or None, what="the second worker's memory")
     return cluster
 
 
 def change(cluster, model, **fields):
-    return cluster.admin().put(f"/v2/models/{model['id']}", fields).expect(200).json()
+    return cluster.admin.put(f"/v2/models/{model['id']}", fields).expect(200)
 
 
 def worker_named(cluster, name):
@@ -25,8 +26,14 @@ def worker_named(cluster, name):
 
 def set_maintenance(cluster, name, **maintenance):
     worker = worker_named(cluster, name)
-    return cluster.admin().put(f"/v2/workers/{worker['id']}",
-                               {"maintenance": maintenance or None}).expect(200).json()
+    return cluster.admin.put(f"/v2/workers/{worker['id']}",
+                               {"maintenance": maintenance or None}).expect(200)
+
+
+def ask(cluster, model):
+    """Status of a chat request; cluster.chat() takes 200 alone."""
+    body = {"model": model, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4}
+    return cluster.user().post("/v1/chat/completions", body).status
 
 
 def events_of(cluster, kind, object_id):
@@ -52,9 +59,8 @@ def test_metadata_edits_restart_nothing(cluster, demo_model):
     assert renamed["generation"] == model["generation"]
     wait_for(lambda: [row["model_name"] for row in cluster.instances("other")] == ["other"],
              what="the instance to show the new name")
-    wait_for(lambda: cluster.chat("other").status == 200, what="the new name to be served")
-    assert cluster.user().post("/v1/chat/completions",
-                               {"model": "hello", "messages": []}).status == 404
+    wait_for(lambda: ask(cluster, "other") == 200, what="the new name to be served")
+    assert ask(cluster, "hello") == 404
     assert cluster.engine_pids() == pids
 
 
@@ -87,7 +93,7 @@ def test_two_replicas_are_never_both_away_during_an_update(pair, demo_model):
 
     def new_ones():
         assert pair.model("hello")["ready_replicas"] >= 1
-        assert pair.chat("hello").status == 200
+        assert ask(pair, "hello") == 200
         rows = pair.instances("hello")
         return len(rows) == 2 and all(row["model_generation"] == 2 and row["state"] == "running"
                                       for row in rows)
@@ -100,11 +106,11 @@ def test_rollback_by_one_call(cluster, demo_model):
     settled(cluster, "hello", 1)
     revisions = cluster.items(f"/v2/models/{model['id']}/revisions")
     assert [row["generation"] for row in revisions] == [2, 1]
-    back = cluster.admin().post(f"/v2/models/{model['id']}/rollback").expect(200).json()
+    back = cluster.admin.post(f"/v2/models/{model['id']}/rollback").expect(200)
     assert (back["generation"], back["backend_parameters"]) == (3, [])
     wait_for(lambda: [row["model_generation"] for row in settled(cluster, "hello", 1)] == [3],
              timeout=60, what="the instance to have the old settings again")
-    reply = cluster.admin().post(f"/v2/models/{model['id']}/rollback", {"generation": 9})
+    reply = cluster.admin.post(f"/v2/models/{model['id']}/rollback", {"generation": 9})
     assert reply.status == 404
     assert "kept are 1, 2, 3" in reply.json()["message"]
 
@@ -117,8 +123,7 @@ def test_scaling_down_lets_requests_finish(cluster, endless_model):
         change(cluster, model, replicas=0)
         wait_for(lambda: [row["is_draining"] for row in cluster.instances("endless")] == [True],
                  what="the instance to drain")
-        reply = cluster.chat("endless")
-        assert reply.status == 503, reply.text()
+        assert ask(cluster, "endless") == 503
         assert is_alive(engine)
         stream.join(90)
         assert stream.ended_normally(), stream.error
@@ -134,7 +139,7 @@ def test_maintenance_with_drain_moves_what_serves(pair, demo_model):
     assert worker["state"] == "maintenance"
 
     def moved():
-        assert pair.chat("hello").status == 200 # at no time nobody serves
+        assert ask(pair, "hello") == 200 # at no time nobody serves
         rows = pair.instances("hello")
         return len(rows) == 1 and rows[0]["worker_name"] == other and rows[0]["state"] == "running"
     wait_for(moved, timeout=60, what="the instance to serve on the other worker")
@@ -185,7 +190,7 @@ def test_restart_limit_stops_with_its_reason(cluster, tmp_path):
                    timeout=60, what="the tries to end")
     assert row["state"] == "error"
     assert row["state_args"]["restarts"] >= 1
-    timeline = cluster.admin().get(f"/v2/model-instances/{row['id']}/timeline").expect(200).json()
+    timeline = cluster.admin.get(f"/v2/model-instances/{row['id']}/timeline").expect(200)
     errors = [span for span in timeline["items"] if span["state"] == "error"]
     assert errors and errors[0]["reason"] != "none"
     change(cluster, model, env={"A": "b"})
@@ -198,7 +203,7 @@ def test_timeline_survives_restarts_of_everything(cluster, demo_model):
     cluster.deploy("hello", demo_model)
     instance = cluster.instances("hello")[0]
     path = f"/v2/model-instances/{instance['id']}/timeline"
-    before = cluster.admin().get(path).expect(200).json()["items"]
+    before = cluster.admin.get(path).expect(200)["items"]
     states = [span["state"] for span in before]
     assert states[0] == "pending" and states[-1] == "running"
     assert before[-1]["until"] is None
@@ -207,6 +212,21 @@ def test_timeline_survives_restarts_of_everything(cluster, demo_model):
     cluster.start()
     wait_for(lambda: cluster.instances("hello")[0]["state"] == "running", timeout=30,
              what="the instance to be known as running")
-    after = cluster.admin().get(path).expect(200).json()["items"]
+    after = cluster.admin.get(path).expect(200)["items"]
     assert after[:len(before) - 1] == before[:-1]
     assert cluster.engine_pids() == pids
+
+
+def test_events_and_rollback_by_command_line(cluster, gpustack_binary, tmp_path, demo_model):
+    shell = Shell(gpustack_binary, tmp_path, GPUSTACK_SERVER_URL=cluster.url,
+                  GPUSTACK_API_KEY=cluster.api_key())
+    cluster.deploy("hello", demo_model)
+    shell.run("models", "edit", "hello", "env={\"A\":\"1\"}")
+    assert "GENERATION" in shell.run("models", "revisions", "hello")
+    assert "earlier settings" in shell.run("models", "rollback", "hello")
+    events = shell.run("events", "hello")
+    for word in ("created", "serves", "settings_changed", "rolled_back"):
+        assert word in events, events
+    assert "no revision of generation 99" in shell.run("models", "rollback", "hello", "99",
+                                                       status=5)
+    assert "must be a number" in shell.run("models", "rollback", "hello", "old", status=2)

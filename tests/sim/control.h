@@ -1,29 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Control without sockets: the real cluster, reconciler, reports, registration, liveness and
- * desired states; its turns are those of control/control.c and control/fleet.c told again. What
- * happens at one moment is one turn: rows go to the store, replies and desired states leave when
- * they are durable, turns complete in their order.
+ * Control without sockets: the real cluster, reconciler, reports, registration, liveness, gangs and
+ * desired states; its turns (turn.h) and what it remembers of workers (members.h) are those of
+ * control/control.c and control/fleet.c told again.
  */
 #pragma once
 
-#include "base/list.h"
 #include "control/dirty.h"
+#include "sim/members.h"
 #include "sim/net.h"
+#include "sim/turn.h"
 
 struct sim_event;
-struct sim_turn;
-
-/* What control remembers of a worker besides its record. */
-struct sim_member {
-    int64_t worker_id;
-    struct sim_node *node; /* at the other end of `stream` */
-    uint64_t stream;       /* 0: none */
-    int64_t contact_ms;
-    int64_t generation; /* of the desired state that was composed last */
-    char *sent;         /* that state; owned */
-    bool is_dirty;
-};
 
 struct sim_control {
     bool is_up;
@@ -36,7 +24,7 @@ struct sim_control {
     uint64_t last_turn;
     int64_t generation;
     struct dirty dirty;
-    struct int_list lost; /* workers that are given up */
+    struct int_list lost;  /* workers that are given up */
     int64_t reconciled_ms; /* when the reconciler ran last */
 };
 
@@ -51,9 +39,8 @@ void sim_control_fini(struct sim_control *control);
 void sim_control_request(struct sim *sim, struct sim_node *node, int64_t kind, uint64_t request,
                          const struct sim_event *event);
 
-/* The store has written that turn. */
-void sim_control_durable(struct sim *sim, uint64_t turn);
-
-/* Calls fn(sim, number) when all that was changed so far is durable; never when control dies. */
-void sim_control_when_durable(struct sim *sim, void (*fn)(struct sim *sim, int64_t number),
-                              int64_t number);
+/*
+ * A copy of the node's machine registers from another address. 0 when it was taken for the node,
+ * ERR_EXISTS when it was refused; -1 when control doesn't think that the node is in contact.
+ */
+int sim_control_register_copy(struct sim *sim, const struct sim_node *node);

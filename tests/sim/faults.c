@@ -10,6 +10,7 @@ static const unsigned most[FAULT_COUNT] = {
     [FAULT_ENGINE_WEDGES] = 50,  [FAULT_ENGINE_IGNORES_TERM] = 500, [FAULT_PID_REUSED] = 500,
     [FAULT_PREPARE_FAILS] = 200, [FAULT_DEATH_AFTER_SPAWN] = 100,   [FAULT_CONTROL_DIES] = 10,
     [FAULT_WORKER_DIES] = 10,    [FAULT_MACHINE_REBOOTS] = 2,       [FAULT_PARTITION] = 10,
+    [FAULT_LONG_SILENCE] = 3,
     [FAULT_STORE_FREEZES] = 5,   [FAULT_STORE_FILLS] = 3,           [FAULT_DISK_FILLS] = 10,
     [FAULT_CLOCK_JUMPS] = 3,     [FAULT_WORKER_CLOCK_JUMPS] = 3,    [FAULT_USER_ACTS] = 40,
 };
@@ -31,6 +32,14 @@ static void reboot(struct sim_node *node)
     sim_node_kill(node);
     machine_reboot(node);
     node->sim->tally->counts[TALLY_REBOOT]++;
+}
+
+/* Longer than the grace after which instances are replaced; often a single node. */
+static void cut_off(struct sim *sim)
+{
+    int64_t many = rng_chance(&sim->rng, 600) ? 1 : rng_between(&sim->rng, 2, 3);
+    for (int64_t i = 0; i < many; i++)
+        net_partition(any_node(sim), rng_between(&sim->rng, 200000, 900000));
 }
 
 static void freeze_store(struct sim *sim)
@@ -85,6 +94,9 @@ static void strike(struct sim *sim, enum fault fault)
         return;
     case FAULT_PARTITION:
         net_partition(any_node(sim), draw_duration(sim));
+        return;
+    case FAULT_LONG_SILENCE:
+        cut_off(sim);
         return;
     case FAULT_STORE_FREEZES:
         freeze_store(sim);

@@ -27,6 +27,7 @@ enum fault {
     FAULT_WORKER_DIES,
     FAULT_MACHINE_REBOOTS,
     FAULT_PARTITION,
+    FAULT_LONG_SILENCE, /* one node or several are cut off for longer than the grace */
     FAULT_STORE_FREEZES,
     FAULT_STORE_FILLS,
     FAULT_DISK_FILLS,

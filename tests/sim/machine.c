@@ -110,7 +110,7 @@ struct sim_engine *machine_spawn(struct sim_node *node, const struct sim_engine 
     *engine = fresh;
     plan_life(node, engine);
     trace_note(&node->sim->trace, "%s: engine of instance %lld starts, generation %lld%s",
-               node->name, (long long)engine->instance_id, (long long)engine->generation,
+               node->name, (long long)engine->instance_id, (long long)engine->what.generation,
                engine->is_wedged ? ", wedges" : "");
     return engine;
 }
@@ -148,6 +148,45 @@ void machine_reboot(struct sim_node *node)
 {
     for (size_t left = node->machine.engine_count; left > 0; left--)
         end_engine(node, &node->machine.engines[0], "ends with its machine");
+}
+
+/* ---- ports ---- */
+
+bool ports_overlap(const struct sim_ports *a, const struct sim_ports *b)
+{
+    return a->count && b->count && a->first < b->first + b->count && b->first < a->first + a->count;
+}
+
+static bool is_taken(const struct sim_node *node, const struct sim_ports *block)
+{
+    const struct sim_machine *machine = &node->machine;
+    for (size_t i = 0; i < machine->engine_count; i++)
+        if (ports_overlap(block, &machine->engines[i].ports))
+            return true;
+    for (size_t i = 0; i < machine->record_count; i++)
+        if (ports_overlap(block, &machine->records[i].ports))
+            return true;
+    for (size_t i = 0; i < node->runners.count; i++)
+        if (ports_overlap(block, &node->runners.items[i].ports))
+            return true;
+    return false;
+}
+
+int64_t machine_free_ports(const struct sim_node *node, int64_t after)
+{
+    int64_t size = (MACHINE_PORT_LAST - MACHINE_PORT_FIRST + 1) / MACHINE_PORTS_EACH;
+    int64_t from =
+        after >= MACHINE_PORT_FIRST ? (after - MACHINE_PORT_FIRST) / MACHINE_PORTS_EACH + 1 : 0;
+    for (int64_t i = 0; i < size; i++) {
+        struct sim_ports block = {
+            .first = MACHINE_PORT_FIRST + (from + i) % size * MACHINE_PORTS_EACH,
+            .count = MACHINE_PORTS_EACH};
+        if (node->sim->sabotage == SABOTAGE_SHARE_PORTS)
+            block.first = MACHINE_PORT_FIRST;
+        if (node->sim->sabotage == SABOTAGE_SHARE_PORTS || !is_taken(node, &block))
+            return block.first;
+    }
+    return -1;
 }
 
 /* ---- records ---- */

@@ -8,7 +8,10 @@
 
 #include <assert.h>
 
-#define STATUS "{\"memory\":{\"total\":1099511627776}}"
+int64_t sim_node_wall_ms(const struct sim_node *node)
+{
+    return 1800000000000 + node->sim->events.now_ms + node->wall_offset_ms;
+}
 
 static struct sim_event *add_event(struct sim_node *node, int64_t delay_ms,
                                void (*fn)(struct sim_event *event), uint64_t tag)
@@ -105,6 +108,8 @@ void sim_node_line(struct sim_node *node, uint64_t stream, const char *text)
     }
     trace_note(&node->sim->trace, "%s: desired state %lld has %zu instances", node->name,
                (long long)desired.generation, desired.count);
+    for (size_t i = 0; node->sim->sabotage == SABOTAGE_GO_EARLY && i < desired.count; i++)
+        desired.items[i].go = true;
     desired_state_fini(&node->desired);
     node->desired = desired;
     node->join_delay_ms = JOIN_RETRY_MIN_MS;
@@ -133,6 +138,26 @@ static void on_report_timeout(struct sim_event *event)
     arm_report(node, REPORT_RETRY_MS);
 }
 
+static void write_status(const struct sim_node *node, struct json_writer *w)
+{
+    json_add_key(w, "status");
+    json_begin_object(w);
+    json_add_key(w, "memory");
+    json_begin_object(w);
+    json_put_int(w, "total", 1099511627776);
+    json_end_object(w);
+    json_add_key(w, "gpu_devices");
+    json_begin_array(w);
+    for (int64_t i = 0; i < node->machine.device_count; i++) {
+        json_begin_object(w);
+        json_put_int(w, "index", i);
+        json_put_string(w, "type", "npu");
+        json_end_object(w);
+    }
+    json_end_array(w);
+    json_end_object(w);
+}
+
 static void on_report_due(struct sim_event *event)
 {
     struct sim_node *node = event->ctx;
@@ -145,9 +170,10 @@ static void on_report_due(struct sim_event *event)
     struct buf body = {0};
     struct json_writer w = json_writer_into(&body);
     json_begin_object(&w);
+    json_put_int(&w, "session", node->session);
+    json_put_int(&w, "seq", ++node->seq);
     json_put_int(&w, "generation", node->desired.generation);
-    json_add_key(&w, "status");
-    json_add_raw(&w, STR(STATUS));
+    write_status(node, &w);
     json_add_key(&w, "instances");
     sim_runners_write_report(node, &w);
     json_end_object(&w);
@@ -190,6 +216,8 @@ static void take_join_reply(struct sim_node *node, unsigned status, const char *
     assert(rc == 0);
     node->join = 0;
     node->token = mem_strdup(json_member_string(root, "token"));
+    node->session = json_member_int(root, "session", 0);
+    node->seq = 0;
     open_stream(node);
     arm_report(node, 0);
 }

@@ -26,6 +26,7 @@ struct sim_node {
     struct sim_runners runners;
     struct desired_state desired;
     char *token;     /* owned; NULL: not joined */
+    int64_t session, seq; /* that its reports carry */
     uint64_t join;   /* number of the registration under way; 0: none */
     uint64_t report; /* number of the report under way; 0: none */
     uint64_t stream; /* number of the request that opened it; 0: none */
@@ -33,6 +34,9 @@ struct sim_node {
     bool is_due;     /* something changed while a report was under way */
     int64_t join_delay_ms, stream_delay_ms;
 };
+
+/* The clock that its worker reads. */
+int64_t sim_node_wall_ms(const struct sim_node *node);
 
 /* Starts the worker's process: adopts, joins. */
 void sim_node_start(struct sim_node *node);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/runner.h"
 
-#include "domain/instance.h"
 #include "proc/process.h"
-#include "sim/world.h"
+#include "sim/runner_priv.h"
 #include "worker/runner.h"
 
 #include <assert.h>
-#include <stdio.h>
 
-static struct sim_runner *find(struct sim_runners *runners, int64_t id)
+enum { DRAIN_TIMEOUT_MS = 120000 };
+
+struct sim_runner *sim_runner_find(struct sim_runners *runners, int64_t id)
 {
     for (size_t i = 0; i < runners->count; i++)
         if (runners->items[i].id == id)
@@ -17,7 +17,7 @@ static struct sim_runner *find(struct sim_runners *runners, int64_t id)
     return NULL;
 }
 
-static struct sim_runner *find_by_start(struct sim_runners *runners, int64_t start)
+struct sim_runner *sim_runner_by_start(struct sim_runners *runners, int64_t start)
 {
     for (size_t i = 0; i < runners->count; i++)
         if (runners->items[i].start == start)
@@ -25,17 +25,12 @@ static struct sim_runner *find_by_start(struct sim_runners *runners, int64_t sta
     return NULL;
 }
 
-static struct sim_runner *add(struct sim_runners *runners, int64_t id)
+struct sim_runner *sim_runner_add(struct sim_runners *runners, int64_t id)
 {
     runners->items = mem_resize(runners->items, (runners->count + 1) * sizeof *runners->items);
     struct sim_runner *runner = &runners->items[runners->count++];
     *runner = (struct sim_runner){.id = id, .was_probed = true};
     return runner;
-}
-
-static int64_t now_ms(const struct sim_node *node)
-{
-    return node->sim->events.now_ms;
 }
 
 static void on_pass(struct sim_event *event);
@@ -46,43 +41,67 @@ static void arm_pass(struct sim_node *node, int64_t delay_ms)
     events_add(&node->sim->events, delay_ms, on_pass, node)->tag = pass;
 }
 
-static void changed(struct sim_node *node)
+void sim_runner_changed(struct sim_node *node)
 {
     arm_pass(node, 0);
     sim_node_mark_report(node);
 }
 
-void sim_runners_wake(struct sim_node *node)
+/* ---- records ---- */
+
+bool sim_runner_save(struct sim_node *node, const struct sim_runner *runner)
 {
-    changed(node);
+    const struct sim_engine *engine = machine_find(&node->machine, runner->start);
+    const struct sim_record record = {.instance_id = runner->id,
+                                      .pid = engine ? engine->pid : 0,
+                                      .start = runner->start,
+                                      .what = runner->what,
+                                      .ports = runner->ports,
+                                      .failures = runner->failures,
+                                      .has_failed = runner->phase == PHASE_FAILED,
+                                      .retry_at_ms = runner->retry_at_ms,
+                                      .serving_since_ms = runner->serving_since_ms,
+                                      .draining_since_ms = runner->draining_since_ms,
+                                      .restart_count = runner->restart_count,
+                                      .last_restart_ms = runner->last_restart_ms};
+    return machine_save_record(node, &record);
 }
 
-static void fail(struct sim_node *node, struct sim_runner *runner)
+void sim_runner_fail(struct sim_node *node, struct sim_runner *runner)
 {
-    int64_t served_ms =
-        runner->phase == PHASE_SERVING ? now_ms(node) - runner->serving_since_ms : 0;
+    int64_t now_ms = runner_now_ms(node);
+    int64_t served_ms = runner->phase == PHASE_SERVING ? now_ms - runner->serving_since_ms : 0;
     runner->failures = restart_failures(runner->failures, served_ms);
-    runner->retry_at_ms = now_ms(node) + restart_delay_ms(runner->failures);
+    runner->retry_at_ms = now_ms + restart_delay_ms(runner->failures);
     runner->phase = PHASE_FAILED;
     runner->start = 0;
-    changed(node);
+    runner->ports = (struct sim_ports){0};
+    (void)!sim_runner_save(node, runner);
+    sim_runner_changed(node);
 }
 
 /* ---- what the engines do ---- */
 
+static void end_on_purpose(struct sim_node *node, struct sim_runner *runner)
+{
+    runner->phase = PHASE_NEW;
+    runner->start = 0;
+    runner->ports = (struct sim_ports){0};
+    runner->serving_since_ms = runner->draining_since_ms = 0;
+    (void)!sim_runner_save(node, runner);
+    sim_runner_changed(node);
+}
+
 void sim_runner_engine_ended(struct sim_node *node, int64_t start)
 {
-    struct sim_runner *runner = find_by_start(&node->runners, start);
+    struct sim_runner *runner = sim_runner_by_start(&node->runners, start);
     if (!runner)
         return;
     runner->was_probed = true;
-    if (runner->phase != PHASE_STOPPING || runner->stop == STOP_STALLED) {
-        fail(node, runner);
-        return;
-    }
-    runner->phase = PHASE_NEW;
-    runner->start = 0;
-    changed(node);
+    if (runner->phase == PHASE_STOPPING && runner->stop != STOP_STALLED)
+        end_on_purpose(node, runner);
+    else
+        sim_runner_fail(node, runner);
 }
 
 /* The number is the engine's start time, the tag the worker's life. */
@@ -91,19 +110,19 @@ static void on_probe(struct sim_event *event)
     struct sim_node *node = event->ctx;
     if (event->tag != node->life)
         return;
-    struct sim_runner *runner = find_by_start(&node->runners, event->number);
+    struct sim_runner *runner = sim_runner_by_start(&node->runners, event->number);
     const struct sim_engine *engine = machine_find(&node->machine, event->number);
     if (!runner || !engine || runner->phase != PHASE_STARTING)
         return;
     runner->was_probed = true;
     if (engine->is_serving) {
         runner->phase = PHASE_SERVING;
-        runner->serving_since_ms = now_ms(node);
+        runner->serving_since_ms = runner_now_ms(node);
     }
-    changed(node);
+    sim_runner_changed(node);
 }
 
-static void probe_soon(struct sim_node *node, int64_t start, int64_t within_ms)
+void sim_runner_probe_soon(struct sim_node *node, int64_t start, int64_t within_ms)
 {
     int64_t delay_ms = rng_between(&node->sim->rng, 1, within_ms);
     struct sim_event *event = events_add(&node->sim->events, delay_ms, on_probe, node);
@@ -114,98 +133,18 @@ static void probe_soon(struct sim_node *node, int64_t start, int64_t within_ms)
 void sim_runner_engine_serves(struct sim_node *node, int64_t start)
 {
     if (node->is_up)
-        probe_soon(node, start, 500);
+        sim_runner_probe_soon(node, start, 500);
 }
 
-static void observe_engine(struct sim_node *node, struct sim_runner *runner, int64_t start)
+void sim_runner_observe(struct sim_node *node, struct sim_runner *runner, int64_t start)
 {
     runner->phase = PHASE_STARTING;
     runner->start = start;
-    runner->progress_at_ms = now_ms(node);
-    changed(node);
+    runner->progress_at_ms = runner_now_ms(node);
+    sim_runner_changed(node);
 }
 
 /* ---- carrying out effects ---- */
-
-/* The worker's wall clock. */
-static int64_t wall_ms(const struct sim_node *node)
-{
-    return 1800000000000 + now_ms(node) + node->wall_offset_ms;
-}
-
-static struct sim_record begin_run(struct sim_node *node, struct sim_runner *runner)
-{
-    if (runner->failures) {
-        runner->restart_count++;
-        runner->last_restart_ms = wall_ms(node);
-    }
-    return (struct sim_record){.instance_id = runner->id,
-                               .model_id = runner->model_id,
-                               .generation = runner->generation,
-                               .restart_count = runner->restart_count,
-                               .last_restart_ms = runner->last_restart_ms};
-}
-
-/* The record comes first: what isn't written down isn't started. */
-static void spawn(struct sim_node *node, struct sim_runner *runner)
-{
-    struct sim *sim = node->sim;
-    struct sim_record record = begin_run(node, runner);
-    if (!machine_save_record(node, &record) && sim->sabotage != SABOTAGE_SPAWN_UNRECORDED) {
-        fail(node, runner);
-        return;
-    }
-    struct sim_engine like = {
-        .instance_id = runner->id, .model_id = runner->model_id, .generation = runner->generation};
-    memcpy(like.settings, runner->settings, sizeof like.settings);
-    const struct sim_engine *engine = machine_spawn(node, &like);
-    record.pid = engine->pid;
-    record.start = engine->start;
-    if (rng_chance(&sim->rng, sim->faults.mix[FAULT_DEATH_AFTER_SPAWN])) {
-        sim->tally->counts[TALLY_WORKER_KILLED_AFTER_SPAWN]++;
-        sim_node_kill(node);
-        return;
-    }
-    /* If that fails, the next worker finds the engine by its labels. */
-    (void)!machine_save_record(node, &record);
-    observe_engine(node, runner, record.start);
-}
-
-static void on_prepared(struct sim_event *event)
-{
-    struct sim_node *node = event->ctx;
-    struct sim_runner *runner = find(&node->runners, event->number);
-    if (!node->is_up || !runner || runner->phase != PHASE_PREPARING || runner->job != event->tag)
-        return;
-    if (!rng_chance(&node->sim->rng, node->sim->faults.mix[FAULT_PREPARE_FAILS])) {
-        spawn(node, runner);
-        return;
-    }
-    node->sim->tally->counts[TALLY_PREPARE_FAILED]++;
-    fail(node, runner);
-}
-
-/* What an engine would be started with. */
-static void take_wanted(struct sim_runner *runner, const struct desired_instance *wanted)
-{
-    const struct string_list *parameters = &wanted->backend_parameters;
-    runner->model_id = wanted->model_id;
-    runner->generation = wanted->model_generation;
-    snprintf(runner->settings, sizeof runner->settings, "%s",
-             parameters->count ? parameters->items[0] : "");
-}
-
-static void start(struct sim_node *node, struct sim_runner *runner,
-                  const struct desired_instance *wanted)
-{
-    take_wanted(runner, wanted);
-    runner->phase = PHASE_PREPARING;
-    runner->job = ++node->runners.last_job;
-    int64_t delay_ms = rng_between(&node->sim->rng, 1, 1000);
-    struct sim_event *event = events_add(&node->sim->events, delay_ms, on_prepared, node);
-    event->number = runner->id;
-    event->tag = runner->job;
-}
 
 /* The number is the engine's start time, the tag the worker's life. */
 static void on_term_grace(struct sim_event *event)
@@ -223,6 +162,7 @@ static void stop(struct sim_node *node, struct sim_runner *runner, enum stop_rea
     runner->stop = reason;
     runner->was_probed = true;
     node->sim->tally->counts[TALLY_ENGINE_STALLED] += reason == STOP_STALLED;
+    node->sim->tally->counts[TALLY_ENGINE_DRAINED] += reason == STOP_DRAINED;
     truth_engine_stops(node, runner->id, engine);
     machine_term(node, runner->start);
     struct sim_event *event =
@@ -234,21 +174,24 @@ static void stop(struct sim_node *node, struct sim_runner *runner, enum stop_rea
 static void renew(struct sim_runner *runner, const struct desired_instance *wanted)
 {
     runner->failures = 0;
-    take_wanted(runner, wanted);
+    runner->ports = (struct sim_ports){0};
+    sim_runner_take_wanted(runner, wanted);
     runner->phase = PHASE_NEW;
 }
 
 static void carry_out(struct sim_node *node, const struct effect *effect)
 {
     struct sim_runners *runners = &node->runners;
-    struct sim_runner *runner = find(runners, effect->id);
+    struct sim_runner *runner = sim_runner_find(runners, effect->id);
     switch (effect->kind) {
     case EFFECT_ADD:
-        runner = add(runners, effect->id);
-        renew(runner, effect->desired);
+        renew(sim_runner_add(runners, effect->id), effect->desired);
         return;
     case EFFECT_START:
-        start(node, runner, effect->desired);
+        sim_runner_start(node, runner, effect->desired);
+        return;
+    case EFFECT_LAUNCH:
+        sim_runner_launch(node, runner);
         return;
     case EFFECT_STOP:
         stop(node, runner, effect->stop);
@@ -265,16 +208,52 @@ static void carry_out(struct sim_node *node, const struct effect *effect)
 
 /* ---- the pass ---- */
 
+/* Since when no request is under way at an engine that gets no new ones. */
+static int64_t quiet_since(struct sim_node *node, const struct sim_runner *runner,
+                           struct sim_engine *engine)
+{
+    int64_t now_ms = runner_now_ms(node);
+    if (!engine || !runner->is_draining)
+        return INT64_MAX;
+    if (!engine->busy_until_ms) {
+        bool is_long = rng_chance(&node->sim->rng, 100);
+        engine->busy_until_ms =
+            now_ms + rng_between(&node->sim->rng, 1, is_long ? 300000 : 20000);
+    }
+    return engine->busy_until_ms <= now_ms ? engine->busy_until_ms : INT64_MAX;
+}
+
 static struct observed_instance observe(struct sim_node *node, struct sim_runner *runner)
 {
-    const struct sim_engine *engine = machine_find(&node->machine, runner->start);
+    struct sim_engine *engine = machine_find(&node->machine, runner->start);
+    const struct sim_try *what = &runner->what;
     if (engine && !engine->is_wedged)
-        runner->progress_at_ms = now_ms(node);
-    return (struct observed_instance){.id = runner->id,
-                                      .model_generation = runner->generation,
-                                      .phase = runner->phase,
-                                      .retry_at_ms = runner->retry_at_ms,
-                                      .progress_at_ms = runner->progress_at_ms};
+        runner->progress_at_ms = runner_now_ms(node);
+    if (runner->is_draining && !runner->draining_since_ms)
+        runner->draining_since_ms = runner_now_ms(node);
+    return (struct observed_instance){
+        .id = runner->id,
+        .model_generation = what->generation,
+        .rank = what->rank,
+        .gang_epoch = what->epoch,
+        .phase = runner->phase,
+        .failures = runner->failures,
+        .retry_at_ms = runner->retry_at_ms,
+        .progress_at_ms = runner->progress_at_ms,
+        .quiet_since_ms = quiet_since(node, runner, engine),
+        .drain_deadline_ms = runner->draining_since_ms + DRAIN_TIMEOUT_MS};
+}
+
+/* The next pass is due at `wake_ms`, or soon while something drains. */
+static void look_again(struct sim_node *node, int64_t wake_ms)
+{
+    int64_t now_ms = runner_now_ms(node);
+    for (size_t i = 0; i < node->runners.count; i++)
+        if (node->runners.items[i].is_draining && node->runners.items[i].start &&
+            wake_ms > now_ms + RUNNER_DRAIN_MS)
+            wake_ms = now_ms + RUNNER_DRAIN_MS;
+    if (wake_ms != INT64_MAX)
+        arm_pass(node, wake_ms > now_ms ? wake_ms - now_ms : 0);
 }
 
 static void on_pass(struct sim_event *event)
@@ -288,14 +267,29 @@ static void on_pass(struct sim_event *event)
     for (size_t i = 0; i < count; i++)
         observed[i] = observe(node, &runners->items[i]);
     struct effects effects = {0};
-    int64_t wake_ms = worker_reconcile(&node->desired, observed, count, now_ms(node), &effects);
-    for (size_t i = 0; i < effects.count; i++)
+    int64_t wake_ms =
+        worker_reconcile(&node->desired, observed, count, runner_now_ms(node), &effects);
+    /* A launch may be the worker's end, and the desired state's with it. */
+    for (size_t i = 0; node->is_up && i < effects.count; i++)
         carry_out(node, &effects.items[i]);
-    if (effects.count)
-        changed(node);
-    else if (wake_ms != INT64_MAX)
-        arm_pass(node, wake_ms > now_ms(node) ? wake_ms - now_ms(node) : 0);
+    if (effects.count && node->is_up)
+        sim_runner_changed(node);
+    else if (node->is_up)
+        look_again(node, wake_ms);
     effects_fini(&effects);
+}
+
+void sim_runners_wake(struct sim_node *node)
+{
+    for (size_t i = 0; i < node->runners.count; i++) {
+        struct sim_runner *runner = &node->runners.items[i];
+        const struct desired_instance *wanted = desired_state_find(&node->desired, runner->id);
+        if (wanted)
+            runner->is_draining = wanted->draining;
+        if (wanted && !wanted->draining)
+            runner->draining_since_ms = 0;
+    }
+    sim_runner_changed(node);
 }
 
 /* ---- adoption ---- */
@@ -303,15 +297,20 @@ static void on_pass(struct sim_event *event)
 static void adopt_engine(struct sim_node *node, struct sim_runner *runner,
                          const struct sim_engine *engine)
 {
-    observe_engine(node, runner, engine->start);
+    sim_runner_observe(node, runner, engine->start);
+    runner->what = engine->what;
+    runner->ports = engine->ports;
     runner->was_probed = false;
-    probe_soon(node, engine->start, RUNNER_ADOPTED_PROBE_MS);
+    sim_runner_probe_soon(node, engine->start, RUNNER_ADOPTED_PROBE_MS);
 }
 
 static void recall(struct sim_runner *runner, const struct sim_record *record)
 {
-    runner->model_id = record->model_id;
-    runner->generation = record->generation;
+    runner->what = record->what;
+    runner->ports = record->ports;
+    runner->failures = record->failures;
+    runner->serving_since_ms = record->serving_since_ms;
+    runner->draining_since_ms = record->draining_since_ms;
     runner->restart_count = record->restart_count;
     runner->last_restart_ms = record->last_restart_ms;
 }
@@ -320,35 +319,32 @@ static void adopt_recorded(struct sim_node *node, const struct sim_record *recor
 {
     bool by_pid = node->sim->sabotage == SABOTAGE_ADOPT_BY_PID;
     const struct sim_engine *engine = machine_find_pid(&node->machine, record->pid);
-    struct sim_runner *runner = add(&node->runners, record->instance_id);
+    struct sim_runner *runner = sim_runner_add(&node->runners, record->instance_id);
     recall(runner, record);
     if (engine && (by_pid || engine->start == record->start)) {
         node->sim->tally->counts[TALLY_ENGINE_ADOPTED]++;
         adopt_engine(node, runner, engine);
     } else if (record->pid) {
-        fail(node, runner);
+        sim_runner_fail(node, runner);
+    } else if (record->has_failed) {
+        runner->phase = PHASE_FAILED;
+        runner->retry_at_ms = record->retry_at_ms;
     }
 }
 
 /* An engine that was started just before the worker died: its record is older, or there is none. */
 static void adopt_labelled(struct sim_node *node, const struct sim_engine *engine)
 {
-    if (!engine->instance_id || find_by_start(&node->runners, engine->start))
+    if (!engine->instance_id || sim_runner_by_start(&node->runners, engine->start))
         return;
-    struct sim_runner *runner = find(&node->runners, engine->instance_id);
+    struct sim_runner *runner = sim_runner_find(&node->runners, engine->instance_id);
     if (runner && runner->start)
         return;
     if (!runner)
-        runner = add(&node->runners, engine->instance_id);
-    runner->model_id = engine->model_id;
-    runner->generation = engine->generation;
-    runner->failures = 0;
-    struct sim_record record = begin_run(node, runner);
-    record.pid = engine->pid;
-    record.start = engine->start;
-    (void)!machine_save_record(node, &record);
+        runner = sim_runner_add(&node->runners, engine->instance_id);
     node->sim->tally->counts[TALLY_ENGINE_ADOPTED_BY_LABEL]++;
     adopt_engine(node, runner, engine);
+    (void)!sim_runner_save(node, runner);
 }
 
 void sim_runners_start(struct sim_node *node)
@@ -367,53 +363,4 @@ void sim_runners_fini(struct sim_runners *runners)
     runners->count = 0;
     runners->pass++;
     runners->last_job++;
-}
-
-/* ---- the report ---- */
-
-bool sim_runners_are_settled(const struct sim_runners *runners)
-{
-    for (size_t i = 0; i < runners->count; i++)
-        if (!runners->items[i].was_probed)
-            return false;
-    return true;
-}
-
-static enum instance_state state_of(const struct sim_runner *runner)
-{
-    switch (runner->phase) {
-    case PHASE_NEW:
-    case PHASE_PREPARING:
-        return INSTANCE_INITIALIZING;
-    case PHASE_STARTING:
-        return INSTANCE_STARTING;
-    case PHASE_SERVING:
-        return INSTANCE_RUNNING;
-    case PHASE_STOPPING:
-        return runner->stop == STOP_STALLED ? INSTANCE_ERROR : INSTANCE_INITIALIZING;
-    case PHASE_FAILED:
-        break;
-    }
-    return INSTANCE_ERROR;
-}
-
-void sim_runners_write_report(const struct sim_node *node, struct json_writer *w)
-{
-    json_begin_array(w);
-    for (size_t i = 0; i < node->runners.count; i++) {
-        const struct sim_runner *runner = &node->runners.items[i];
-        json_begin_object(w);
-        json_put_int(w, "id", runner->id);
-        if (node->sim->sabotage != SABOTAGE_ANY_GENERATION)
-            json_put_int(w, "model_generation", runner->generation);
-        json_put_string(w, "state", instance_state_name(state_of(runner)));
-        json_put_string(w, "state_message", "");
-        json_put_int(w, "pid", runner->start);
-        json_put_int(w, "port", runner->start ? 40000 : 0);
-        json_put_int(w, "restart_count", runner->restart_count);
-        json_add_key(w, "last_restart_time");
-        json_add_time(w, runner->last_restart_ms);
-        json_end_object(w);
-    }
-    json_end_array(w);
 }

@@ -7,19 +7,22 @@
 #pragma once
 
 #include "base/json.h"
+#include "sim/machine.h"
 #include "worker/reconcile.h"
 
 struct sim_node;
 
 struct sim_runner {
-    int64_t id, model_id, generation;
-    char settings[16]; /* that its engine is started with */
+    int64_t id;
+    struct sim_try what; /* that its engine is started with */
+    bool is_draining;
     enum runner_phase phase;
     int64_t start; /* of its process; 0: none */
     uint64_t job;  /* PREPARING: number of the look-up */
     bool was_probed;
     unsigned failures;
-    int64_t retry_at_ms, progress_at_ms, serving_since_ms;
+    int64_t retry_at_ms, progress_at_ms, serving_since_ms, draining_since_ms;
+    struct sim_ports ports;
     int64_t restart_count, last_restart_ms; /* of the worker's wall clock */
     enum stop_reason stop;
 };
@@ -30,6 +33,7 @@ struct sim_runners {
     size_t count;
     uint64_t pass; /* number of the pass that is due; others are overtaken */
     uint64_t last_job;
+    int64_t last_port; /* that was handed out */
 };
 
 /* Adopts what lives on the machine. */

@@ -14,6 +14,13 @@ static const char *const names[SABOTAGE_COUNT] = {
     [SABOTAGE_REUSE_IDS] = "reuse_ids",
     [SABOTAGE_COMMIT_AFTER_FAIL] = "commit_after_fail",
     [SABOTAGE_SPAWN_UNRECORDED] = "spawn_unrecorded",
+    [SABOTAGE_LATE_REPORTS] = "late_reports",
+    [SABOTAGE_NO_GRACE] = "no_grace",
+    [SABOTAGE_GIVE_UP_MANY] = "give_up_many",
+    [SABOTAGE_TAKE_COPIES] = "take_copies",
+    [SABOTAGE_GO_EARLY] = "go_early",
+    [SABOTAGE_SHARE_PORTS] = "share_ports",
+    [SABOTAGE_FORGET_DEVICES] = "forget_devices",
 };
 
 const char *sabotage_name(enum sabotage sabotage)

@@ -13,6 +13,13 @@ enum sabotage {
     SABOTAGE_REUSE_IDS,         /* after a restart control gives deleted ids again */
     SABOTAGE_COMMIT_AFTER_FAIL, /* the store goes on after a commit that failed */
     SABOTAGE_SPAWN_UNRECORDED,  /* an engine starts though its record can't be written */
+    SABOTAGE_LATE_REPORTS,      /* late and doubled reports are taken for news */
+    SABOTAGE_NO_GRACE,          /* a silent worker is given up at once */
+    SABOTAGE_GIVE_UP_MANY,      /* also when many fell silent together */
+    SABOTAGE_TAKE_COPIES,       /* a copied uuid counts as the same machine */
+    SABOTAGE_GO_EARLY,          /* a rank starts before all are prepared */
+    SABOTAGE_SHARE_PORTS,       /* a block of ports is given out twice */
+    SABOTAGE_FORGET_DEVICES,    /* after a restart control doesn't know who holds which device */
     SABOTAGE_COUNT
 };
 

@@ -19,7 +19,9 @@ static const struct {
     const char *name;
     int64_t seconds;
 } phases[SCALE_PHASES] = {
-    [SCALE_JOIN] = {"join", 60},   [SCALE_DEPLOY] = {"deploy", 120}, [SCALE_STEADY] = {"steady", 60},
+    [SCALE_JOIN] = {"join", 60},
+    [SCALE_DEPLOY] = {"deploy", 120},
+    [SCALE_STEADY] = {"steady", 60},
     [SCALE_SCALE] = {"scale", 60}, [SCALE_ROLL] = {"roll", 120},     [SCALE_LOSE] = {"lose", 180},
     [SCALE_CUT] = {"cut", 120},
 };

@@ -126,7 +126,7 @@ static void on_due(struct sim_event *event)
     uint64_t turn = txn->turn;
     apply(sim, txn);
     sim_txn_free(txn);
-    sim_control_durable(sim, turn);
+    sim_turn_durable(sim, turn);
 }
 
 static int64_t commit_delay(struct sim *sim)

@@ -30,6 +30,15 @@ static const char *const names[] = {
     [TALLY_ENGINE_STALLED] = "engines stopped as stalled",
     [TALLY_ENGINE_KILLED] = "engines that ignored SIGTERM killed",
     [TALLY_PREPARE_FAILED] = "engines not prepared",
+    [TALLY_ENGINE_DRAINED] = "engine drained",
+    [TALLY_REPORT_STALE] = "report late or doubled",
+    [TALLY_SURGE] = "surge",
+    [TALLY_LOST_REPLACED] = "instance of a lost worker replaced",
+    [TALLY_HELD_BACK] = "worker held back, too many silent",
+    [TALLY_GANG_WENT] = "gang went",
+    [TALLY_GANG_FAILED] = "gang failed",
+    [TALLY_COPY_REFUSED] = "copied uuid refused",
+    [TALLY_MAINTENANCE] = "maintenance",
 };
 
 static_assert(sizeof names / sizeof *names == TALLY_COUNT, "every item has a name");

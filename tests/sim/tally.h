@@ -34,6 +34,15 @@ enum tally_item {
     TALLY_ENGINE_STALLED,
     TALLY_ENGINE_KILLED, /* it ignored SIGTERM */
     TALLY_PREPARE_FAILED,
+    TALLY_ENGINE_DRAINED,
+    TALLY_REPORT_STALE,  /* late or doubled, and left out */
+    TALLY_SURGE,         /* a fresh instance beside the one that it replaces */
+    TALLY_LOST_REPLACED, /* of a worker that was given up */
+    TALLY_HELD_BACK,     /* a worker wasn't given up, for too many were silent */
+    TALLY_GANG_WENT,
+    TALLY_GANG_FAILED,
+    TALLY_COPY_REFUSED,
+    TALLY_MAINTENANCE,
     TALLY_COUNT
 };
 

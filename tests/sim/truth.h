@@ -19,8 +19,14 @@ struct truth_served {
 
 /* An instance as control wrote it last. */
 struct truth_written {
-    int64_t id, generation;
+    int64_t id, generation, worker_id, epoch_that_went;
     int state;
+    bool is_draining;
+};
+
+/* When control heard a worker last. */
+struct truth_contact {
+    int64_t worker_id, heard_ms;
 };
 
 struct truth {
@@ -28,6 +34,8 @@ struct truth {
     size_t served_count;
     struct truth_written *written; /* owned */
     size_t written_count;
+    struct truth_contact *contacts; /* owned */
+    size_t contact_count;
 };
 
 void truth_fini(struct truth *truth);
@@ -37,6 +45,9 @@ void truth_engine_starts(struct sim_node *node, const struct sim_engine *engine)
 void truth_engine_serves(struct sim *sim, const struct sim_engine *engine);
 void truth_engine_stops(struct sim_node *node, int64_t instance_id,
                         const struct sim_engine *engine);
+
+/* Control has heard of a worker. */
+void truth_heard(struct sim *sim, int64_t worker_id);
 
 /* Control has loaded its state, writes an instance's record. */
 void truth_control_started(struct sim *sim);

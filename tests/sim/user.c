@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/user.h"
 
+#include "control/liveness.h"
 #include "sim/world.h"
 
 #include <stdio.h>
@@ -12,6 +13,14 @@ static void model_name(size_t slot, char name[24])
 
 /* ---- changes, as api/models.c makes them ---- */
 
+/* Returns owned; NULL when no devices are asked for. */
+static char *make_selector(const struct user_model *asked)
+{
+    return asked->devices
+               ? mem_printf("{\"gpus_per_replica\":%lld}", (long long)asked->devices)
+               : NULL;
+}
+
 static void fill(struct model *model, const struct user_model *asked)
 {
     auto_free char *parameter = mem_printf("--v=%u", asked->settings);
@@ -21,6 +30,8 @@ static void fill(struct model *model, const struct user_model *asked)
     string_map_fini(&model->worker_selector);
     if (*asked->zone)
         string_map_set(&model->worker_selector, "zone", asked->zone);
+    free(model->gpu_selector);
+    model->gpu_selector = make_selector(asked);
 }
 
 static void create(struct sim *sim, const char *name, const struct user_model *asked)
@@ -70,7 +81,7 @@ static void ask(struct sim *sim, size_t number, const struct user_model *asked)
         change(sim, model, asked);
     else if (model)
         cluster_delete(cluster, KIND_MODEL, model->id);
-    sim_control_when_durable(sim, on_model_durable, (int64_t)number);
+    sim_turn_when_durable(sim, on_model_durable, (int64_t)number);
 }
 
 static void draw_zone(struct sim *sim, char zone[2])
@@ -90,6 +101,7 @@ static void act_on_model(struct sim *sim)
         asked = (struct user_model){.exists = true, .settings = asked.settings + 1};
         asked.replicas = rng_between(&sim->rng, 1, 3);
         draw_zone(sim, asked.zone);
+        asked.devices = rng_chance(&sim->rng, 400) ? rng_between(&sim->rng, 1, 6) : 0;
     } else {
         int64_t what = rng_between(&sim->rng, 0, 9);
         asked.exists = what > 1;
@@ -118,15 +130,64 @@ static void delete_one(struct sim *sim, enum kind kind)
     trace_note(&sim->trace, "user: deletes %s %lld", kind_type(kind)->noun, (long long)id);
     cluster_delete(&sim->control.cluster, kind, id);
     user->deleted[user->deleted_count] = (struct user_deleted){.kind = (int)kind, .id = id};
-    sim_control_when_durable(sim, on_delete_durable, user->deleted_count++);
+    sim_turn_when_durable(sim, on_delete_durable, user->deleted_count++);
+}
+
+static void set_maintenance(struct sim *sim, const struct worker *worker, const char *text)
+{
+    struct cluster *cluster = &sim->control.cluster;
+    struct worker copy = {0};
+    record_copy(&worker_type, &copy, worker);
+    mem_replace(&copy.maintenance, text);
+    trace_note(&sim->trace, "user: maintenance of %s: %s", worker->name, text ? text : "none");
+    worker = cluster_put(cluster, KIND_WORKER, &copy, sim_wall_ms(sim));
+    liveness_settle(cluster, worker, sim_wall_ms(sim), false);
+}
+
+static void maintain_one(struct sim *sim)
+{
+    static const char *const texts[] = {NULL, "{\"enabled\":true}",
+                                        "{\"enabled\":true,\"drain\":true}"};
+    const struct table *table = &sim->control.cluster.tables[KIND_WORKER];
+    if (!table->count)
+        return;
+    sim->tally->counts[TALLY_MAINTENANCE]++;
+    set_maintenance(sim, table->rows[rng_between(&sim->rng, 0, (int64_t)table->count - 1)],
+                    texts[rng_between(&sim->rng, 0, 2)]);
+}
+
+/* A clone of a node's machine comes up elsewhere. */
+static void copy_one(struct sim *sim)
+{
+    const struct sim_node *node =
+        &sim->nodes[rng_between(&sim->rng, 0, (int64_t)sim->node_count - 1)];
+    int rc = sim_control_register_copy(sim, node);
+    sim->tally->counts[TALLY_COPY_REFUSED] += rc == ERR_EXISTS;
+    if (rc == 0)
+        trace_fail(&sim->trace, "a copied uuid is refused", "%s was taken from another address",
+                   node->name);
+}
+
+void sim_user_calm(struct sim *sim)
+{
+    if (!sim->control.is_up)
+        return;
+    CLUSTER_FOR_EACH(&sim->control.cluster, KIND_WORKER, struct worker, worker) {
+        if (worker->maintenance)
+            set_maintenance(sim, worker, NULL);
+    }
 }
 
 void sim_user_act(struct sim *sim)
 {
     if (!sim->control.is_up)
         return;
-    int64_t what = rng_between(&sim->rng, 0, 9);
-    if (what == 0)
+    int64_t what = rng_between(&sim->rng, 0, 12);
+    if (what == 10 || what == 11)
+        maintain_one(sim);
+    else if (what == 12)
+        copy_one(sim);
+    else if (what == 0)
         delete_one(sim, KIND_WORKER);
     else if (what == 1)
         delete_one(sim, KIND_INSTANCE);
@@ -142,6 +203,10 @@ static bool is_as(const struct model *model, const struct user_model *asked)
         return !model && !asked->exists;
     auto_free char *parameter = mem_printf("--v=%u", asked->settings);
     const char *zone = string_map_get(&model->worker_selector, "zone");
+    auto_free char *selector = make_selector(asked);
+    if ((selector == NULL) != (model->gpu_selector == NULL) ||
+        (selector && strcmp(selector, model->gpu_selector) != 0))
+        return false;
     return model->replicas == asked->replicas && strcmp(zone ? zone : "", asked->zone) == 0 &&
            strcmp(model->backend_parameters.items[0], parameter) == 0;
 }

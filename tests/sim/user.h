@@ -19,6 +19,7 @@ struct user_model {
     int64_t replicas;
     unsigned settings; /* goes into backend_parameters */
     char zone[2];      /* worker_selector's "zone"; "": none */
+    int64_t devices;   /* gpu_selector's gpus_per_replica; 0: none */
 };
 
 struct user_slot {
@@ -40,6 +41,9 @@ struct sim_user {
 
 /* Does something; nothing when control is down. */
 void sim_user_act(struct sim *sim);
+
+/* Ends all maintenance, so that the run can come to its end. */
+void sim_user_calm(struct sim *sim);
 
 /* Control has loaded its state: checks it. */
 void sim_user_control_started(struct sim *sim);

@@ -21,6 +21,7 @@ static void on_tick(struct sim_event *event)
 static void on_calm_tick(struct sim_event *event)
 {
     struct sim *sim = event->ctx;
+    sim_user_calm(sim); /* control may have been down */
     if (truth_is_converged(sim)) {
         sim->is_over = true;
         return;
@@ -48,6 +49,7 @@ static void start_nodes(struct sim *sim)
         node->sim = sim;
         snprintf(node->name, sizeof node->name, "node%zu", i);
         memcpy(node->zone, i % 2 ? "b" : "a", 2);
+        node->machine.device_count = rng_between(&sim->rng, 0, MACHINE_DEVICES_MAX);
         net_init(&node->link);
         sim_node_start(node);
     }

@@ -155,7 +155,11 @@ static int set_up(void **state)
     const struct control_params params = {
         .loop = w->loop, .store = w->store, .cluster_token = "cluster"};
     assert_int_equal(control_new(&params, &w->control, &err), 0);
-    assert_int_equal(api_new(w->control, socket, admin_socket, &w->api, &err), 0);
+    const struct api_params api_params = {.control = w->control,
+                                          .control_socket = socket,
+                                          .admin_socket = admin_socket,
+                                          .backends = "[]"};
+    assert_int_equal(api_new(&api_params, &w->api, &err), 0);
     w->cluster = control_cluster(w->control);
     w->pool = http_pool_new(w->loop);
     start_ticks(w);

@@ -2,6 +2,7 @@
 /* The control role with a real loop, a real store and streams over a real socket. */
 #include "auth/auth.h"
 #include "control/feed.h"
+#include "control/report.h"
 #include "control/fleet.h"
 #include "control/liveness.h"
 #include "http/lines.h"
@@ -144,8 +145,9 @@ static struct worker *join(struct world *w, const char *name, const char *uuid)
         json_pack("{s:s,s:s,s:s,s:i,s:s}", "name", name, "worker_uuid", uuid, "ip", "10.0.0.9",
                   "port", 10150, "netns_id", "here");
     struct worker *worker = NULL;
+    int64_t session;
     struct err err = {0};
-    assert_int_equal(fleet_register(control_fleet(w->control), body, &worker, &err), 0);
+    assert_int_equal(fleet_register(control_fleet(w->control), body, &worker, &session, &err), 0);
     return worker;
 }
 
@@ -309,8 +311,10 @@ static void test_configured_name_of_another_is_refused(void **state)
         json_pack("{s:s,s:s,s:s,s:i,s:b}", "name", "node1", "worker_uuid", "u2", "ip", "10.0.0.8",
                   "port", 10150, "name_is_configured", 1);
     struct worker *worker;
+    int64_t session;
     struct err err = {0};
-    assert_int_equal(fleet_register(control_fleet(w->control), body, &worker, &err), ERR_EXISTS);
+    assert_int_equal(fleet_register(control_fleet(w->control), body, &worker, &session, &err),
+                     ERR_EXISTS);
     assert_non_null(strstr(err.text, "10.0.0.9"));
     settle(w);
 }
@@ -327,8 +331,9 @@ static void test_bad_registrations(void **state)
         auto_fini(json_release) json_t *body = NULL;
         struct err err = {0};
         struct worker *worker;
+    int64_t session;
         assert_int_equal(json_read(str_of(bad[i]), &body, &err), 0);
-        assert_int_equal(fleet_register(control_fleet(w->control), body, &worker, &err),
+        assert_int_equal(fleet_register(control_fleet(w->control), body, &worker, &session, &err),
                          ERR_INVALID);
     }
     assert_int_equal(control_cluster(w->control)->tables[KIND_WORKER].count, 0);
@@ -429,9 +434,32 @@ static void test_nothing_undurable_is_told(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void test_late_and_doubled_reports_count_for_nothing(void **state)
+{
+    struct report_order order = {0};
+    const struct {
+        const char *text;
+        enum report_age want;
+    } rows[] = {
+        {"{}", REPORT_NEW},
+        {"{\"session\":7,\"seq\":1}", REPORT_NEW},
+        {"{\"session\":7,\"seq\":3}", REPORT_NEW},
+        {"{\"session\":7,\"seq\":2}", REPORT_STALE},
+        {"{\"session\":7,\"seq\":3}", REPORT_STALE},
+        {"{\"session\":8,\"seq\":1}", REPORT_NEW},
+        {"{\"session\":7,\"seq\":9}", REPORT_FORSAKEN},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        auto_fini(json_release) json_t *body = NULL;
+        assert_int_equal(json_read(str_of(rows[i].text), &body, NULL), 0);
+        assert_int_equal(report_age(&order, body), rows[i].want);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_late_and_doubled_reports_count_for_nothing),
         TEST(test_durable_state_comes_back),
         TEST(test_ids_survive_deletion_and_restart),
         TEST(test_feed_is_a_snapshot_and_then_changes),

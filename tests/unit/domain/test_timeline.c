@@ -71,6 +71,26 @@ static void test_a_crash_loop_keeps_its_first_error(void **state)
     record_fini(&model_instance_type, &instance);
 }
 
+static void test_durations(void **state)
+{
+    struct model_instance instance = {0};
+    struct buf text = {0};
+    struct json_writer w = json_writer_into(&text);
+    timeline_write(&instance, 1, &w);
+    assert_string_equal(text.ptr, "[]");
+    buf_clear(&text);
+    instance_set_state(&instance, INSTANCE_PENDING, &(struct cause){0}, 1000);
+    instance_set_state(&instance, INSTANCE_SCHEDULED, &(struct cause){0}, 1250);
+    w = json_writer_into(&text);
+    timeline_write(&instance, 4000, &w);
+    auto_fini(json_release) json_t *spans = NULL;
+    assert_int_equal(json_read(buf_str(&text), &spans, NULL), 0);
+    assert_int_equal(json_member_int(json_array_get(spans, 0), "duration_ms", -1), 250);
+    assert_int_equal(json_member_int(json_array_get(spans, 1), "duration_ms", -1), 2750);
+    buf_fini(&text);
+    record_fini(&model_instance_type, &instance);
+}
+
 static void test_every_reason_has_a_name_of_its_own(void **state)
 {
     for (unsigned i = 0; i < REASON_COUNT; i++)
@@ -84,6 +104,7 @@ int main(void)
         cmocka_unit_test(test_spans_follow_each_other),
         cmocka_unit_test(test_other_words_are_no_new_span),
         cmocka_unit_test(test_a_crash_loop_keeps_its_first_error),
+        cmocka_unit_test(test_durations),
         cmocka_unit_test(test_every_reason_has_a_name_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

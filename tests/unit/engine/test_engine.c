@@ -47,8 +47,10 @@ static const char sample[] = HEAD
     "env: {HOME: /nowhere, WHERE: 'http://{host}:{port}', JSON: '{\"a\":1}'}\n"
     "token_env: X_KEY\n";
 
+static int64_t port_numbers[] = {40000, 40001, 40002};
+static const struct int_list one_port = {port_numbers, 1};
 static const struct engine_values values = {
-    .model_path = "/m/a b.gguf", .model_name = "hello", .host = "127.0.0.1", .port = 40000};
+    .model_path = "/m/a b.gguf", .model_name = "hello", .host = "127.0.0.1", .ports = &one_port};
 
 #define ARGV_START "serve|--fixed|--host|127.0.0.1|--port|40000|--model|/m/a b.gguf"
 
@@ -189,7 +191,7 @@ static void test_presence(void **state)
         struct engine engine = {0};
         string_list_add(&engine.command, cases[i].command);
         string_map_set(&engine.env, "PATH", cases[i].path);
-        assert_int_equal(engine_is_present(&engine), cases[i].is_present);
+        assert_int_equal(engine_is_present(&engine, false), cases[i].is_present);
         engine_fini(&engine);
     }
 }
@@ -210,7 +212,8 @@ static void test_yaml_faults_are_named(void **state)
         {"name: x\n", ERR_INVALID, "x.yaml: key 'command' is missing"},
         {HEAD BODY "colour: red\n", ERR_INVALID,
          "x.yaml line 6: unknown key 'colour', allowed are name, aliases, formats, command, args, "
-         "reserved, env, ready_path, ready_interval_ms, metrics_path, token_env, apis"},
+         "reserved, env, ports, gang, rank, ready_path, ready_interval_ms, metrics_path, "
+         "token_env, apis"},
         {HEAD BODY "[a]: red\n", ERR_INVALID, "x.yaml line 6: unknown key '?'"},
         {HEAD BODY "name: y\n", ERR_INVALID, "x.yaml line 6: name: must be there once"},
         {HEAD BODY "aliases: a\n", ERR_INVALID,

@@ -63,7 +63,10 @@ static void test_builtin_llama_cpp(void **state)
 {
     struct engine_set *set = load(NULL);
     const struct engine *engine = find(set, "llama.cpp", NULL);
-    struct engine_values values = {"/m/a.gguf", "a", "127.0.0.1", 40001};
+    int64_t port = 40001;
+    struct int_list ports = {&port, 1};
+    struct engine_values values = {
+        .model_path = "/m/a.gguf", .model_name = "a", .host = "127.0.0.1", .ports = &ports};
     struct string_list parameters = {0}, argv = {0};
     static const char *const expected[] = {
         "llama-server", "--host",  "127.0.0.1", "--port",    "40001",      "--model",
@@ -142,7 +145,7 @@ static void test_installed_copies_win_newest_first(void **state)
     auto_free char *dir = mem_printf("%s/llama-box_0.0_1", (char *)*state);
     assert_string_equal(engine->dir, dir);
     assert_string_equal(engine->command.items[0], "{dir}/llama-server");
-    assert_true(engine_is_present(engine));
+    assert_true(engine_is_present(engine, false));
     engine_set_free(set);
 }
 
@@ -154,12 +157,15 @@ static void test_engine_yaml_replaces_command_and_env(void **state)
         "env: {GGML_BACKEND_PATH: '{dir}/lib/ggml-cpu.so', THREADS: 4}\n");
     struct engine_set *set = load(*state);
     const struct engine *engine = find(set, "llama-box", NULL);
-    struct engine_values values = {"/m", "a", "h", 1};
+    int64_t port = 1;
+    struct int_list ports = {&port, 1};
+    struct engine_values values = {
+        .model_path = "/m", .model_name = "a", .host = "h", .ports = &ports};
     struct string_list none = {0}, argv = {0}, env = {0};
     struct string_map extra = {0};
-    assert_false(engine_is_present(engine));
+    assert_false(engine_is_present(engine, false));
     put(*state, "llama.cpp_1.2/lib", "ld.so", "");
-    assert_true(engine_is_present(engine));
+    assert_true(engine_is_present(engine, false));
     assert_int_equal(engine_build_argv(engine, &values, &none, &argv, NULL), 0);
     auto_free char *path = mem_printf("%s/lib:%s/lib/llama", engine->dir, engine->dir);
     assert_string_equal(argv.items[2], path);

@@ -37,6 +37,7 @@ static void test_paths(void **state)
         {HTTP_POST, "/auth/login", ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, 0},
         {HTTP_GET, "/docs", ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, 0},
         {HTTP_GET, "/openapi.json", ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, 0},
+        {HTTP_PUT, "/debug/log_level", ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, 0},
         {HTTP_GET, "/version", ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, 0},
         {HTTP_GET, "/healthz", ROUTE_HEALTH, DIALECT_MANAGEMENT, 0, 0},
         {HTTP_GET, "/readyz", ROUTE_READY, DIALECT_MANAGEMENT, 0, 0},

@@ -101,6 +101,59 @@ static void expect_tail(const char *dir, unsigned lines, unsigned from, unsigned
     buf_fini(&text);
 }
 
+static void test_reading_from_a_byte(void **state)
+{
+    static const struct {
+        int64_t offset;
+        unsigned from;
+    } rows[] = {{0, 0},     {10 * LINE_BYTES, 10}, {-5 * LINE_BYTES, 95}, {-1000000, 0},
+                {-1, 100}, {1000000, 100},        {INT64_MAX, 100},      {-INT64_MAX, 0}};
+    auto_close int fd = open_run(*state, 0);
+    write_lines(fd, 0, 100);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct logfile_cursor cursor = {0};
+        struct logfile_bounds bounds;
+        struct buf text = {0};
+        assert_int_equal(logfile_seek(*state, name, 0, rows[i].offset, &cursor, &bounds, NULL), 0);
+        assert_int_equal(bounds.first, 0);
+        assert_int_equal(bounds.end, 100 * LINE_BYTES);
+        if (rows[i].offset != -1)
+            assert_int_equal(bounds.offset, rows[i].from * LINE_BYTES);
+        read_on(*state, &cursor, 1000, &text);
+        if (rows[i].offset != -1)
+            expect_lines(&text, rows[i].from, 100);
+        else
+            assert_int_equal(text.len, 1);
+        buf_fini(&text);
+    }
+}
+
+static void test_positions_stay_true_when_rotated(void **state)
+{
+    auto_close int fd = open_run(*state, 0);
+    write_lines(fd, 0, 1000);
+    assert_int_equal(logfile_rotate(*state, name, 0, 5 * LINE_BYTES, NULL), 1);
+    write_lines(fd, 1000, 1010);
+    assert_int_equal(logfile_rotate(*state, name, 0, 5 * LINE_BYTES, NULL), 1);
+    write_lines(fd, 1010, 1020);
+    struct logfile_cursor cursor = {0};
+    struct logfile_bounds bounds;
+    struct buf text = {0};
+    assert_int_equal(
+        logfile_seek(*state, name, 0, 1005 * LINE_BYTES, &cursor, &bounds, NULL), 0);
+    assert_int_equal(bounds.first, 1000 * LINE_BYTES);
+    assert_int_equal(bounds.end, 1020 * LINE_BYTES);
+    assert_int_equal(bounds.offset, 1005 * LINE_BYTES);
+    read_on(*state, &cursor, 1000, &text);
+    expect_lines(&text, 1005, 1020);
+    buf_clear(&text);
+    assert_int_equal(logfile_seek(*state, name, 0, 0, &cursor, &bounds, NULL), 0);
+    assert_int_equal(bounds.offset, 1000 * LINE_BYTES);
+    read_on(*state, &cursor, 1000, &text);
+    expect_lines(&text, 1000, 1020);
+    buf_fini(&text);
+}
+
 static void test_first_and_last_runs_are_kept(void **state)
 {
     unsigned runs[16];
@@ -345,6 +398,8 @@ static void test_without_holes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        LOG_TEST(test_reading_from_a_byte),
+        LOG_TEST(test_positions_stay_true_when_rotated),
         LOG_TEST(test_first_and_last_runs_are_kept),
         LOG_TEST(test_other_files_are_no_runs),
         LOG_TEST(test_faults),

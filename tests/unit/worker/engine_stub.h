@@ -5,7 +5,11 @@
  *
  *     serve   200 to every request on --port, with the request's target and token in the body
  *     crash   says why and exits with status 3
+ *     memory  says that its device has no memory left and exits with status 1
+ *     taken   says that its port is taken and exits with status 1
  *     deaf    does nothing, for ever
+ *
+ * Ranks above 0 of a gang are the same program by another name, <bin_dir>/.../ggml-rpc-server.
  */
 #pragma once
 
@@ -26,15 +30,17 @@ static inline void engine_stub_install(const char *bin_dir)
 {
     auto_free char *dir = mem_printf("%s/llama.cpp_1.0", bin_dir);
     auto_free char *program = mem_printf("%s/llama-server", dir);
+    auto_free char *rank_program = mem_printf("%s/ggml-rpc-server", dir);
     char self[4096] = "";
     if (readlink("/proc/self/exe", self, sizeof self - 1) < 0 || mkdir(bin_dir, 0755) < 0 ||
-        mkdir(dir, 0755) < 0 || symlink(self, program) < 0)
+        mkdir(dir, 0755) < 0 || symlink(self, program) < 0 || symlink(self, rank_program) < 0)
         abort();
 }
 
 static inline bool engine_stub_is_meant(char **argv)
 {
-    return strcmp(basename(argv[0]), "llama-server") == 0;
+    const char *name = basename(argv[0]);
+    return strcmp(name, "llama-server") == 0 || strcmp(name, "ggml-rpc-server") == 0;
 }
 
 static inline void engine_stub_answer(int client)
@@ -85,6 +91,11 @@ static inline int engine_stub_main(int argc, char **argv)
     if (strcmp(mode, "crash") == 0) {
         printf("loading\nerror: it is only a stub\nbye\n");
         return 3;
+    }
+    if (strcmp(mode, "memory") == 0 || strcmp(mode, "taken") == 0) {
+        printf("%s\n",
+               *mode == 'm' ? "cudaMalloc failed: out of memory" : "Address already in use");
+        return 1;
     }
     for (;;)
         pause();

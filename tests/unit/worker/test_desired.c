@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/desired.h"
 
+#include "engine/peers.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -40,6 +42,53 @@ static void test_reads_instances(void **state)
     assert_null(desired_state_find(&desired, 9));
 }
 
+#define HEAD                                                                                       \
+    "{\"id\":1,\"name\":\"m-a\",\"model_name\":\"m\",\"source\":\"local_path\",\"token\":\"t\""
+#define RANKS                                                                                      \
+    "[{\"rank\":0,\"ip\":\"10.0.0.5\",\"ports\":[40000,40001],\"gpu_indexes\":[0,1]},"             \
+    "{\"rank\":1,\"ip\":\"10.0.0.6\",\"ports\":[40002],\"gpu_indexes\":[]}]"
+
+static void test_reads_drains_and_gangs(void **state)
+{
+    struct desired_state desired = {0};
+    struct err err = {0};
+    if (desired_state_read(STR("{\"generation\":7,\"instances\":[" HEAD
+                               ",\"draining\":true,\"max_restarts\":3,\"rank\":1,"
+                               "\"rank_count\":2,\"gang_epoch\":4,\"go\":true,\"ranks\":" RANKS
+                               "}]}"),
+                           &desired, &err) < 0)
+        fail_msg("%s", err.text);
+    const struct desired_instance *found = desired_state_find(&desired, 1);
+    assert_true(found->draining);
+    assert_int_equal(found->max_restarts, 3);
+    assert_int_equal(found->rank, 1);
+    assert_true(desired_instance_is_gang(found));
+    assert_int_equal(found->gang_epoch, 4);
+    assert_true(found->go);
+    struct peers peers = {0};
+    assert_int_equal(peers_read(found->ranks, &peers, NULL), 0);
+    assert_int_equal(peers.count, 2);
+    assert_string_equal(peers.items[1].ip, "10.0.0.6");
+    assert_int_equal(peers.items[0].ports.items[1], 40001);
+    assert_int_equal(peers.items[0].gpu_indexes.count, 2);
+    peers_fini(&peers);
+    desired_state_fini(&desired);
+}
+
+/* Control of an older version says nothing of all that. */
+static void test_an_instance_is_alone_unless_said(void **state)
+{
+    struct desired_state desired = {0};
+    assert_int_equal(
+        desired_state_read(STR("{\"generation\":7,\"instances\":[" HEAD "}]}"), &desired, NULL), 0);
+    const struct desired_instance *found = desired_state_find(&desired, 1);
+    assert_false(found->draining);
+    assert_int_equal(found->max_restarts, 0);
+    assert_int_equal(found->rank_count, 1);
+    assert_false(desired_instance_is_gang(found));
+    desired_state_fini(&desired);
+}
+
 static void test_reads_an_empty_state(void **state)
 {
     struct desired_state desired = {0};
@@ -64,6 +113,17 @@ static void test_refuses(void **state)
         {"{\"generation\":1,\"instances\":[7]}", "instances[0]"},
         {"{\"generation\":1,\"instances\":[{\"id\":1}]}", "instances[0]"},
         {"{\"generation\":1,\"instances\":[" INSTANCE("0") "]}", "id"},
+        {"{\"generation\":1,\"instances\":[" HEAD ",\"rank\":1}]}", "rank_count 1"},
+        {"{\"generation\":1,\"instances\":[" HEAD ",\"rank_count\":0}]}", "rank_count"},
+        {"{\"generation\":1,\"instances\":[" HEAD ",\"rank_count\":2,\"go\":true}]}", "ranks"},
+        {"{\"generation\":1,\"instances\":[" HEAD ",\"ranks\":{}}]}", "array"},
+        {"{\"generation\":1,\"instances\":[" HEAD ",\"ranks\":[{\"rank\":1,\"ip\":\"::1\"}]}]}",
+         "its place"},
+        {"{\"generation\":1,\"instances\":[" HEAD ",\"ranks\":[{\"rank\":0,\"ip\":\"host\"}]}]}",
+         "numeric address"},
+        {"{\"generation\":1,\"instances\":[" HEAD
+         ",\"ranks\":[{\"rank\":0,\"ip\":\"::1\",\"ports\":[0]}]}]}",
+         "1-65535"},
         {"{\"generation\":1,\"instances\":[" INSTANCE("1") "," INSTANCE("1") "]}", "twice"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -93,6 +153,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reads_instances),
+        cmocka_unit_test(test_reads_drains_and_gangs),
+        cmocka_unit_test(test_an_instance_is_alone_unless_said),
         cmocka_unit_test(test_reads_an_empty_state),
         cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_refuses_too_many),

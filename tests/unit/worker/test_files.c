@@ -73,28 +73,36 @@ static void test_finds_what_the_engine_gets(void **state)
         check(&rows[i]);
 }
 
-static int prepare(const char *source, const char *path, struct err *err)
+static void prepare(const char *source, const char *path, struct trouble *fault)
 {
     struct desired_instance wanted = {
         .name = mem_strdup("m-a"), .source = mem_strdup(source), .local_path = mem_strdup(path)};
+    struct prepare_request request = {&wanted, "/nonexistent", "w1"};
     struct prepared prepared = {0};
-    int rc = prepare_engine(&wanted, "/nonexistent", "w1", &prepared, err);
+    trouble_fini(fault);
+    assert_true(prepare_engine(&request, &prepared, fault) < 0);
     desired_instance_fini(&wanted);
     prepared_fini(&prepared);
-    return rc;
 }
 
 static void test_faults_name_path_and_worker(void **state)
 {
-    struct err err = {0};
-    assert_int_equal(prepare("local_path", "/nonexistent/m.gguf", &err), -ENOENT);
-    assert_non_null(strstr(err.text, "/nonexistent/m.gguf"));
-    assert_non_null(strstr(err.text, "w1"));
-    assert_int_equal(prepare("huggingface", NULL, &err), ERR_INVALID);
-    assert_string_equal(err.text,
+    struct trouble fault = {0};
+    prepare("local_path", "/nonexistent/m.gguf", &fault);
+    assert_int_equal(fault.reason, REASON_MODEL_PATH_MISSING);
+    assert_string_equal(fault.args, "{\"path\":\"/nonexistent/m.gguf\",\"worker\":\"w1\"}");
+    assert_non_null(strstr(fault.text, "/nonexistent/m.gguf"));
+    assert_non_null(strstr(fault.text, "w1"));
+    prepare("huggingface", NULL, &fault);
+    assert_int_equal(fault.reason, REASON_SOURCE_UNSUPPORTED);
+    assert_string_equal(fault.args, "{\"source\":\"huggingface\"}");
+    assert_string_equal(fault.text,
                         "source huggingface is not supported by this version; use local_path");
-    assert_int_equal(prepare("local_path", NULL, &err), ERR_INVALID);
-    assert_int_equal(prepare("local_path", "/dev/null", &err), ERR_INVALID);
+    prepare("local_path", NULL, &fault);
+    assert_int_equal(fault.reason, REASON_MODEL_PATH_MISSING);
+    prepare("local_path", "/dev/null", &fault);
+    assert_int_equal(fault.reason, REASON_MODEL_FILE_INVALID);
+    trouble_fini(&fault);
 }
 
 int main(void)

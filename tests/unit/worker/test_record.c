@@ -8,21 +8,53 @@
 
 #include <cmocka.h>
 
+static struct engine_record full_record(void)
+{
+    struct engine_record record = {0};
+    engine_record_init(&record, 7);
+    record.name = mem_strdup("hello-a1b2c");
+    record.model_name = mem_strdup("hello");
+    record.cluster_id = mem_strdup("c-1");
+    record.model_generation = 3;
+    record.rank = 1;
+    record.rank_count = 2;
+    record.gang_epoch = 5;
+    record.run = 4;
+    record.restart_count = 2;
+    record.last_restart_time = 1700000000123;
+    record.failures = 6;
+    record.state_reason = REASON_ENGINE_EXITED;
+    record.state_args = mem_strdup("{\"exit_code\":3}");
+    record.state_text = mem_strdup("exit status 3");
+    record.retry_at_ms = 77;
+    record.draining_since_ms = 78;
+    record.state = mem_strdup("running");
+    record.ready_path = mem_strdup("/health");
+    record.resolved_path = mem_strdup("/m/\"a\".gguf");
+    record.model_bytes = 123456789012;
+    record.token = mem_strdup("secret");
+    return record;
+}
+
+/* What a crash loop and a gang must not lose. */
+static void check_try(const struct engine_record *record)
+{
+    assert_string_equal(record->cluster_id, "c-1");
+    assert_int_equal(record->rank, 1);
+    assert_int_equal(record->rank_count, 2);
+    assert_int_equal(record->gang_epoch, 5);
+    assert_int_equal(record->failures, 6);
+    assert_int_equal(record->state_reason, REASON_ENGINE_EXITED);
+    assert_string_equal(record->state_args, "{\"exit_code\":3}");
+    assert_string_equal(record->state_text, "exit status 3");
+    assert_int_equal(record->retry_at_ms, 77);
+    assert_int_equal(record->draining_since_ms, 78);
+}
+
 static void test_round_trip(void **state)
 {
     char *dir = folder_new();
-    struct engine_record record = {.id = 7,
-                                   .name = mem_strdup("hello-a1b2c"),
-                                   .model_name = mem_strdup("hello"),
-                                   .model_generation = 3,
-                                   .run = 4,
-                                   .restart_count = 2,
-                                   .last_restart_time = 1700000000123,
-                                   .state = mem_strdup("running"),
-                                   .ready_path = mem_strdup("/health"),
-                                   .resolved_path = mem_strdup("/m/\"a\".gguf"),
-                                   .model_bytes = 123456789012,
-                                   .token = mem_strdup("secret")};
+    struct engine_record record = full_record();
     struct proc_identity id = {.pid = 4711, .start_ticks = 99, .boot_id = "b-o-o-t"};
     engine_set_identity(&record, &id);
     int_list_add(&record.ports, 40000);
@@ -36,6 +68,7 @@ static void test_round_trip(void **state)
     assert_int_equal(back.model_bytes, 123456789012);
     assert_int_equal(back.last_restart_time, 1700000000123);
     assert_int_equal(back.ports.items[0], 40000);
+    check_try(&back);
     struct proc_identity back_id = engine_identity(&back);
     assert_int_equal(back_id.pid, id.pid);
     assert_int_equal(back_id.start_ticks, id.start_ticks);
@@ -106,8 +139,10 @@ static void test_ids_of_a_folder(void **state)
 static void test_find_tells_dead_from_alive_and_faulty(void **state)
 {
     char *dir = folder_new();
-    struct engine_record record = {
-        .id = 1, .name = mem_strdup("alive"), .ready_path = mem_strdup("/health")};
+    struct engine_record record = {0};
+    engine_record_init(&record, 1);
+    record.name = mem_strdup("alive");
+    record.ready_path = mem_strdup("/health");
     struct proc_identity self;
     assert_int_equal(proc_identify(getpid(), &self), 0);
     engine_set_identity(&record, &self);

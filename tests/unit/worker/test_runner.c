@@ -33,11 +33,7 @@ static void test_starts_and_serves(void **state)
     RUN_UNTIL(bench, bench_is(bench, PHASE_SERVING));
     const struct runner *runner = bench_runner(bench);
 
-    struct buf out = {0};
-    struct json_writer w = json_writer_into(&out);
-    runner_set_write_report(bench->set, &w);
-    auto_fini(json_release) json_t *root = NULL;
-    assert_int_equal(json_read(buf_str(&out), &root, NULL), 0);
+    auto_fini(json_release) json_t *root = bench_report(bench);
     const json_t *report = json_array_get(root, 0);
     assert_int_equal(json_member_int(report, "id", 0), 7);
     assert_int_equal(json_member_int(report, "model_generation", 0), 1);
@@ -48,7 +44,6 @@ static void test_starts_and_serves(void **state)
     assert_int_equal(json_member_int(report, "restart_count", -1), 0);
     assert_int_equal(json_member_int(json_object_get(report, "computed_resource_claim"), "ram", 0),
                      1000);
-    buf_fini(&out);
 
     auto_free char *record = record_path(bench);
     auto_free char *log = log_path(bench, 0);
@@ -83,14 +78,15 @@ static void test_a_crash_is_told_and_tried_again(void **state)
     bench_desire(bench, "m.gguf", "crash", 1);
     RUN_UNTIL(bench, bench_is(bench, PHASE_FAILED));
     struct runner *runner = bench_runner(bench);
-    assert_string_equal(runner->message,
-                        "exit status 3; next try in 10 s: error: it is only a stub");
+    assert_report(bench, "state_message",
+                  "exit status 3; next try in 10 s: error: it is only a stub");
+    assert_report(bench, "state_reason", "engine_exited");
     assert_int_equal(runner_port(runner), 0);
     runner->retry_at_ms = 0; /* as if 10 s had passed */
     bench_desire(bench, "m.gguf", "crash", 1);
     RUN_UNTIL(bench, bench_is(bench, PHASE_STARTING));
     RUN_UNTIL(bench, bench_is(bench, PHASE_FAILED));
-    assert_non_null(strstr(runner->message, "next try in 20 s"));
+    assert_message_has(bench, "next try in 20 s");
     assert_int_equal(runner->record.restart_count, 1);
     assert_int_equal(runner->record.run, 1);
     assert_true(runner->record.last_restart_time > 0);
@@ -102,9 +98,10 @@ static void test_faults_before_the_spawn(void **state)
     struct bench *bench = bench_new();
     bench_desire(bench, "missing.gguf", "serve", 1);
     RUN_UNTIL(bench, bench_is(bench, PHASE_FAILED));
-    assert_non_null(strstr(bench_runner(bench)->message, "missing.gguf"));
-    assert_non_null(strstr(bench_runner(bench)->message, "w1"));
-    assert_non_null(strstr(bench_runner(bench)->message, "next try in 10 s"));
+    assert_message_has(bench, "missing.gguf");
+    assert_message_has(bench, "w1");
+    assert_message_has(bench, "next try in 10 s");
+    assert_report(bench, "state_reason", "model_path_missing");
     stop_all(bench);
 }
 
@@ -204,8 +201,9 @@ static void test_a_death_while_away_is_an_error(void **state)
     assert_int_equal(waitpid(pid, NULL, 0), pid);
     bench_start_set(bench);
     assert_true(bench_is(bench, PHASE_FAILED));
-    assert_string_equal(bench_runner(bench)->message,
-                        "the engine ended while the worker was away; next try in 10 s");
+    assert_report(bench, "state_message",
+                  "the engine ended while the worker was away; next try in 10 s");
+    assert_report(bench, "state_reason", "lost_while_away");
     bench_runner(bench)->retry_at_ms = 0;
     bench_desire(bench, "m.gguf", "serve", 1);
     RUN_UNTIL(bench, bench_is(bench, PHASE_SERVING));
@@ -220,7 +218,8 @@ static void test_a_kill_while_serving_is_an_error(void **state)
     RUN_UNTIL(bench, bench_is(bench, PHASE_SERVING));
     kill(process_identity(bench_runner(bench)->process)->pid, SIGKILL);
     RUN_UNTIL(bench, bench_is(bench, PHASE_FAILED));
-    assert_non_null(strstr(bench_runner(bench)->message, "killed by signal 9 (KILL)"));
+    assert_message_has(bench, "killed by signal 9 (KILL)");
+    assert_report(bench, "state_reason", "engine_killed");
     stop_all(bench);
 }
 

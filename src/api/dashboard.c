@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* GET /v2/dashboard in GPUStack's shape, of what control knows. */
+#include "api/api_priv.h"
+
+enum { ACTIVE_MODELS_MAX = 10, FRESH_MS = 5000 };
+
+static void sample(struct timer *timer, void *ctx)
+{
+    struct api *api = ctx;
+    load_measure(control_cluster(api->control), control_now_ms(api->control), &api->load);
+    load_add(&api->load_history, &api->load);
+    timer_start(timer, LOAD_STEP_MS);
+}
+
+void dashboard_start(struct api *api)
+{
+    timer_init(&api->load_timer, control_loop(api->control), sample, api);
+    timer_start(&api->load_timer, LOAD_STEP_MS);
+}
+
+void dashboard_stop(struct api *api)
+{
+    timer_stop(&api->load_timer);
+}
+
+/* ---- parts ---- */
+
+static void write_counts(struct request *rq, unsigned device_count)
+{
+    const struct table *tables = rq->cluster->tables;
+    json_add_key(&rq->json, "resource_counts");
+    json_begin_object(&rq->json);
+    json_put_int(&rq->json, "worker_count", (int64_t)tables[KIND_WORKER].count);
+    json_put_int(&rq->json, "gpu_count", device_count);
+    json_put_int(&rq->json, "model_count", (int64_t)tables[KIND_MODEL].count);
+    json_put_int(&rq->json, "model_instance_count", (int64_t)tables[KIND_INSTANCE].count);
+    json_end_object(&rq->json);
+}
+
+/* Nothing is counted yet, so nothing is told: empty lists, not zeros. */
+static void write_usage(struct json_writer *w)
+{
+    static const char *const lists[] = {"api_request_history", "prompt_token_history",
+                                        "completion_token_history", "top_users"};
+    json_add_key(w, "model_usage");
+    json_begin_object(w);
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        json_add_key(w, lists[i]);
+        json_begin_array(w);
+        json_end_array(w);
+    }
+    json_end_object(w);
+}
+
+struct active {
+    const struct model *model;
+    size_t instance_count;
+};
+
+static int compare_active(const void *left, const void *right)
+{
+    const struct active *a = left, *b = right;
+    if (a->instance_count != b->instance_count)
+        return a->instance_count < b->instance_count ? 1 : -1;
+    return strcmp(a->model->name, b->model->name);
+}
+
+/* Sums of what the model's instances have claimed, in bytes. */
+static void write_claim(struct request *rq, const struct model *model)
+{
+    int64_t ram = 0, vram = 0;
+    CLUSTER_FOR_KEY(&rq->cluster->instances_of_model, model->id, struct model_instance, instance) {
+        auto_fini(json_release) json_t *claim = NULL;
+        const char *text = instance->computed_resource_claim;
+        if (!text || json_read(str_of(text), &claim, NULL) < 0)
+            continue;
+        ram += json_member_int(claim, "ram", 0);
+        const char *key;
+        json_t *bytes;
+        json_object_foreach(json_object_get(claim, "vram"), key, bytes)
+            vram += (int64_t)json_integer_value(bytes);
+    }
+    json_add_key(&rq->json, "resource_claim");
+    json_begin_object(&rq->json);
+    json_put_int(&rq->json, "ram", ram);
+    json_put_int(&rq->json, "vram", vram);
+    json_end_object(&rq->json);
+}
+
+static void write_active(struct request *rq, const struct active *active)
+{
+    json_begin_object(&rq->json);
+    json_put_int(&rq->json, "id", active->model->id);
+    json_put_string(&rq->json, "name", active->model->name);
+    json_add_key(&rq->json, "categories");
+    record_write_field(record_field(&model_type, "categories"), active->model, &rq->json);
+    write_claim(rq, active->model);
+    json_put_int(&rq->json, "instance_count", (int64_t)active->instance_count);
+    json_put_int(&rq->json, "token_count", 0);
+    json_end_object(&rq->json);
+}
+
+static void write_actives(struct request *rq)
+{
+    const struct table *models = &rq->cluster->tables[KIND_MODEL];
+    auto_free struct active *actives = mem_alloc_array(models->count, sizeof *actives);
+    size_t count = 0;
+    CLUSTER_FOR_EACH(rq->cluster, KIND_MODEL, struct model, model) {
+        const struct index_bucket *instances =
+            number_index_find(&rq->cluster->instances_of_model, model->id);
+        if (instances && instances->count)
+            actives[count++] = (struct active){model, instances->count};
+    }
+    qsort(actives, count, sizeof *actives, compare_active);
+    json_add_key(&rq->json, "active_models");
+    json_begin_array(&rq->json);
+    for (size_t i = 0; i < count && i < ACTIVE_MODELS_MAX; i++)
+        write_active(rq, &actives[i]);
+    json_end_array(&rq->json);
+}
+
+int dashboard_get(struct request *rq, struct err *err)
+{
+    struct api *api = rq->api;
+    int64_t now_ms = control_now_ms(rq->control);
+    if (now_ms - api->load.at_ms >= FRESH_MS || now_ms < api->load.at_ms)
+        load_measure(rq->cluster, now_ms, &api->load);
+    json_begin_object(&rq->json);
+    write_counts(rq, api->load.device_count);
+    json_add_key(&rq->json, "system_load");
+    load_write(&api->load_history, &api->load, &rq->json);
+    write_usage(&rq->json);
+    write_actives(rq);
+    json_end_object(&rq->json);
+    return 0;
+}

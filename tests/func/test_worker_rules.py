@@ -120,7 +120,7 @@ def test_a_drain_goes_on_after_a_restart_of_the_worker(control, endless_model):
         worker.kill("worker")
         wait_for(lambda: "is adopted" in worker.log(), 30, "the engine is adopted")
         control.wait(7, lambda seen: seen["pid"])
-        control.wait_reports(3)
+        control.wait_reports(6) # the first few come at once, with news
         before = stream.count
         wait_for(lambda: stream.count > before, what="the stream goes on")
         assert "stopping" not in worker.log()

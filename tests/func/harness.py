@@ -30,8 +30,9 @@ STRONGER = "Even_Str0nger"
 LOG_LINES = 80
 ENGINE_PORTS = 8
 
-# Nodes that were started and not stopped yet; conftest.py shows their logs when a test fails.
+# Nodes that were made and not stopped yet; conftest.py shows their logs when a test fails.
 nodes = []
+nodes_lock = threading.Lock()      # while ports are chosen for another one
 
 
 def wait_for(condition, timeout=20, what="condition"):
@@ -322,9 +323,10 @@ class Node:
         self.log_path = self.data_dir / "harness.log"
         self.args, self.env = list(args), dict(env or {})
         self.process = None
-        self.first_port = self.last_port = 0
-        self.first_port = free_ports(2 + ENGINE_PORTS)
-        self.last_port = self.first_port + 2 + ENGINE_PORTS
+        with nodes_lock:
+            self.first_port = free_ports(2 + ENGINE_PORTS)
+            self.last_port = self.first_port + 2 + ENGINE_PORTS
+            nodes.append(self)
         self.port, self.worker_port = self.first_port, self.first_port + 1
         self.host = "127.0.0.1"    # where this node is asked whether it is ready
         self.netns = None          # name of a network namespace to run in

@@ -35,7 +35,7 @@ nodes = []
 nodes_lock = threading.Lock()      # while ports are chosen for another one
 
 
-def wait_for(condition, timeout=20, what="condition"):
+def wait_for(condition, timeout=20, what="condition", pause=0.02):
     """Polls until `condition()` is true and returns its value; an exception counts as false."""
     deadline = time.monotonic() + timeout
     while True:
@@ -47,7 +47,7 @@ def wait_for(condition, timeout=20, what="condition"):
             seen = repr(error)
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not after {timeout} s; last seen: {seen!r}")
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 def free_ports(count=1):

@@ -1,0 +1,504 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Faults for real: processes that stop, networks that lose packets, a database that is held.
+
+Faults that last a minute are scenarios: functions that run in threads, all during the same minute,
+beside the tests of this file that need no minute. Their tests stand last and take the outcomes.
+"""
+
+import collections
+import concurrent.futures
+import contextlib
+import glob
+import ipaddress
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import threading
+import time
+
+import pytest
+
+from conftest import SENTENCE
+from harness import Cluster, Stream, free_ports, is_alive, read_proc, wait_for
+from netns import JoinedNetwork, network_fault
+from stall_relay import StallRelay
+
+MINUTE_S = 60
+ROUNDS = int(os.environ.get("GPUSTACK_FAULT_ROUNDS", "2"))
+
+
+# --- what a fault must not change ----------------------------------------------------------------
+
+
+def facts(cluster, *models):
+    """What stays the same through every fault: who serves, as which process, never restarted."""
+    return {item["name"]: (item["id"], item["state"], item["pid"], item["worker_name"],
+                           item["restart_count"])
+            for item in cluster.items("/v2/model-instances")
+            if not models or item["model_name"] in models}
+
+
+def wait_same(cluster, before, *models):
+    def same():
+        now = facts(cluster, *models)
+        if now != before:
+            raise ValueError(f"{now} is not {before}")
+        return True
+
+    wait_for(same, 45, "all instances are as before", pause=0.2)
+
+
+def events_of(cluster, worker):
+    """Codes of what happened to a worker."""
+    return {item["reason"] for item in cluster.items("/v2/events?page=-1")
+            if item["object_kind"] == "worker" and item["object_name"] == worker}
+
+
+def own_worker(cluster):
+    """Name of the worker that runs beside the server."""
+    uuid = (cluster.data_dir / "worker_uuid").read_text().strip()
+    return next(item["name"] for item in cluster.items("/v2/workers")
+                if item["worker_uuid"] == uuid)
+
+
+def deploy_on(cluster, worker, name, model_file):
+    """A model of one instance on that worker; returns the instance."""
+    cluster.deploy(name, model_file, timeout=60, worker_selector={"worker-name": worker})
+    (item,) = cluster.instances(name)
+    assert item["worker_name"] == worker
+    return item
+
+
+@contextlib.contextmanager
+def stopped(pid):
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+Request = collections.namedtuple("Request", "model begin end fault")
+
+
+class Load:
+    """Streamed requests for some models, one after the other per model, until it is left."""
+
+    def __init__(self, cluster, *models, pause=0.1):
+        self.user, self.pause = cluster.user(), pause
+        self.requests = []         # all that ended
+        self.ending = threading.Event()
+        self.threads = [threading.Thread(target=self.run, args=[model], daemon=True)
+                        for model in models]
+
+    def run(self, model):
+        while not self.ending.wait(self.pause):
+            begin = time.monotonic()
+            try:
+                fault = self.ask(model)
+            except ConnectionRefusedError:
+                continue # it was never taken
+            except Exception as error:  # told by the test
+                fault = repr(error)
+            self.requests.append(Request(model, begin, time.monotonic(), fault))
+
+    def ask(self, model):
+        """What is wrong with the answer; None when nothing is."""
+        body = {"model": model, "messages": [{"role": "user", "content": "Go"}], "stream": True,
+                "max_tokens": 40}
+        events = list(self.user.events("/v1/chat/completions", body))
+        if events[-1:] != ["[DONE]"]:
+            return f"ended with {events[-1:]}"
+        reason = json.loads(events[-2])["choices"][0]["finish_reason"]
+        return None if reason in ("stop", "length") else f"finish_reason is {reason}"
+
+    def wait_more(self, count=2):
+        """Until so many requests more have been answered well for each model."""
+        for thread in self.threads:
+            assert thread.is_alive()
+        seen = len(self.requests)
+
+        def more():
+            good = collections.Counter(request.model for request in self.requests[seen:]
+                                       if not request.fault)
+            return len(good) == len(self.threads) and min(good.values()) >= count
+
+        wait_for(more, 30, f"{count} more answers for each model", pause=0.05)
+
+    def faults(self):
+        return [request for request in self.requests if request.fault]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ending.set()
+        for thread in self.threads:
+            thread.join(60)
+            assert not thread.is_alive(), "a request hangs"
+
+
+class SlowStream(Stream):
+    """A stream whose client takes its time, until hurry(): it lasts as long as a fault."""
+
+    def __init__(self, *args, **fields):
+        self.in_a_hurry = threading.Event()
+        super().__init__(*args, **fields)
+        self.response = self.slowly(self.response)
+
+    def slowly(self, response):
+        for line in response:
+            yield line
+            self.in_a_hurry.wait(0.01)
+
+    def hurry(self):
+        self.in_a_hurry.set()
+
+
+# --- scenarios -----------------------------------------------------------------------------------
+
+
+def control_stopped(cluster, demo_model, endless_model):
+    cluster.start()
+    cluster.deploy("hello", demo_model, timeout=60)
+    cluster.deploy("endless", endless_model, timeout=60)
+    before, control = facts(cluster), cluster.pid("control")
+    with SlowStream(cluster.user(), "endless", max_tokens=10000) as slow, \
+            Load(cluster, "hello", "endless", pause=0.25) as load:
+        wait_for(lambda: slow.count > 5, what="the stream runs")
+        load.wait_more()
+        with stopped(control):
+            time.sleep(MINUTE_S)
+            load.wait_more() # these began and ended without control
+        seen = slow.count
+        slow.hurry()
+        slow.join(120)
+        assert slow.count > seen
+        assert slow.ended_normally(), (slow.error, slow.events)
+        wait_same(cluster, before)
+        wait_for(lambda: cluster.worker_state(own_worker(cluster)) == "ready", 30,
+                 "the worker is ready")
+        load.wait_more()
+    assert load.faults() == []
+    assert cluster.pid("control") == control
+    assert sorted(cluster.engine_pids()) == sorted(fact[2] for fact in before.values())
+
+
+class Silence:
+    """A worker that falls silent: how to bring it about and how to end it."""
+
+    def __init__(self, cluster, worker, begin, end, is_near=True, look=None):
+        self.cluster, self.worker = cluster, worker
+        self.begin, self.end = begin, end
+        self.is_near = is_near     # its engines are reached without it
+        self.look = look or (lambda: None)  # also called while it is silent
+        self.model = f"on-{worker}"
+
+    def state(self):
+        return self.cluster.worker_state(self.worker)
+
+    def check_kept(self, before):
+        """Out of sight is not gone."""
+        (fact,) = before.values()
+        for now in facts(self.cluster, self.model).values():
+            assert now == (fact[0], "unreachable", *fact[2:])
+        assert is_alive(fact[2])
+        if self.is_near:
+            assert self.cluster.chat(self.model).strip() == SENTENCE
+
+    def run(self, model_file):
+        deploy_on(self.cluster, self.worker, self.model, model_file)
+        before = facts(self.cluster, self.model)
+        since = time.monotonic()
+        self.begin()
+        try:
+            wait_for(lambda: self.state() == "not_ready", 90, f"{self.worker}: silence is noticed",
+                     pause=0.5)
+            self.check_kept(before)
+            self.look()
+            time.sleep(max(0, since + MINUTE_S - time.monotonic()))
+            self.check_kept(before)
+        finally:
+            self.end()
+        wait_for(lambda: self.state() == "ready", 45, f"{self.worker} is ready", pause=0.2)
+        wait_same(self.cluster, before, self.model)
+        assert self.cluster.chat(self.model).strip() == SENTENCE
+        assert {"lost", "back"} <= events_of(self.cluster, self.worker)
+
+
+def established(pid, address, port=None):
+    """How many TCP connections to an address are open in the network namespace of a process."""
+    raw = int.from_bytes(ipaddress.ip_address(address).packed, "little")
+    with open(f"/proc/{pid}/net/tcp") as table:
+        rows = [line.split() for line in table.readlines()[1:]]
+    remote = [row[2].split(":") for row in rows if row[3] == "01"]
+    return sum(int(host, 16) == raw and port in (None, int(number, 16))
+               for host, number in remote)
+
+
+def lost_packets(cluster, network, name, **directions):
+    """A worker in a network of its own, whose packets will get lost in some directions."""
+    worker = cluster.add_worker(name, netns=network.name, host=network.far,
+                                server_url=f"http://{network.near}:{cluster.port}")
+    pid = worker.pid("worker")
+
+    def connections():
+        return established(pid, network.near, cluster.port)
+
+    def look():
+        wait_for(lambda: connections() == 0, 30, f"{name}: its dead connections are closed",
+                 pause=0.2)
+
+    def end():
+        network.heal()
+        assert worker.pid("worker") == pid
+
+    assert connections() > 0
+    return Silence(cluster, name, lambda: network.lose(**directions), end, False, look)
+
+
+def worker_stopped(cluster):
+    pid = cluster.pid("worker")
+
+    def end():
+        os.kill(pid, signal.SIGCONT)
+        assert cluster.pid("worker") == pid
+
+    return Silence(cluster, own_worker(cluster), lambda: os.kill(pid, signal.SIGSTOP), end)
+
+
+def stalled_relay(cluster, relay):
+    worker = cluster.add_worker("stalled", server_url=relay.url)
+    pid = worker.pid("worker")
+
+    def end():
+        relay.go_on()
+        assert worker.pid("worker") == pid
+
+    return Silence(cluster, "stalled", relay.stall, end)
+
+
+class Reader(threading.Thread):
+    """Reads lists, one after the other, and notes how long each took."""
+
+    def __init__(self, cluster):
+        super().__init__(daemon=True)
+        self.admin, self.ending = cluster.admin, threading.Event()
+        self.took, self.fault = [], None
+
+    def run(self):
+        try:
+            while not self.ending.wait(0.1):
+                for path in ("/v2/models", "/v2/model-instances", "/v2/workers"):
+                    begin = time.monotonic()
+                    self.admin.get(path, timeout=10).expect(200)
+                    self.took.append(time.monotonic() - begin)
+        except Exception as error:  # told by the test
+            self.fault = error
+
+    def stop(self):
+        self.ending.set()
+        self.join(30)
+        assert self.fault is None, self.fault
+
+
+class ModelWriter(threading.Thread):
+    """Makes models with an instance that fits nowhere, changes and deletes some; notes what was
+    acknowledged and when."""
+
+    def __init__(self, cluster, prefix):
+        super().__init__(daemon=True)
+        self.admin, self.prefix = cluster.admin, prefix
+        self.admin.timeout = 150
+        self.there = {}            # name -> description
+        self.gone, self.refused = set(), set()
+        self.acknowledged = []     # times
+        self.ending = threading.Event()
+        self.fault = None
+
+    def run(self):
+        numbers = iter(range(1000000))
+        try:
+            while not self.ending.wait(0.02):
+                self.write(f"{self.prefix}-{next(numbers)}")
+        except Exception as error:  # told by the test
+            self.fault = error
+
+    def send(self, method, path, body=None):
+        reply = self.admin.request(method, path, body)
+        if reply.status == 503:
+            assert reply.json()["reason"] and reply.json()["message"]
+            return None
+        answer = reply.expect(200)
+        self.acknowledged.append(time.monotonic())
+        return answer
+
+    def write(self, name):
+        model = self.send("POST", "/v2/models", {
+            "name": name, "source": "local_path", "local_path": "/x.gguf", "replicas": 1,
+            "worker_selector": {"zone": "nowhere"}})
+        if not model:
+            self.refused.add(name)
+            return
+        self.there[name] = None
+        path = f"/v2/models/{model['id']}"
+        if self.send("PUT", path, {"description": name}):
+            self.there[name] = name
+        if model["id"] % 3 == 0 and self.send("DELETE", path):
+            del self.there[name]
+            self.gone.add(name)
+
+    def stop(self):
+        self.ending.set()
+        self.join(150)
+        assert not self.is_alive(), "a write hangs"
+        assert self.fault is None, self.fault
+
+
+def check_written(cluster, writers):
+    """What was acknowledged is there, what was refused isn't, and nothing is there by half."""
+    models = {item["name"]: item for item in cluster.items("/v2/models?page=-1")}
+    instances = collections.Counter(item["model_id"] for item in
+                                    cluster.items("/v2/model-instances?page=-1"))
+    for writer in writers:
+        for name, description in writer.there.items():
+            assert name in models, f"{name} was acknowledged"
+            if description:
+                assert models[name]["description"] == description
+        assert not [name for name in writer.gone | writer.refused if name in models]
+    assert instances == {item["id"]: 1 for item in models.values()}
+    for item in models.values():
+        assert cluster.items(f"/v2/models/{item['id']}/revisions"), f"{item['name']} has a revision"
+
+
+def database_held(cluster, demo_model):
+    cluster.start()
+    cluster.deploy("hello", demo_model, timeout=60)
+    before, control = facts(cluster, "hello"), cluster.pid("control")
+    writers = [ModelWriter(cluster, f"w{number}") for number in range(4)]
+    reader = Reader(cluster)
+    holder = sqlite3.connect(cluster.data_dir / "database.db", timeout=30, isolation_level=None)
+    with Load(cluster, "hello", pause=0.25) as load:
+        for writer in writers:
+            writer.start()
+        wait_for(lambda: all(writer.there for writer in writers), what="all write")
+        holder.execute("BEGIN EXCLUSIVE")
+        held = time.monotonic()
+        try:
+            reader.start()
+            time.sleep(MINUTE_S)
+            load.wait_more()
+            reader.stop()
+        finally:
+            freed = time.monotonic()
+            holder.execute("ROLLBACK")
+            holder.close()
+        wait_for(lambda: all(writer.acknowledged[-1] > freed for writer in writers), 60,
+                 "all write again")
+        for writer in writers:
+            writer.stop()
+    assert load.faults() == []
+    assert cluster.pid("control") == control
+    for writer in writers:
+        # What was durable just before may be acknowledged just after it was held.
+        early = [when - held for when in writer.acknowledged if held + 5 < when < freed]
+        assert not early, "nothing is acknowledged that isn't durable"
+    assert len(reader.took) > MINUTE_S
+    assert sorted(reader.took)[len(reader.took) * 95 // 100] < 1
+    cluster.kill("control")
+    wait_same(cluster, before, "hello")
+    check_written(cluster, writers)
+
+
+# --- the minute ----------------------------------------------------------------------------------
+
+
+class Minute:
+    """Scenarios that run at the same time; a test takes the outcome of each."""
+
+    def __init__(self, stack):
+        self.stack = stack         # closed when all is over
+        self.pool = concurrent.futures.ThreadPoolExecutor(16)
+        self.outcomes = {}
+        stack.callback(self.pool.shutdown)
+
+    def begin(self, name, function, *args):
+        self.outcomes[name] = self.pool.submit(function, *args)
+        return self.outcomes[name]
+
+    def check(self, name):
+        """Raises what the scenario raised."""
+        self.outcomes[name].result(240)
+
+
+@pytest.fixture(scope="module")
+def minute(gpustack_binary, engine_dir, demo_model, endless_model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("minute")
+
+    def make(name, *args):
+        made = Cluster(gpustack_binary, engine_dir, folder / name, args=list(args), name=name)
+        stack.callback(made.stop)
+        return made
+
+    with contextlib.ExitStack() as stack:
+        frozen, silent, held = make("frozen"), make("silent"), make("held")
+        networks, relays = contextlib.ExitStack(), contextlib.ExitStack()
+        stack.enter_context(networks)
+        stack.enter_context(relays)
+        minute = Minute(stack)
+        minute.begin("control stopped", control_stopped, frozen, demo_model, endless_model)
+        silent.listen = "0.0.0.0"
+        started = minute.begin("silent started", silent.start)
+
+        def silence(make_silence, *args, **options):
+            started.result()
+            make_silence(silent, *args, **options).run(demo_model)
+
+        minute.begin("worker stopped", silence, worker_stopped)
+        relay = relays.enter_context(StallRelay(silent.port))
+        minute.begin("relay stalled", silence, stalled_relay, relay)
+        if not network_fault():
+            for name, there, back in (("cut", True, True), ("deaf", True, False),
+                                      ("mute", False, True)):
+                network = networks.enter_context(JoinedNetwork())
+                minute.begin(name, lambda *args: silence(lost_packets, *args[:2], there=args[2],
+                                                         back=args[3]), network, name, there, back)
+        minute.begin("database held", database_held, held, demo_model)
+        yield minute
+
+
+@pytest.fixture(scope="module", autouse=True)
+def minute_begins_early(request):
+    """So that it passes beside the other tests of this file."""
+    if any(item.module is request.module and "minute" in item.fixturenames
+           for item in request.session.items):
+        request.getfixturevalue("minute")
+
+
+@pytest.mark.parametrize("name", ["cut", "deaf", "mute"])
+def test_lost_packets_cost_no_instance(minute, name):
+    fault = network_fault()
+    if fault:
+        pytest.skip(f"NOT TESTED, packets that are lost: {fault}")
+    minute.check(name)
+
+
+def test_worker_stopped_for_a_minute_is_served_on_and_comes_back_with_the_same_engine(minute):
+    minute.check("worker stopped")
+
+
+def test_silence_without_a_closed_connection_is_noticed_and_costs_no_instance(minute):
+    minute.check("relay stalled")
+
+
+def test_control_stopped_for_a_minute_breaks_no_stream_and_no_request(minute):
+    minute.check("control stopped")
+
+
+def test_held_database_delays_writes_and_nothing_else(minute):
+    minute.check("database held")

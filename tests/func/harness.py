@@ -201,9 +201,12 @@ class Stream(threading.Thread):
         assert self.response.status == 200, self.response.read()
         self.start()
 
+    def lines(self):
+        return self.response
+
     def run(self):
         try:
-            for line in self.response:
+            for line in self.lines():
                 if line.startswith(b"data: "):
                     self.events = [*self.events[-1:], line[6:].decode().strip()]
                     self.count += 1

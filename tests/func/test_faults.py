@@ -8,11 +8,11 @@ beside the tests of this file that need no minute. Their tests stand last and ta
 import collections
 import concurrent.futures
 import contextlib
+import datetime
 import glob
 import ipaddress
 import json
 import os
-import re
 import signal
 import sqlite3
 import subprocess
@@ -22,7 +22,7 @@ import time
 import pytest
 
 from conftest import SENTENCE
-from harness import Cluster, Stream, free_ports, is_alive, read_proc, wait_for
+from harness import Cluster, Stream, Worker, free_ports, is_alive, read_proc, wait_for
 from netns import JoinedNetwork, network_fault
 from stall_relay import StallRelay
 
@@ -149,10 +149,9 @@ class SlowStream(Stream):
     def __init__(self, *args, **fields):
         self.in_a_hurry = threading.Event()
         super().__init__(*args, **fields)
-        self.response = self.slowly(self.response)
 
-    def slowly(self, response):
-        for line in response:
+    def lines(self):
+        for line in super().lines():
             yield line
             self.in_a_hurry.wait(0.01)
 
@@ -453,7 +452,7 @@ def minute(gpustack_binary, engine_dir, demo_model, endless_model, tmp_path_fact
         minute = Minute(stack)
         minute.begin("control stopped", control_stopped, frozen, demo_model, endless_model)
         silent.listen = "0.0.0.0"
-        started = minute.begin("silent started", silent.start)
+        started = minute.begin("silent started", lambda: silent.start().api_key())
 
         def silence(make_silence, *args, **options):
             started.result()
@@ -478,6 +477,202 @@ def minute_begins_early(request):
     if any(item.module is request.module and "minute" in item.fixturenames
            for item in request.session.items):
         request.getfixturevalue("minute")
+
+
+# --- faults that need no minute ------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def site(gpustack_binary, engine_dir, demo_model, endless_model, tmp_path_factory):
+    """A server with a worker that runs both models."""
+    made = Cluster(gpustack_binary, engine_dir, tmp_path_factory.mktemp("site"), name="site")
+    try:
+        made.start()
+        made.deploy("hello", demo_model, timeout=60)
+        made.deploy("endless", endless_model, timeout=60)
+        yield made
+    finally:
+        made.stop()
+
+
+def dismiss(cluster, worker):
+    """Stops a worker for good and takes it off the list, and the models that were on it."""
+    name = worker.name
+    for item in cluster.items("/v2/models"):
+        if item["worker_selector"].get("worker-name") == name:
+            cluster.admin.delete(f"/v2/models/{item['id']}").expect(200)
+    worker.stop()
+    cluster.workers.remove(worker)
+    for item in cluster.items("/v2/workers"):
+        if item["name"] == name:
+            cluster.admin.delete(f"/v2/workers/{item['id']}").expect(200)
+
+
+@pytest.fixture
+def add_worker(site):
+    """Function (name, **options) -> a worker that goes when the test ends."""
+    added = []
+
+    def add(name, **options):
+        added.append(site.add_worker(name, **options))
+        return added[-1]
+
+    yield add
+    for worker in added:
+        dismiss(site, worker)
+
+
+def heartbeat(cluster, name):
+    return next(item["heartbeat_time"] for item in cluster.items("/v2/workers")
+                if item["name"] == name)
+
+
+def wait_heartbeats(cluster, name, count):
+    for _ in range(count):
+        last = heartbeat(cluster, name)
+        wait_for(lambda: heartbeat(cluster, name) != last, 20, f"{name} reports", pause=0.1)
+
+
+def log_time(node, words):
+    """When a log has a line with these words for the first time."""
+    line = next(line for line in node.log().splitlines() if words in line)
+    return datetime.datetime.fromisoformat(line.split()[0])
+
+
+def is_about(one, other):
+    return abs(one - other) < datetime.timedelta(hours=1)
+
+
+def test_worker_whose_clock_is_a_day_off_stays_ready_and_serves(site, add_worker, demo_model):
+    (library,) = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+    shifts = {"ahead": 1, "behind": -1}
+    for name, days in shifts.items():
+        worker = add_worker(name, env={"LD_PRELOAD": library, "FAKETIME": f"{days:+}d",
+                                       "DONT_FAKE_MONOTONIC": "1"})
+        shifted = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
+        assert is_about(log_time(worker, "joined the cluster"), shifted), "its clock is off"
+        deploy_on(site, name, f"clock-{name}", demo_model)
+    before = facts(site)
+    for name in shifts:
+        wait_heartbeats(site, name, 2)
+        assert site.worker_state(name) == "ready"
+        assert site.chat(f"clock-{name}").strip() == SENTENCE
+        assert "lost" not in events_of(site, name)
+        beat = datetime.datetime.fromisoformat(heartbeat(site, name))
+        assert is_about(beat, datetime.datetime.now(datetime.UTC)), "by the server's clock"
+    assert facts(site) == before
+
+
+def engine_command(pid, port):
+    """The command of a running engine, for another port."""
+    argv = [word for word in read_proc(pid, "cmdline") if word]
+    argv[argv.index("--port") + 1] = str(port)
+    return argv
+
+
+@contextlib.contextmanager
+def strangers(pid, *environments):
+    """Engines like `pid` that nobody of the cluster started; yields their processes."""
+    first = free_ports(len(environments))
+    plain = {key: value for key, value in os.environ.items() if not key.startswith("GPUSTACK_")}
+    processes = [subprocess.Popen(engine_command(pid, first + number), env={**plain, **extra},
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL, start_new_session=True)
+                 for number, extra in enumerate(environments)]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def labels(pid):
+    """What tells an engine's worker that it is its own."""
+    return dict(entry.split("=", 1) for entry in read_proc(pid, "environ")
+                if entry.startswith("GPUSTACK_"))
+
+
+def test_orphan_ends_when_its_worker_is_back_and_engines_of_others_are_left_alone(site, add_worker,
+                                                                                  demo_model):
+    worker = add_worker("away")
+    item = deploy_on(site, "away", "orphan", demo_model)
+    engine = item["pid"]
+    own = labels(engine)
+    with strangers(engine, {}, {**own, "GPUSTACK_CLUSTER_ID": "another"},
+                   {**own, "GPUSTACK_CLUSTER_ID": "another", "GPUSTACK_INSTANCE_ID": "4711"},
+                   {**own, "GPUSTACK_WORKER_UUID": "another"}) as others:
+        assert worker.stop_manager() == 0
+        assert is_alive(engine)
+        site.admin.delete(f"/v2/model-instances/{item['id']}").expect(200)
+        worker.start()
+        wait_for(lambda: not is_alive(engine), 30, "the orphan is gone")
+        fresh = wait_for(lambda: [row for row in site.wait_running("orphan")], 30)[0]
+        assert fresh["id"] != item["id"] and fresh["pid"] != engine
+        worker.kill("worker")  # and the next one leaves them alone too
+        wait_for(lambda: worker.pid("worker") and worker.is_ready(), what="the worker is back")
+        wait_heartbeats(site, "away", 1)
+        assert [process.poll() for process in others] == [None] * len(others)
+        assert facts(site, "orphan")[fresh["name"]][2] == fresh["pid"]
+
+
+def test_two_workers_with_the_same_hostname_are_two_workers(site, demo_model):
+    first = own_worker(site)
+    second = Worker(site, "twin")
+    plain = second.command()
+    second.command = lambda: [word for word in plain if word not in ("--worker-name", "twin")]
+    site.workers.append(second)
+    second.start()
+
+    def rows():
+        found = [item for item in site.items("/v2/workers") if item["state"] == "ready"]
+        return found if len(found) == 2 and all(item["status"] for item in found) else None
+
+    both = wait_for(rows, 20, "both are ready")
+    assert both[0]["hostname"] == both[1]["hostname"]
+    assert len({item["worker_uuid"] for item in both}) == 2
+    (second.name,) = {item["name"] for item in both} - {first}
+    for number, name in enumerate((first, second.name)):
+        item = deploy_on(site, name, f"twin-{number}", demo_model)
+        owner = second if number else site
+        assert item["pid"] in owner.engine_pids()
+        assert site.chat(f"twin-{number}").strip() == SENTENCE
+    before = facts(site)
+    second.kill("worker")
+    wait_for(second.is_ready, what="the second is back")
+    wait_heartbeats(site, second.name, 1)
+    assert {item["id"] for item in rows()} == {item["id"] for item in both}, "each is who it was"
+    wait_same(site, before)
+    dismiss(site, second)
+    site.delete_model("twin-0")
+
+
+def test_kill_9_in_loops_under_load_costs_no_engine_and_only_what_a_gateway_had(site):
+    before = facts(site)
+    outages = []                   # when a gateway was killed, and when the next one served
+    with Load(site, "hello", "endless", "hello", "endless", pause=0.02) as load:
+        load.wait_more(1)
+        for _ in range(ROUNDS):
+            for role in ("control", "worker", "gateway"):
+                begin = time.monotonic()
+                old = site.kill(role)
+                wait_for(lambda: site.pids(role) not in ([], [old]), 20, f"{role} is back")
+                if role == "gateway":
+                    wait_for(lambda: not site.port_is_closed(), 20, "the gateway listens")
+                    outages.append((begin, time.monotonic()))
+                load.wait_more(1)
+        wait_same(site, before)
+        wait_for(lambda: site.http().get("/readyz").status == 200, what="the gateway has control")
+        load.wait_more(1)
+    unexplained = [request for request in load.faults()
+                   if not any(request.begin < end and request.end > begin
+                              for begin, end in outages)]
+    assert unexplained == []
+    assert sorted(site.engine_pids()) == sorted(fact[2] for fact in before.values())
+    assert site.worker_state(own_worker(site)) == "ready"
+
+
+# --- outcomes of the minute ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["cut", "deaf", "mute"])

@@ -51,6 +51,14 @@ def wait_same(cluster, before, *models):
     wait_for(same, 45, "all instances are as before", pause=0.2)
 
 
+def wait_connected(cluster):
+    def has_control():
+        return (cluster.http().get("/readyz").status == 200
+                and cluster.admin.get("/v2/users").status == 200)
+
+    wait_for(has_control, what="the gateway has control", pause=0.1)
+
+
 def events_of(cluster, worker):
     """Codes of what happened to a worker."""
     return {item["reason"] for item in cluster.items("/v2/events?page=-1")
@@ -58,10 +66,13 @@ def events_of(cluster, worker):
 
 
 def own_worker(cluster):
-    """Name of the worker that runs beside the server."""
-    uuid = (cluster.data_dir / "worker_uuid").read_text().strip()
-    return next(item["name"] for item in cluster.items("/v2/workers")
-                if item["worker_uuid"] == uuid)
+    """Name of the worker that runs beside the server, waited for."""
+    def name():
+        uuid = (cluster.data_dir / "worker_uuid").read_text().strip()
+        found = [item for item in cluster.items("/v2/workers") if item["worker_uuid"] == uuid]
+        return found[0]["name"] if found and found[0]["status"] else None
+
+    return wait_for(name, 20, "the server's own worker has reported", pause=0.1)
 
 
 def deploy_on(cluster, worker, name, model_file):
@@ -88,7 +99,7 @@ class Load:
     """Streamed requests for some models, one after the other per model, until it is left."""
 
     def __init__(self, cluster, *models, pause=0.1):
-        self.user, self.pause = cluster.user(), pause
+        self.user, self.models, self.pause = cluster.user(), set(models), pause
         self.requests = []         # all that ended
         self.ending = threading.Event()
         self.threads = [threading.Thread(target=self.run, args=[model], daemon=True)
@@ -124,7 +135,7 @@ class Load:
         def more():
             good = collections.Counter(request.model for request in self.requests[seen:]
                                        if not request.fault)
-            return len(good) == len(self.threads) and min(good.values()) >= count
+            return len(good) == len(self.models) and min(good.values()) >= count
 
         wait_for(more, 30, f"{count} more answers for each model", pause=0.05)
 
@@ -335,7 +346,7 @@ class ModelWriter(threading.Thread):
             return None
         answer = reply.expect(200)
         self.acknowledged.append(time.monotonic())
-        return answer
+        return answer or True
 
     def write(self, name):
         model = self.send("POST", "/v2/models", {
@@ -410,6 +421,7 @@ def database_held(cluster, demo_model):
     assert len(reader.took) > MINUTE_S
     assert sorted(reader.took)[len(reader.took) * 95 // 100] < 1
     cluster.kill("control")
+    wait_connected(cluster)
     wait_same(cluster, before, "hello")
     check_written(cluster, writers)
 
@@ -570,11 +582,16 @@ def engine_command(pid, port):
     return argv
 
 
+def environment(pid):
+    return dict(entry.split("=", 1) for entry in read_proc(pid, "environ") if "=" in entry)
+
+
 @contextlib.contextmanager
 def strangers(pid, *environments):
     """Engines like `pid` that nobody of the cluster started; yields their processes."""
     first = free_ports(len(environments))
-    plain = {key: value for key, value in os.environ.items() if not key.startswith("GPUSTACK_")}
+    plain = {key: value for key, value in environment(pid).items()
+             if not key.startswith("GPUSTACK_")}
     processes = [subprocess.Popen(engine_command(pid, first + number), env={**plain, **extra},
                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                   stderr=subprocess.DEVNULL, start_new_session=True)
@@ -587,18 +604,12 @@ def strangers(pid, *environments):
             process.wait()
 
 
-def labels(pid):
-    """What tells an engine's worker that it is its own."""
-    return dict(entry.split("=", 1) for entry in read_proc(pid, "environ")
-                if entry.startswith("GPUSTACK_"))
-
-
 def test_orphan_ends_when_its_worker_is_back_and_engines_of_others_are_left_alone(site, add_worker,
                                                                                   demo_model):
     worker = add_worker("away")
     item = deploy_on(site, "away", "orphan", demo_model)
     engine = item["pid"]
-    own = labels(engine)
+    own = environment(engine)
     with strangers(engine, {}, {**own, "GPUSTACK_CLUSTER_ID": "another"},
                    {**own, "GPUSTACK_CLUSTER_ID": "another", "GPUSTACK_INSTANCE_ID": "4711"},
                    {**own, "GPUSTACK_WORKER_UUID": "another"}) as others:
@@ -661,8 +672,8 @@ def test_kill_9_in_loops_under_load_costs_no_engine_and_only_what_a_gateway_had(
                     wait_for(lambda: not site.port_is_closed(), 20, "the gateway listens")
                     outages.append((begin, time.monotonic()))
                 load.wait_more(1)
+        wait_connected(site)
         wait_same(site, before)
-        wait_for(lambda: site.http().get("/readyz").status == 200, what="the gateway has control")
         load.wait_more(1)
     unexplained = [request for request in load.faults()
                    if not any(request.begin < end and request.end > begin

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several workers: near ones, one behind a network of its own, and one that is away."""
-
-import os
-import signal
+"""Several workers: near ones, and one behind a network of its own."""
 
 import pytest
 
@@ -181,21 +178,3 @@ def test_configured_name_of_another_worker_is_refused(cluster):
         assert [item["name"] for item in cluster.items("/v2/workers")] == ["near"]
     finally:
         worker.stop()
-
-
-def test_instances_of_a_worker_that_is_away_are_unreachable_but_routed(cluster, demo_model):
-    (near,) = cluster.workers
-    cluster.deploy("quiet", demo_model)
-    pid = near.pid("worker")
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        wait_for(lambda: cluster.worker_state("near") == "not_ready", 60, "its silence is noticed")
-        (item,) = cluster.instances("quiet")
-        assert item["state"] == "unreachable"
-        cluster.make_key({"name": "later"})  # what the gateway knows now is newer than that state
-        assert cluster.chat("quiet").strip() == SENTENCE, "the engine answers all the same"
-    finally:
-        os.kill(pid, signal.SIGCONT)
-    cluster.wait_running("quiet")
-    assert cluster.worker_state("near") == "ready"
-    assert cluster.instances("quiet")[0]["id"] == item["id"]

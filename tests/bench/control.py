@@ -189,9 +189,12 @@ class Bench:
         self.out.add("control_event_max", max(took), "ms", "<=", 20)
         self.out.add("control_events_lost", lost, "events", "==", 0)
         puts = [ns / 1e6 for ns in changes.took[1:]]
+        spread = [(max(at) - min(at)) / 1e6 for at in
+                  ([one[number] for one in seen if number in one] for number in numbers) if at]
         print(f"({len(numbers)} changes, {len(seen)} watchers; events p50 "
               f"{part_of(took, 0.5):.2f} ms; answer to the change p50 {part_of(puts, 0.5):.2f} ms, "
-              f"p99 {part_of(puts, 0.99):.2f} ms, max {max(puts):.2f} ms)")
+              f"p99 {part_of(puts, 0.99):.2f} ms, max {max(puts):.2f} ms; "
+              f"from the first watcher to the last p99 {part_of(spread, 0.99):.2f} ms)")
 
     def report_lists(self, figure, times, window):
         took = [took / 1e6 for sent, took in times if window[0] <= sent < window[1]]

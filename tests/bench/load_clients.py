@@ -93,6 +93,10 @@ def list_until_told(pipe, path, key, rate, times):
             client = event.data
             if client is None:
                 return
+            if client in idle:  # it was kept for long enough, control says
+                waiting.unregister(client.sock)
+                idle.remove(client)
+                continue
             sent = client.sent
             took = client.read()
             if took is not None:

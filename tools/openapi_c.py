@@ -106,9 +106,9 @@ class Checks:
             flags = ["CHECK_REQUIRED"] if one.get("required") else []
             where = f"{operation.where} parameter"
             if "x-checked-by" in one:
-                many = ", .flags = CHECK_MANY" if one.get("explode") else ""
+                many = ", .flags = CHECK_MANY" if takes_many(one) else ""
                 rows.append(f"{{.name = {quoted(one['name'])}, .kind = CHECK_ANY{many}}}")
-            elif types_of(one["schema"]) == ["array"] and one.get("explode", True):
+            elif takes_many(one):
                 rows.append(self.row(one["name"], one["schema"]["items"], where,
                                      flags + ["CHECK_MANY"]))
             elif {"array", "object"} & set(types_of(one["schema"])):
@@ -132,6 +132,11 @@ class Checks:
                 return None
             return self.members(schema, f"{operation.where} body")
         return None
+
+
+def takes_many(parameter):
+    """Whether the parameter is a list that is given item by item."""
+    return types_of(parameter["schema"]) == ["array"] and parameter.get("explode", True)
 
 
 def bound(number, default):

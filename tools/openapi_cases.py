@@ -55,6 +55,7 @@ components:
     NotFound: *problem
     TooLarge: *problem
     Invalid: *problem
+    TooOften: *problem
     Unavailable: *problem
   schemas:
     Thing:

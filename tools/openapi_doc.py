@@ -60,6 +60,7 @@ class Document:
     def __init__(self, text):
         self.faults = []
         self.operations = []
+        self.written = []    # the same in the order of the file
         try:
             self.root = yaml.load(text, Loader) or {}
         except yaml.YAMLError as error:
@@ -115,8 +116,9 @@ class Document:
             taken = {key: field for key, field in fields.items() if not field.get("readOnly")}
             kept = {key: field for key, field in taken.items() if not field.get("x-create-only")}
             if "version" in fields:  # a write may name the one that it means
-                kept["version"] = {key: value for key, value in fields["version"].items()
-                                   if key not in ("readOnly", "default")}
+                kept["version"] = fields["version"]
+            kept = {key: {word: value for word, value in field.items()
+                          if word not in ("readOnly", "default")} for key, field in kept.items()}
             for key in set(required) - taken.keys():
                 self.fault(f"schema {name}", f"required field {key} is none that clients give")
             self.schemas[name] = {"type": "object", "required": list(shown), "properties": shown,
@@ -147,6 +149,7 @@ class Document:
                 if method in METHODS:
                     self.operations.append(
                         Operation(path, method, item[method], item.get("parameters", [])))
+        self.written = list(self.operations)
         self.operations.sort(key=lambda one: one.path)  # stable: methods stay in their order
         for operation in self.operations:
             if operation.list_of:
@@ -181,7 +184,7 @@ class Document:
         kinds = [kind for kind in types_of(field) if kind != "null"]
         item = {"type": kinds[0] if kinds else "string"}
         item.update({key: field[key] for key in ("enum", "minimum", "maximum") if key in field})
-        return {"name": name, "in": "query", "style": "form", "explode": True,
+        return {"name": name, "in": "query",
                 "description": f"Only rows {says} `{name}`; given more than once: any of them.",
                 "schema": {"type": "array", "items": item}, "x-filter": True,
                 "x-checked-by": "api/list_query.c"}
@@ -269,6 +272,8 @@ class Document:
         if operation.access != "public":
             add("401", "Unauthorized")
             add("403", "Forbidden")
+        if operation.access in ("self", "user", "admin"):
+            add("429", "TooOften")
         if operation.parameters or operation.body:
             add("422", "Invalid")
         if "{id}" in operation.path:
@@ -307,7 +312,41 @@ class Document:
             raw["security"] = [{name: []} for name in SCHEMES[operation.access]]
             whole["paths"].setdefault(operation.path, {})[operation.method] = raw
         whole["components"]["schemas"] = self.schemas
+        prune(whole)
         return whole
+
+
+def references(value):
+    """The schemas that something refers to."""
+    if isinstance(value, dict):
+        name = value.get("$ref", "")
+        if isinstance(name, str) and name.startswith(f"{REF}schemas/"):
+            yield name.rpartition("/")[2]
+    for item in value.values() if isinstance(value, dict) else \
+            value if isinstance(value, list) else ():
+        yield from references(item)
+
+
+def prune(whole):
+    """Takes out what nobody refers to, and notes that are for the generator only."""
+    schemas = whole["components"]["schemas"]
+    used, fresh = set(), set(references({**whole, "components": {
+        key: value for key, value in whole["components"].items() if key != "schemas"}}))
+    while fresh:
+        used |= fresh
+        fresh = {one for name in fresh for one in references(schemas[name])} - used
+    whole["components"]["schemas"] = {
+        name: without_notes(schema) for name, schema in sorted(schemas.items()) if name in used}
+    whole["paths"] = without_notes(whole["paths"])
+
+
+def without_notes(value):
+    if isinstance(value, list):
+        return [without_notes(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: without_notes(item) for key, item in value.items()
+            if key not in ("x-checked-by", "x-body-of", "x-filter", "x-create-only")}
 
 
 def types_of(schema):

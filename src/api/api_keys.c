@@ -29,7 +29,8 @@ int api_keys_list(struct request *rq, struct err *err)
     static const struct list_view own = {.kind = KIND_API_KEY, .accept = api_keys_is_own};
     static const struct list_view of_user = {.kind = KIND_API_KEY, .accept = is_visible};
     auto_free char *user_id = request_query(rq, "user_id");
-    return list_reply(rq, user_id ? &of_user : &own, err);
+    /* GPUStack's UI sends unused filters empty: that asks for nobody else's. */
+    return list_reply(rq, user_id && *user_id ? &of_user : &own, err);
 }
 
 /* The key at {id} if the caller may see it: others' don't exist for a user. */

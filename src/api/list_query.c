@@ -340,7 +340,7 @@ static bool passes(const struct list_filter *filter, const void *record)
 static bool is_found(const char *search, const struct record_type *type, const void *record)
 {
     static const char *const searched[] = {"name", "username", "full_name", "hostname",
-                                           "worker_name"};
+                                           "worker_name", "object_name"};
     for (size_t i = 0; i < ARRAY_LEN(searched); i++) {
         const struct field *field = record_field(type, searched[i]);
         if (!field || field->kind != FIELD_STRING)

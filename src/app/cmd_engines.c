@@ -28,9 +28,11 @@ static int list(const char *data_dir, const char *uuid)
     printf("%-10s %-8s %-6s %s\n", "INSTANCE", "PID", "PORT", "NAME");
     for (size_t i = 0; i < found.count; i++) {
         const struct engine_record *record = &found.items[i].record;
-        if (found.items[i].is_alive)
-            printf("%-10lld %-8lld %-6lld %s\n", (long long)record->id, (long long)record->pid,
-                   (long long)record->ports.items[0], record->name);
+        if (!found.items[i].is_alive)
+            continue;
+        int64_t port = record->ports.count ? record->ports.items[0] : 0; /* a rank may have none */
+        printf("%-10lld %-8lld %-6lld %s\n", (long long)record->id, (long long)record->pid,
+               (long long)port, record->name);
     }
     found_engines_fini(&found);
     return APP_OK;

@@ -5,10 +5,11 @@
 #include "app/edits.h"
 #include "app/instances.h"
 #include "app/text_table.h"
+#include "base/num.h"
 
 #include <stdio.h>
 
-#define USAGE "[list | show|start|stop|edit|clone MODEL [NAME] [KEY=VALUE]...]"
+#define USAGE "[list | VERB MODEL [NAME|GENERATION] [KEY=VALUE]...]"
 
 enum { FIRST_EDIT = 2, FIRST_CLONE_EDIT = 3 };
 
@@ -125,6 +126,39 @@ static int clone(struct cli *cli, const json_t *model, struct err *err)
     return rc;
 }
 
+static void add_revision(struct text_table *table, const json_t *revision)
+{
+    auto_free char *generation =
+        mem_printf("%lld", (long long)json_member_int(revision, "generation", 0));
+    auto_free char *age = age_since(json_member_string(revision, "created_at"));
+    auto_free char *settings =
+        json_dumps(json_object_get(revision, "settings"), JSON_COMPACT | JSON_PRESERVE_ORDER);
+    text_table_row(table, generation, age, settings ? settings : "", NULL);
+}
+
+static int revisions(struct cli *cli, const json_t *model, struct err *err)
+{
+    static const char *const head[] = {"GENERATION", "AGE", "SETTINGS", NULL};
+    auto_free char *path = path_of(model, "/revisions");
+    return cli_show_list(cli, path, head, add_revision, err);
+}
+
+static int rollback(struct cli *cli, const json_t *model, struct err *err)
+{
+    int64_t generation = 0;
+    if (cli->arg_count > 2 &&
+        num_parse_i64(str_of(cli->args[2]), 1, INT64_MAX, &generation) < 0)
+        return cli_usage(err, "GENERATION must be a number of models revisions, not \"%s\"",
+                         cli->args[2]);
+    auto_free char *path = path_of(model, "/rollback");
+    auto_fini(json_release) json_t *body = json_object(), *answer = NULL;
+    json_object_set_new(body, "generation", json_integer(generation));
+    int rc = cli_call(cli, HTTP_POST, path, body, &answer, err);
+    if (rc == 0)
+        print_answer(cli, answer, "has its earlier settings again");
+    return rc;
+}
+
 static const struct verb {
     const char *word;
     unsigned min_args, max_args; /* with verb and name */
@@ -135,6 +169,8 @@ static const struct verb {
     {"stop", 2, 2, stop},
     {"edit", FIRST_EDIT + 1, 8, edit},
     {"clone", FIRST_CLONE_EDIT, 8, clone},
+    {"revisions", 2, 2, revisions},
+    {"rollback", 2, 3, rollback},
 };
 
 static int run(struct cli *cli, void *ctx, struct err *err)
@@ -158,8 +194,14 @@ int cmd_models(int argc, char **argv)
     static const struct cli_spec spec = {
         .command = "models",
         .arguments = USAGE,
-        .summary = "Lists, shows, starts, stops, changes and copies models (clone MODEL NAME:\n"
-                   "to another name, with changes if any are given). Values are\n"
+        .summary = "Lists models, or does with one what the VERB says:\n"
+                   "  show, start, stop\n"
+                   "  edit MODEL KEY=VALUE...            changes settings\n"
+                   "  clone MODEL NAME [KEY=VALUE]... makes a copy, with changes if any are given\n"
+                   "  revisions MODEL                    lists the settings that it had\n"
+                   "  rollback MODEL [GENERATION]        gives it those of a generation, or the\n"
+                   "                                     ones before the present\n"
+                   "Values are\n"
                    "JSON, or text where the field is one: replicas=2,\n"
                    "env='{\"A\":\"1\"}', backend=null, description='my model'.",
         .max_args = 8};

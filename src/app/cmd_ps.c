@@ -10,13 +10,20 @@ static const char *or_dash(const char *text)
     return text && *text ? text : "-";
 }
 
+/* One that drains still runs, but takes nothing new. */
+static const char *state_of(const json_t *instance)
+{
+    bool drains = json_is_true(json_object_get(instance, "is_draining"));
+    return drains ? "draining" : json_member_string(instance, "state");
+}
+
 static void add_instance_row(struct text_table *table, const json_t *instance)
 {
     auto_free char *restarts =
         mem_printf("%lld", (long long)json_member_int(instance, "restart_count", 0));
     auto_free char *age = age_since(json_member_string(instance, "created_at"));
     text_table_row(table, json_member_string(instance, "model_name"),
-                   json_member_string(instance, "name"), json_member_string(instance, "state"),
+                   json_member_string(instance, "name"), state_of(instance),
                    or_dash(json_member_string(instance, "worker_name")), restarts, age,
                    or_dash(json_member_string(instance, "state_message")), NULL);
 }

@@ -37,6 +37,7 @@ int cmd_models(int argc, char **argv);
 int cmd_rm(int argc, char **argv);
 int cmd_workers(int argc, char **argv);
 int cmd_devices(int argc, char **argv);
+int cmd_events(int argc, char **argv);
 int cmd_keys(int argc, char **argv);
 int cmd_users(int argc, char **argv);
 int cmd_reset_admin_password(int argc, char **argv);

@@ -4,7 +4,7 @@
 #include "auth/auth.h"
 #include "base/log.h"
 #include "base/random.h"
-#include "control/reconcile.h"
+#include "control/placing.h"
 #include "control/turn_priv.h"
 
 enum {
@@ -354,6 +354,16 @@ bool control_is_cluster_token(const struct control *control, const char *token)
 uint64_t control_change_count(const struct control *control)
 {
     return control->change_count;
+}
+
+char *control_explain_placement(struct control *control, const struct model *model)
+{
+    const struct reconcile_env env = {.now_ms = control_now_ms(control),
+                                      .reserved_ram_bytes = control->reserved_ram_bytes};
+    struct placing placing = {.cluster = &control->cluster, .env = &env};
+    char *why = placing_refusal(&placing, model);
+    placing_fini(&placing);
+    return why;
 }
 
 void control_when_durable(struct control *control, void (*fn)(void *ctx), void *ctx)

@@ -61,6 +61,12 @@ bool control_is_cluster_token(const struct control *control, const char *token);
  */
 uint64_t control_change_count(const struct control *control);
 
+/*
+ * Why no worker would take an instance of the model as things are now, or NULL when one would; the
+ * model need not be the cluster's. Changes nothing. Returns owned.
+ */
+char *control_explain_placement(struct control *control, const struct model *model);
+
 /* Runs fn(ctx) once everything changed so far is durable; at the end of this turn at the earliest.
  */
 void control_when_durable(struct control *control, void (*fn)(void *ctx), void *ctx);

@@ -54,7 +54,7 @@ static enum reason end_of_tries(const struct cluster *cluster,
     const struct model *model = cluster_find(cluster, KIND_MODEL, instance->model_id);
     if (!model->restart_on_error)
         return REASON_RESTART_DISABLED;
-    bool is_over = model->max_restarts > 0 && instance->failures > model->max_restarts;
+    bool is_over = model->max_restarts > 0 && instance->failures >= model->max_restarts;
     return is_over ? REASON_RESTART_LIMIT : REASON_RANK_FAILED;
 }
 

@@ -113,6 +113,7 @@ static void view_workers(struct placing *placing)
                                       .name = worker->name,
                                       .labels = &worker->labels,
                                       .is_ready = worker->state == WORKER_READY,
+                                      .is_in_maintenance = worker->state == WORKER_MAINTENANCE,
                                       .ram_total_bytes = (uint64_t)worker->memory_total,
                                       .ram_reserved_bytes = placing->env->reserved_ram_bytes,
                                       .devices = devices};
@@ -154,6 +155,12 @@ static struct place_request request_for(const struct placing *placing, const str
                                   .may_span = model->distributed_inference_across_workers};
 }
 
+static char *refusal_text(const struct placing *placing, const struct buf *reasons)
+{
+    return placing->count ? mem_printf("no worker fits: %s", reasons->ptr)
+                          : mem_strdup("no worker has joined yet");
+}
+
 bool placing_has_room(struct placing *placing, const struct model *model,
                       const struct int_list *avoid_worker_ids)
 {
@@ -166,6 +173,21 @@ bool placing_has_room(struct placing *placing, const struct model *model,
     place_result_fini(&result);
     wishes_fini(&wishes);
     return fits;
+}
+
+char *placing_refusal(struct placing *placing, const struct model *model)
+{
+    view_workers(placing);
+    struct wishes wishes = wishes_of(model);
+    struct place_request request = request_for(placing, model, &wishes);
+    struct place_result result = {0};
+    struct buf reasons = {0};
+    bool fits = place(&request, placing->views, placing->count, &result, &reasons, NULL) == 0;
+    char *why = fits ? NULL : refusal_text(placing, &reasons);
+    place_result_fini(&result);
+    buf_fini(&reasons);
+    wishes_fini(&wishes);
+    return why;
 }
 
 static char *refusal_args(size_t workers, const unsigned refusals[PLACE_REFUSAL_COUNT])
@@ -189,8 +211,7 @@ static void note_refusal(struct placing *placing, const struct model *model,
 {
     free(placing->refusal);
     free(placing->refusal_args);
-    placing->refusal = placing->count ? mem_printf("no worker fits: %s", reasons->ptr)
-                                      : mem_strdup("no worker has joined yet");
+    placing->refusal = refusal_text(placing, reasons);
     placing->refusal_args = refusal_args(placing->count, refusals);
     placing->refused_model_id = model->id;
 }

@@ -27,6 +27,9 @@ void placing_fini(struct placing *placing);
 bool placing_has_room(struct placing *placing, const struct model *model,
                       const struct int_list *avoid_worker_ids);
 
+/* Why none would, in words, or NULL when one would. Returns owned. */
+char *placing_refusal(struct placing *placing, const struct model *model);
+
 /*
  * Gives the instance a worker and devices, several workers if it is to be a gang, or its reason to
  * wait. Puts it.

@@ -81,9 +81,26 @@ static void add_span(json_t *spans, enum instance_state state, const struct caus
         drop_oldest(spans);
 }
 
+static bool is_same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* Reports repeat themselves every few seconds; they must not cost a look into the timeline. */
+static bool is_in_state(const struct model_instance *instance, enum instance_state state,
+                        const struct cause *cause)
+{
+    return instance->timeline && instance->state == (int)state &&
+           instance->state_reason == (int)cause->reason &&
+           is_same_text(instance->state_args, cause->args) &&
+           is_same_text(instance->state_message, cause->message);
+}
+
 void instance_set_state(struct model_instance *instance, enum instance_state state,
                         const struct cause *cause, int64_t now_ms)
 {
+    if (is_in_state(instance, state, cause))
+        return;
     json_t *spans = read_spans(instance);
     json_t *last = json_array_get(spans, json_array_size(spans) - 1);
     bool is_new =

@@ -26,6 +26,8 @@ static const struct field fields[] = {
      .fallback = "-1"},
     {FIELD_OF(struct engine_record, restart_count), .kind = FIELD_INT, .max = INT32_MAX},
     {FIELD_OF(struct engine_record, last_restart_time), .kind = FIELD_INT, .max = INT64_MAX},
+    {FIELD_OF(struct engine_record, restart_on_error), .kind = FIELD_BOOL, .fallback = "true"},
+    {FIELD_OF(struct engine_record, max_restarts), .kind = FIELD_INT, .max = INT32_MAX},
     {FIELD_OF(struct engine_record, failures), .kind = FIELD_INT, .max = INT32_MAX},
     {FIELD_OF(struct engine_record, state_reason), .kind = FIELD_ENUM, .names = reason_names,
      .name_count = REASON_COUNT},

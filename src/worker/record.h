@@ -36,9 +36,11 @@ struct engine_record {
     int64_t run;           /* number of the last run, from 0; -1: there was none */
     int64_t restart_count;
     int64_t last_restart_time; /* wall ms; 0: none */
-    int64_t failures;          /* in a row */
-    int state_reason;          /* enum reason of the last failure, when no try followed yet */
-    char *state_args;          /* see worker/trouble.h */
+    bool restart_on_error;
+    int64_t max_restarts;
+    int64_t failures; /* in a row */
+    int state_reason; /* enum reason of the last failure, when no try followed yet */
+    char *state_args; /* see worker/trouble.h */
     char *state_text;
     char *state_log;
     int64_t retry_at_ms;

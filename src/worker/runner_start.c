@@ -83,6 +83,8 @@ static void describe(struct runner *runner)
     record->rank = wanted->rank;
     record->rank_count = wanted->rank_count;
     record->gang_epoch = wanted->gang_epoch;
+    record->restart_on_error = wanted->restart_on_error;
+    record->max_restarts = wanted->max_restarts;
     record->failures = runner->failures;
     record->state_reason = REASON_NONE;
     record->pid = 0;

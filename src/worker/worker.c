@@ -2,6 +2,7 @@
 #include "worker/worker.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "worker/node.h"
 #include "worker/prober.h"
 #include "worker/relay.h"
@@ -48,8 +49,9 @@ int worker_lock(const char *data_dir, struct err *err)
     if (flock(fd, LOCK_EX | LOCK_NB) < 0)
         return errno == EWOULDBLOCK ? refuse_second(path, data_dir, err)
                                     : err_errno(err, errno, "can't lock %s", path);
+    /* The pid is for people: a full disk must not keep the engines without their worker. */
     if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
-        return err_errno(err, errno, "can't write %s", path);
+        log_warning("worker", "its pid is not in %s: %s", path, strerror(errno));
     int kept = fd;
     fd = -1;
     return kept;

@@ -54,6 +54,16 @@ def test_guessing_a_password_has_to_wait(serving, make_user):
     assert try_login(client, "guessed", "wrong").status == 401, "all was forgotten"
 
 
+def test_a_forged_address_is_no_way_out(serving, make_user):
+    make_user("forged")
+    client = serving.http()
+    statuses = []
+    for number in range(FREE_FAILURES + 1):
+        client.headers["X-Forwarded-For"] = f"9.9.9.{number}"
+        statuses.append(try_login(client, "forged", "wrong").status)
+    assert statuses == [401] * FREE_FAILURES + [429]
+
+
 def test_the_machine_itself_is_never_locked_out(serving, make_user):
     make_user("local")
     for _ in range(FREE_FAILURES + 1):

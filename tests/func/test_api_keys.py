@@ -144,6 +144,7 @@ def test_administrators_see_and_remove_keys_of_others(serving, api, make_user):
     path = f"/v2/api-keys/{made['id']}"
     assert names(api.get("/v2/api-keys?name=theirs").json()) == []
     assert names(api.get(f"/v2/api-keys?user_id={owner['id']}").json()) == ["theirs"]
+    assert names(api.get("/v2/api-keys?user_id=&search=theirs").json()) == []
     api.get(path).expect(200)
     assert api.put(path, {"enabled": False}).expect(200)["user_id"] == owner["id"]
     assert serving.http(made["value"]).get("/v2/users/me").status == 401

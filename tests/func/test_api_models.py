@@ -109,3 +109,21 @@ def test_workers_maintenance_is_checked_and_kept(serving, api):
     assert api.put(path, {"maintenance": wanted}).expect(200)["maintenance"] == wanted
     assert api.put(path, {"maintenance": None}).expect(200)["maintenance"] is None
     wait_for(lambda: serving.worker_state(worker["name"]) == "ready")
+
+
+def test_evaluations_tell_what_speaks_against_a_model(cluster):
+    spec = {"source": "local_path", "local_path": "/models/x.gguf"}
+    specs = [spec, {**spec, "worker_selector": {"zone": "moon"}}, {"source": "local_path"},
+             {**spec, "gpu_selector": {"gpus_per_replica": 3}}]
+    wait_for(lambda: cluster.admin.post("/v2/model-evaluations", {"model_specs": [spec]})
+             .expect(200)["results"][0]["compatible"], what="the worker's memory to be known")
+    results = cluster.admin.post("/v2/model-evaluations", {"model_specs": specs}).expect(200)
+    fits, elsewhere, faulty, devices = results["results"]
+    assert fits["compatible"] and not fits["scheduling_messages"]
+    assert not elsewhere["compatible"]
+    assert "label zone is missing, not moon" in elsewhere["scheduling_messages"][0]
+    assert faulty["error"] and "local_path" in faulty["error_message"]
+    assert "needs 3 devices" in devices["scheduling_messages"][0]
+    assert cluster.items("/v2/models") == []
+    reply = cluster.admin.post("/v2/model-evaluations", {"model_specs": [spec] * 51})
+    assert reply.status == 422 and "50" in reply.json()["message"]

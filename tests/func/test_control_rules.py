@@ -4,6 +4,7 @@
 import pytest
 
 from harness import Stream, is_alive, wait_for
+from test_cli import Shell
 
 
 @pytest.fixture
@@ -214,3 +215,18 @@ def test_timeline_survives_restarts_of_everything(cluster, demo_model):
     after = cluster.admin.get(path).expect(200)["items"]
     assert after[:len(before) - 1] == before[:-1]
     assert cluster.engine_pids() == pids
+
+
+def test_events_and_rollback_by_command_line(cluster, gpustack_binary, tmp_path, demo_model):
+    shell = Shell(gpustack_binary, tmp_path, GPUSTACK_SERVER_URL=cluster.url,
+                  GPUSTACK_API_KEY=cluster.api_key())
+    cluster.deploy("hello", demo_model)
+    shell.run("models", "edit", "hello", "env={\"A\":\"1\"}")
+    assert "GENERATION" in shell.run("models", "revisions", "hello")
+    assert "earlier settings" in shell.run("models", "rollback", "hello")
+    events = shell.run("events", "hello")
+    for word in ("created", "serves", "settings_changed", "rolled_back"):
+        assert word in events, events
+    assert "no revision of generation 99" in shell.run("models", "rollback", "hello", "99",
+                                                       status=5)
+    assert "must be a number" in shell.run("models", "rollback", "hello", "old", status=2)

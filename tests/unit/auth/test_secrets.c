@@ -62,6 +62,55 @@ static void test_bad_keys(void **state)
         assert_int_equal(auth_key_parse(str_of(bad[i]), &key), -EINVAL);
 }
 
+/* A generated key is found by its access half, any other text by its own digest. */
+static void test_lookups(void **state)
+{
+    (void)state;
+    struct auth_key made;
+    struct auth_lookup lookup;
+    char digest[AUTH_DIGEST_HEX];
+    auth_key_make(&made);
+    auto_free char *text = auth_key_format(&made);
+    auth_key_lookup(str_of(text), &lookup);
+    auth_digest(str_of(made.secret), digest);
+    assert_string_equal(lookup.access, made.access);
+    assert_string_equal(lookup.digest, digest);
+    auth_key_lookup(STR("a value of my own"), &lookup);
+    auth_digest(STR("a value of my own"), digest);
+    assert_string_equal(lookup.digest, digest);
+    assert_int_equal(strlen(lookup.access), 16);
+    assert_memory_equal(lookup.access, digest, 16);
+}
+
+static void test_chosen_keys(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int want;
+    } rows[] = {
+        {"0123456789abcdef", 0},
+        {"~!@#$%^&*()-=_+[]{}", 0},
+        {"0123456789abcde", ERR_INVALID},
+        {"", ERR_INVALID},
+        {"with a space in it", ERR_INVALID},
+        {"with\ttab-in-the-middle", ERR_INVALID},
+        {"umlaut-\xc3\xa4-is-no-ascii", ERR_INVALID},
+        {"gpustack_0123456789", ERR_INVALID},
+        {"gpustack_worker_1_0123", ERR_INVALID},
+        {"GPUSTACK_0123456789", 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct err err = {0};
+        assert_int_equal(auth_custom_check(str_of(rows[i].text), &err), rows[i].want);
+        assert_true(!*rows[i].text || !strstr(err.text, rows[i].text));
+    }
+    char longest[AUTH_CUSTOM_MAX + 1];
+    memset(longest, 'x', sizeof longest);
+    assert_int_equal(auth_custom_check(str_sub(longest, AUTH_CUSTOM_MAX), NULL), 0);
+    assert_int_equal(auth_custom_check(str_sub(longest, sizeof longest), NULL), ERR_INVALID);
+}
+
 int main(void)
 {
     auth_init();
@@ -70,6 +119,8 @@ int main(void)
         cmocka_unit_test(test_hmac_vectors),
         cmocka_unit_test(test_keys_round_trip),
         cmocka_unit_test(test_bad_keys),
+        cmocka_unit_test(test_lookups),
+        cmocka_unit_test(test_chosen_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -167,7 +167,7 @@ static void test_tries_end_at_the_limit(void **state)
     make_gang();
     struct model copy = {0};
     record_copy(&model_type, &copy, cluster_find(&cluster, KIND_MODEL, 1));
-    copy.max_restarts = 1;
+    copy.max_restarts = 2;
     cluster_put(&cluster, KIND_MODEL, &copy, 2);
     report_rank(1, 1, "error", "");
     assert_int_equal(instance_at(0)->state_reason, REASON_RANK_FAILED);

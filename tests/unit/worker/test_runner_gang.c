@@ -136,7 +136,12 @@ static void test_ports_must_be_those_that_are_reserved(void **state)
 static void test_a_prepared_rank_keeps_its_ports(void **state)
 {
     struct bench *bench = bench_new();
-    unsigned port = prepare(bench, "serve", 1, 4);
+    unsigned before = prepare(bench, "serve", 1, 3);
+    desire_prepared(bench, "serve", 1, 4);
+    RUN_UNTIL(bench, bench_is(bench, PHASE_PREPARING));
+    RUN_UNTIL(bench, bench_is(bench, PHASE_PREPARED));
+    unsigned port = runner_port(bench_runner(bench));
+    assert_int_not_equal(port, before); /* so the first that is free is another one */
     bench_restart_set(bench);
     assert_report(bench, "prepared", "false");
     desire_go(bench, "serve", 1, 4, port);

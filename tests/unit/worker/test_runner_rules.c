@@ -58,10 +58,10 @@ static void test_a_kill_is_told_by_its_signal(void **state)
     RUN_UNTIL(bench, bench_is(bench, PHASE_SERVING));
     assert_report(bench, "state_reason", "none");
     assert_report(bench, "state_args", "null");
-    kill(process_identity(bench_runner(bench)->process)->pid, SIGSEGV);
+    kill(process_identity(bench_runner(bench)->process)->pid, SIGUSR1);
     RUN_UNTIL(bench, bench_is(bench, PHASE_FAILED));
     assert_report(bench, "state_reason", "engine_killed");
-    assert_report(bench, "state_args", "{\"signal\":\"SEGV\"}");
+    assert_report(bench, "state_args", "{\"signal\":\"USR1\"}");
     stop_all(bench);
 }
 
@@ -135,7 +135,9 @@ static void test_a_limit_ends_the_tries(void **state)
     let_delay_pass(bench, "crash", limit);
     bench_restart_set(bench); /* nor does a restart of the worker begin anew */
     assert_true(bench_is(bench, PHASE_FAILED));
+    assert_report(bench, "state_reason", "restart_limit"); /* before control has spoken, too */
     let_delay_pass(bench, "crash", limit);
+    loop_run(bench->loop);
     assert_report(bench, "state_reason", "restart_limit");
     bench_desire_with(bench, "serve", 2, limit); /* only other settings do */
     RUN_UNTIL(bench, bench_is(bench, PHASE_SERVING));
@@ -226,6 +228,7 @@ static void test_a_drain_ends_with_the_last_connection(void **state)
     assert_true(bench_is(bench, PHASE_SERVING));
     assert_report(bench, "drained", "false");
     assert_report(bench, "state", "running");
+    assert_null(bench_runner(bench)->probe.path); /* our own connections must not count */
     close(fd);
     RUN_UNTIL(bench, has_drained(bench));
     assert_true(bench_is(bench, PHASE_NEW));

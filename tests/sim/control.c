@@ -10,7 +10,7 @@
 
 #include <assert.h>
 
-enum { TICK_MS = 1000, RECONCILE_PASSES_MAX = 8, RECONCILE_AGAIN_MS = 1000 };
+enum { TICK_MS = 1000, RECONCILE_PASSES_MAX = 8, PLACE_AGAIN_MS = 1000 };
 
 /* What leaves when its turn is durable: a call, or a reply or line for a node. */
 struct parcel {
@@ -206,8 +206,9 @@ static void run_reconciler(struct sim *sim)
                                 .ctx = sim,
                                 .lost = &control->lost};
     for (int i = 0; dirty_has_work(&control->dirty) && i < RECONCILE_PASSES_MAX; i++) {
+        if (control->dirty.has_room_news)
+            control->placed_ms = sim->events.now_ms;
         reconcile(&control->cluster, &env, &control->dirty);
-        control->reconciled_ms = sim->events.now_ms;
     }
 }
 
@@ -271,7 +272,7 @@ static void note_heartbeat(struct sim *sim)
 {
     struct sim_control *control = &sim->control;
     if (dirty_waits(&control->dirty) &&
-        sim->events.now_ms - control->reconciled_ms >= RECONCILE_AGAIN_MS)
+        sim->events.now_ms - control->placed_ms >= PLACE_AGAIN_MS)
         control->dirty.has_room_news = true;
 }
 

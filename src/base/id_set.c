@@ -34,6 +34,12 @@ bool id_set_add(struct id_set *set, int64_t id)
     return true;
 }
 
+bool id_set_has(const struct id_set *set, int64_t id)
+{
+    size_t at = lower_bound(set, id);
+    return at < set->count && set->items[at] == id;
+}
+
 bool id_set_remove(struct id_set *set, int64_t id)
 {
     size_t at = lower_bound(set, id);

@@ -15,4 +15,7 @@ struct id_set {
 bool id_set_add(struct id_set *set, int64_t id);
 bool id_set_remove(struct id_set *set, int64_t id);
 
+/* Whether the id is in it. */
+bool id_set_has(const struct id_set *set, int64_t id);
+
 void id_set_fini(struct id_set *set);

@@ -9,7 +9,7 @@
 
 enum {
     RECONCILE_PASSES_MAX = 8,
-    RECONCILE_AGAIN_MS = 1000, /* for those that wait for a place: heartbeats come by the hundred */
+    PLACE_AGAIN_MS = 1000, /* for those that wait for a place: heartbeats come by the hundred */
 };
 
 struct waiter {
@@ -45,7 +45,7 @@ struct control {
     uint64_t change_count;
     struct dirty dirty;    /* what the reconciler must look at */
     struct int_list lost;  /* workers that are given up, ascending */
-    int64_t reconciled_ms; /* loop time of the last pass */
+    int64_t placed_ms;     /* loop time of the last pass that tried all that have no place */
 };
 
 /* ---- turns ---- */
@@ -133,8 +133,9 @@ static void run_reconciler(struct control *control)
     /* A pass may make work for the next (a ready count, a freed place); it settles in two or three.
      */
     for (int i = 0; dirty_has_work(&control->dirty) && i < RECONCILE_PASSES_MAX; i++) {
+        if (control->dirty.has_room_news)
+            control->placed_ms = loop_now_ms(control->loop);
         reconcile(&control->cluster, &env, &control->dirty);
-        control->reconciled_ms = loop_now_ms(control->loop);
     }
 }
 
@@ -168,7 +169,7 @@ static void end_turn(void *arg)
 static void note_heartbeat(struct control *control)
 {
     if (dirty_waits(&control->dirty) &&
-        loop_now_ms(control->loop) - control->reconciled_ms >= RECONCILE_AGAIN_MS)
+        loop_now_ms(control->loop) - control->placed_ms >= PLACE_AGAIN_MS)
         control->dirty.has_room_news = true;
 }
 

@@ -17,7 +17,8 @@ static struct id_set take_models(struct dirty *dirty)
     return models;
 }
 
-static void place_unplaced(struct pass *pass)
+/* Only room news can bring a place to those whose model isn't looked at in this pass. */
+static void place_unplaced(struct pass *pass, const struct id_set *models, bool has_room_news)
 {
     const struct index_bucket *bucket = number_index_find(&pass->cluster->instances_on_worker, 0);
     size_t count = bucket ? bucket->count : 0;
@@ -25,8 +26,11 @@ static void place_unplaced(struct pass *pass)
     auto_free void **unplaced = mem_alloc_array(count + 1, sizeof *unplaced);
     if (bucket)
         memcpy(unplaced, bucket->rows, count * sizeof *unplaced);
-    for (size_t i = 0; i < count; i++)
-        placing_place(&pass->placing, unplaced[i]);
+    for (size_t i = 0; i < count; i++) {
+        const struct model_instance *instance = unplaced[i];
+        if (has_room_news || id_set_has(models, instance->model_id))
+            placing_place(&pass->placing, instance);
+    }
     pass->dirty->has_unplaced = number_index_find(&pass->cluster->instances_on_worker, 0) != NULL;
 }
 
@@ -36,6 +40,7 @@ void reconcile(struct cluster *cluster, const struct reconcile_env *env, struct 
                         .env = env,
                         .dirty = dirty,
                         .placing = {.cluster = cluster, .env = env}};
+    bool has_room_news = dirty->has_room_news;
     struct id_set models = take_models(dirty);
     for (size_t i = 0; i < models.count; i++) {
         id_set_remove(&dirty->waiting, models.items[i]);
@@ -43,7 +48,7 @@ void reconcile(struct cluster *cluster, const struct reconcile_env *env, struct 
         if (model)
             replicas_step(&pass, model);
     }
-    place_unplaced(&pass);
+    place_unplaced(&pass, &models, has_room_news || dirty->has_room_news);
     id_set_fini(&models);
     placing_fini(&pass.placing);
 }

@@ -199,32 +199,43 @@ static int check_role(const struct engine *engine, const struct engine_values *v
     return rc;
 }
 
+/* Of rank 0 the section `gang` comes on top, and the ports may be others than those alone. */
+static int check_gang(const struct engine *engine, struct engine_values *values,
+                      const struct peers *peers, struct err *err)
+{
+    values->peers = peers;
+    values->rank = 0;
+    values->ports = &peers->items[0].ports;
+    int rc = check_role(engine, values,
+                        (struct role){&engine->command, &engine->args, &engine->env}, err);
+    if (rc == 0)
+        rc =
+            check_role(engine, values,
+                       (struct role){&engine->command, &engine->gang.args, &engine->gang.env}, err);
+    if (rc < 0)
+        return err_wrap(err, rc, "gang");
+    values->rank = 1;
+    values->ports = &peers->items[1].ports;
+    rc = check_role(engine, values,
+                    (struct role){&engine->rank.command, &engine->rank.args, &engine->rank.env},
+                    err);
+    return rc < 0 ? err_wrap(err, rc, "rank") : 0;
+}
+
 /* With values that have exactly what there will be. */
 int engine_check_placeholders(const struct engine *engine, struct err *err)
 {
     static int64_t numbers[ENGINE_PORTS_MAX];
     struct int_list ports = {numbers, engine_port_count(engine, 0, 1)};
-    struct int_list gang_ports = {numbers, engine_port_count(engine, 0, 2)};
-    struct int_list rank_ports = {numbers, engine_port_count(engine, 1, 2)};
     char ip[] = "::1";
-    struct peer two[] = {{.ip = ip, .ports = gang_ports},
-                         {.rank = 1, .ip = ip, .ports = rank_ports}};
+    struct peer two[] = {
+        {.ip = ip, .ports = {numbers, engine_port_count(engine, 0, 2)}},
+        {.rank = 1, .ip = ip, .ports = {numbers, engine_port_count(engine, 1, 2)}}};
     struct peers peers = {two, ARRAY_LEN(two)};
     struct engine_values values = {"", "", "", &ports, 0, NULL, "[]"};
     int rc = check_role(engine, &values,
                         (struct role){&engine->command, &engine->args, &engine->env}, err);
     if (rc < 0 || !engine_is_distributable(engine))
         return rc;
-    values.peers = &peers;
-    values.ports = &gang_ports;
-    rc = check_role(engine, &values,
-                    (struct role){&engine->command, &engine->gang.args, &engine->gang.env}, err);
-    if (rc < 0)
-        return err_wrap(err, rc, "gang");
-    values.rank = 1;
-    values.ports = &rank_ports;
-    rc = check_role(engine, &values,
-                    (struct role){&engine->rank.command, &engine->rank.args, &engine->rank.env},
-                    err);
-    return rc < 0 ? err_wrap(err, rc, "rank") : 0;
+    return check_gang(engine, &values, &peers, err);
 }

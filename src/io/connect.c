@@ -132,8 +132,7 @@ static int begin(struct stream *stream, const struct sockaddr *address, socklen_
     int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    int on = 1;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* unix sockets have none */
+    stream_set_options(fd);
     stream->fd = fd;
     stream->watch = watch_new(stream->loop, fd, stream_on_ready, stream);
     if (connect(fd, address, size) == 0)

@@ -10,12 +10,27 @@
 #include <string.h>
 #include <sys/socket.h>
 
+static void set_number(int fd, int option, int value)
+{
+    (void)setsockopt(fd, IPPROTO_TCP, option, &value, sizeof value); /* unix sockets have none */
+}
+
+void stream_set_options(int fd)
+{
+    int on = 1;
+    set_number(fd, TCP_NODELAY, 1);
+    set_number(fd, TCP_KEEPIDLE, STREAM_PROBE_IDLE_S);
+    set_number(fd, TCP_KEEPINTVL, STREAM_PROBE_INTERVAL_S);
+    set_number(fd, TCP_KEEPCNT, STREAM_PROBE_COUNT);
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+}
+
 struct stream *stream_from_fd(struct loop *loop, int fd, stream_event_cb *on_event, void *ctx)
 {
     struct stream *stream = mem_alloc(sizeof *stream);
     *stream = (struct stream){.loop = loop, .fd = fd, .on_event = on_event, .ctx = ctx};
-    int on = 1;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* unix sockets have none */
+    stream_set_options(fd);
+    set_number(fd, TCP_USER_TIMEOUT, STREAM_UNTAKEN_MS);
     stream->watch = watch_new(loop, fd, stream_on_ready, stream);
     return stream;
 }

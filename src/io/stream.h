@@ -18,7 +18,20 @@ struct stream;
 /* `events` are WATCH_READ, WATCH_WRITE, WATCH_HANGUP as asked for by stream_want(). */
 typedef void stream_event_cb(struct stream *stream, unsigned events, void *ctx);
 
-/* An accepted socket; takes `fd`. TCP_NODELAY is set. No event is wanted at first. */
+/*
+ * A TCP peer that is gone without a word (its machine, or the network to it) is noticed by the
+ * kernel: a quiet connection is probed. On accepted ones what was sent has to be taken in time,
+ * too; a connection to an engine has no such limit, for one that is busy may leave a large body
+ * where it is.
+ */
+enum {
+    STREAM_PROBE_IDLE_S = 30, /* without traffic before the first probe */
+    STREAM_PROBE_INTERVAL_S = 10,
+    STREAM_PROBE_COUNT = 3,    /* unanswered ones that end it */
+    STREAM_UNTAKEN_MS = 75000, /* more than HTTP_BODY_STALL_MS, which ends it in good order */
+};
+
+/* An accepted socket; takes `fd`. No event is wanted at first. */
 struct stream *stream_from_fd(struct loop *loop, int fd, stream_event_cb *on_event, void *ctx);
 
 struct stream_address {

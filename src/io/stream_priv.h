@@ -18,6 +18,9 @@ struct stream {
     struct connect *connect; /* until the owner was told how connecting went */
 };
 
+/* What every TCP socket of ours has, accepted or connecting. */
+void stream_set_options(int fd);
+
 /* The socket is ready; the watch's callback. `ctx` is the stream. */
 void stream_on_ready(struct watch *watch, unsigned events, void *ctx);
 

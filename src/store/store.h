@@ -74,7 +74,8 @@ bool store_txn_is_empty(const struct store_txn *txn);
 
 /*
  * Takes the transaction and writes it; done(rc, text, ctx) on the loop's thread: 0 when durable, or
- * a negative code after which nothing of it is stored. Order of done() = order of commits.
+ * a negative code after which nothing of it is stored. Order of done() = order of commits. While
+ * another process holds the database's write lock commits wait; that is no failure.
  * After one that failed none is written any more (ERR_UNAVAILABLE), for later ones stand on it:
  * close and open again.
  */

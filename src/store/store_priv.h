@@ -99,10 +99,12 @@ struct store {
 
     struct loop *loop; /* borrowed; NULL until store_start() */
     pthread_t writer;
-    pthread_mutex_t queue_lock; /* guards the three below */
+    pthread_mutex_t queue_lock; /* guards the five below */
     pthread_cond_t queue_changed;
     struct list_node queue; /* struct store_txn, in order of commit */
     bool is_closing;
+    unsigned busy_count;         /* tries that found another process writing */
+    unsigned busy_closing_count; /* those since is_closing */
     bool has_failed; /* a commit has failed: none after it is written; writer's thread */
 };
 

@@ -4,11 +4,14 @@
 #include "store/store_priv.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <signal.h>
 
 enum {
     BATCH_MAX = 64,          /* commits that share an fsync */
     STACK_BYTES = 256 << 10, /* SQLite needs some tens of KiB */
+    BUSY_TRY_MS = 200,       /* of waiting for another process that writes, before a look around */
+    BUSY_CLOSING_TRIES = 10, /* a store that closes can't wait for as long as it takes */
 };
 
 struct batch {
@@ -52,12 +55,35 @@ static int apply_batch(struct store *store, struct batch *batch, struct err *err
     return 0;
 }
 
+/* Another process still has the database: whether to try again. */
+static bool may_wait_on(struct store *store)
+{
+    pthread_mutex_lock(&store->queue_lock);
+    store->busy_count++;
+    bool may_wait = !store->is_closing || ++store->busy_closing_count < BUSY_CLOSING_TRIES;
+    pthread_mutex_unlock(&store->queue_lock);
+    return may_wait;
+}
+
+/*
+ * Others may hold the database (a backup, the sqlite3 program, a file system that hangs) for as
+ * long as they like: commits wait for them. A failure here would end control, and the next one
+ * would find the same.
+ */
+static int begin(struct store *store, struct err *err)
+{
+    int rc;
+    do
+        rc = db_exec(store->db, "BEGIN IMMEDIATE", err);
+    while (rc == -EBUSY && may_wait_on(store));
+    return rc;
+}
+
 static void write_batch(struct store *store, struct batch *batch)
 {
     struct err err = {0};
     pthread_mutex_lock(&store->db_lock);
-    int rc = store->has_failed ? refuse_after_failure(&err)
-                               : db_exec(store->db, "BEGIN IMMEDIATE", &err);
+    int rc = store->has_failed ? refuse_after_failure(&err) : begin(store, &err);
     if (rc == 0)
         rc = apply_batch(store, batch, &err);
     if (rc == 0)
@@ -112,6 +138,7 @@ void store_start(struct store *store, struct loop *loop)
 {
     assert(!store->loop);
     store->loop = loop;
+    sqlite3_busy_timeout(store->db, BUSY_TRY_MS); /* begin() goes on trying */
     pthread_attr_t attr;
     sigset_t all, before;
     pthread_attr_init(&attr);

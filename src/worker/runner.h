@@ -3,15 +3,16 @@
  * One instance on this worker: carries out what worker/reconcile.h decides, and observes its
  * engine.
  *
- *             start               looked up            launch             probe: 200
- *      NEW ----------> PREPARING ----------> PREPARED ----------> STARTING ----------> SERVING
- *       ^                  | fault              | fault              | exit, stop        | exit,
- * stop |                  v                    v                    v                   v | FAILED
- * <----------------+--------------------+-------------------+ exit |                  |  ^ | | |
- * start, due  |  |                                      v                   v stop |   PREPARING
- * <----+  +----------------------------------- STOPPING <------------+ |                     exit,
- * stalled                          | exit, not wanted or drained
- *       +------------------------------------------------------------+
+ *           start          looked up         launch          probe: 200
+ *      NEW -------> PREPARING -------> PREPARED -------> STARTING -------> SERVING
+ *       ^               | fault            | fault           | exit, stop      | exit, stop
+ *       |               v                  v                 v                 v
+ *       |            FAILED <--------------+-----------------+-----------------+ exit
+ *       |               |  ^                                 |                 |
+ *       |   start, due  |  |                                 v                 v stop
+ *       |   PREPARING <-+  +------------------------------ STOPPING <----------+
+ *       |                            exit, stalled           | exit, not wanted or drained
+ *       +----------------------------------------------------+
  *
  *      adopted: NEW -> STARTING when its process lives; NEW -> FAILED when it died while we were
  *               away or had failed before

@@ -142,21 +142,26 @@ static void begin_drain(struct runner *runner)
                  (long long)runner->host->drain_timeout_ms / 1000);
         runner_save_or_warn(runner);
     }
-    if (!runner->may_serve || !runner_port(runner))
+    if (!runner->may_serve)
         return;
     /* The probe's own connection must not count; stopping it closes those that the relay keeps. */
     probe_stop(&runner->probe);
     note_answer(runner);
-    if (!port_watch_runs(&runner->port_watch))
+    if (runner_port(runner) && !port_watch_runs(&runner->port_watch))
         port_watch_start(&runner->port_watch, runner_port(runner), RUNNER_DRAIN_MS);
 }
 
-static void start_probe(struct runner *runner, int64_t interval_ms)
+/* Asks for readiness and health, as far as there is anybody to ask. */
+static void look_after(struct runner *runner, int64_t interval_ms)
 {
-    if (runner->record.ready_path)
+    if (runner->record.ready_path) {
         probe_start(&runner->probe, runner_port(runner), runner->record.ready_path, interval_ms);
-    else if (runner->phase == PHASE_STARTING)
+    } else if (runner->phase == PHASE_STARTING && runner_port(runner)) {
         port_watch_start(&runner->port_watch, runner_port(runner), interval_ms);
+    } else if (runner->phase == PHASE_STARTING) {
+        runner->was_probed = true; /* nothing of it can be seen but that it lives */
+        enter_serving(runner);
+    }
 }
 
 /* Control has changed its mind. */
@@ -166,8 +171,7 @@ static void end_drain(struct runner *runner)
     runner->quiet_since_ms = INT64_MAX;
     port_watch_stop(&runner->port_watch);
     log_info("instance", "%s: drains no longer", runner->wanted.name);
-    start_probe(runner,
-                runner->phase == PHASE_SERVING ? RUNNER_HEALTH_MS : RUNNER_ADOPTED_PROBE_MS);
+    look_after(runner, runner->phase == PHASE_SERVING ? RUNNER_HEALTH_MS : RUNNER_ADOPTED_PROBE_MS);
     runner_save_or_warn(runner);
 }
 
@@ -189,14 +193,10 @@ void runner_observe_engine(struct runner *runner, int64_t probe_ms)
     runner->progress_at_ms = runner_now_ms(runner);
     runner->memory_kills = memory_kills_read();
     runner_set_phase(runner, PHASE_STARTING);
-    if (runner->wanted.draining && runner->may_serve) {
+    if (runner->wanted.draining && runner->may_serve)
         begin_drain(runner);
-    } else if (runner->record.rank > 0 && !runner_port(runner)) {
-        runner->was_probed = true; /* nothing of it can be seen but that it lives */
-        enter_serving(runner);
-    } else {
-        start_probe(runner, probe_ms);
-    }
+    else
+        look_after(runner, probe_ms);
 }
 
 void runner_stop_observing(struct runner *runner)

@@ -1,130 +1,80 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Control under a fleet: workers that report on real sockets, instances, lists all the time.
+"""Control under a fleet: workers that report, lists, watchers, and then a store that stalls.
 
-The workers speak the protocol of ARCHITECTURE.md from this process; the engines are said to run and
-do not exist. Measured is the control process alone: its CPU time, its memory, and how long a list
-takes while all that goes on. GPUSTACK_BENCH_WORKERS and GPUSTACK_BENCH_SECONDS change the size.
+Four processes besides control: the workers (nicer than the rest), the lists, the watchers, and this
+one, which makes changes. Measured are control's CPU time and memory, what a list takes, and how
+long after a change was sent the last of the watchers has read it. Then another process holds
+the database's lock, as a stalled disk would: reads must go on, writes must wait.
+
+GPUSTACK_BENCH_WORKERS, GPUSTACK_BENCH_SECONDS and GPUSTACK_BENCH_FREEZE (0: not at all) change the
+size; GPUSTACK_BENCH_PERF=FILE has perf record control meanwhile. doc/benchmarks.md says more.
 """
 
-import asyncio
 import json
+import multiprocessing
 import os
 import pathlib
-import random
 import resource
+import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
 
+import load_clients
+import load_workers
 import report
 from control_role import Control
 
 WORKERS = int(os.environ.get("GPUSTACK_BENCH_WORKERS", "1000"))
 SECONDS = int(os.environ.get("GPUSTACK_BENCH_SECONDS", "20"))
-DEVICES = 8
+FREEZE = int(os.environ.get("GPUSTACK_BENCH_FREEZE", "60"))
+PERF = os.environ.get("GPUSTACK_BENCH_PERF")
 REPLICAS = 4  # per worker
 MODELS = 40
-REPORT_EVERY = 5
 LISTS_PER_SECOND = 200
+WATCHERS = 25  # of each kind
+CHANGES = 100
+SETTLE_SECONDS = 3  # after the watchers were told all that there is, which is much
+WRITES_PER_SECOND = 1
+THAW_SECONDS = 30  # in which writes that waited have to be answered
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
-
-class Http:
-    """One kept connection to control's socket: requests one after the other."""
-
-    def __init__(self, path, bearer):
-        self.path, self.bearer = path, bearer
-        self.reader = self.writer = None
-
-    async def send(self, method, target, body=None):
-        if self.writer is None:
-            self.reader, self.writer = await asyncio.open_unix_connection(self.path)
-        data = json.dumps(body).encode() if body is not None else b""
-        self.writer.write(
-            f"{method} {target} HTTP/1.1\r\nHost: control\r\n"
-            f"Authorization: Bearer {self.bearer}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(data)}\r\n\r\n".encode() + data)
-
-    async def read_head(self):
-        head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        fields = dict(line.lower().split(": ", 1) for line in head[1:] if ": " in line)
-        return int(head[0].split()[1]), fields
-
-    async def call(self, method, target, body=None):
-        await self.send(method, target, body)
-        status, fields = await self.read_head()
-        data = await self.reader.readexactly(int(fields.get("content-length", "0")))
-        assert status < 300, (status, data)
-        return json.loads(data) if data and data != b"null" else None
+HOLDER = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)
+db.execute("BEGIN EXCLUSIVE")
+print("held", flush=True)
+sys.stdin.read()
+db.execute("ROLLBACK")
+"""
 
 
-class Worker:
-    """A worker that takes up what it shall run and reports it as running."""
+class Helper:
+    """A process that runs `body(pipe, ...)`."""
 
-    def __init__(self, path, token, number):
-        self.path, self.token, self.number = path, token, number
-        self.generation, self.instances = 0, []
-        self.api = None
+    def __init__(self, body, *args):
+        self.pipe, theirs = multiprocessing.Pipe()
+        self.process = multiprocessing.Process(target=body, args=(theirs, *args), daemon=True)
+        self.process.start()
+        theirs.close()
 
-    async def join(self):
-        join = Http(self.path, self.token)
-        joined = await join.call("POST", "/v2/workers", {
-            "name": f"node{self.number}", "hostname": f"node{self.number}", "ip": "10.0.0.1",
-            "port": 10150, "worker_uuid": f"uuid-{self.number}", "netns_id": f"n{self.number}",
-            "labels": {"os": "linux", "arch": "arm64"}})
-        join.writer.close()
-        self.api = Http(self.path, joined["token"])
-        self.stream = Http(self.path, joined["token"])
-        await self.report()
-        await self.stream.send("GET", f"/v2/workers/{joined['id']}/desired")
-        await self.stream.read_head()
+    def expect(self, what, timeout=300):
+        assert self.pipe.poll(timeout), f"no {what!r} after {timeout} s"
+        said = self.pipe.recv()
+        assert said == what, said
 
-    async def follow(self):
-        """Reads the chunked stream of desired states."""
-        while True:
-            size = int(await self.stream.reader.readline(), 16)
-            line = (await self.stream.reader.readexactly(size + 2))[:-2].strip()
-            if not line:
-                continue
-            desired = json.loads(line)
-            self.generation = desired["generation"]
-            self.instances = [
-                {"id": item["id"], "model_generation": item["model_generation"],
-                 "state": "running", "state_message": "", "pid": 1000 + item["id"],
-                 "port": 40000 + number, "ports": [40000 + number],
-                 "computed_resource_claim": {"ram": 1 << 30}}
-                for number, item in enumerate(desired["instances"])]
+    def finish(self):
+        """Ends it and returns what it has found."""
+        try:
+            self.pipe.send("end")
+        except BrokenPipeError:
+            pass  # it has ended by itself and left its results
+        return self.pipe.recv()
 
-    async def report(self):
-        await self.api.call("POST", "/v2/worker-status", {
-            "generation": self.generation, "instances": self.instances,
-            "status": {
-                "cpu": {"total": 192, "utilization_rate": random.random() * 100},
-                "memory": {"total": 1 << 40, "used": random.randrange(1 << 38)},
-                "gpu_devices": [
-                    {"index": index, "name": "910B4", "vendor": "Huawei", "type": "npu",
-                     "uuid": f"{self.number}-{index}", "temperature": 40 + random.random(),
-                     "core": {"total": 20, "utilization_rate": random.random() * 100},
-                     "memory": {"total": 34359738368, "used": random.randrange(1 << 34),
-                                "utilization_rate": 3.0, "is_unified_memory": False}}
-                    for index in range(DEVICES)]}})
-
-    async def report_for_ever(self):
-        await asyncio.sleep(random.random() * REPORT_EVERY)
-        while True:
-            await self.report()
-            await asyncio.sleep(REPORT_EVERY)
-
-
-async def list_for_ever(path, key, times):
-    """Asks for one page after the other at an even rate, over a few connections."""
-    api = Http(path, key)
-    targets = ["/v2/workers?perPage=20", "/v2/models", "/v2/model-instances?perPage=100"]
-    while True:
-        began = time.monotonic()
-        await api.call("GET", random.choice(targets))
-        times.append(time.monotonic() - began)
-        await asyncio.sleep(max(0, 4 / LISTS_PER_SECOND - (time.monotonic() - began)))
+    def kill(self):
+        self.process.kill()
+        self.process.join()
 
 
 def cpu_seconds(pid):
@@ -132,68 +82,236 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
 
 
+def wait_seconds(pid):
+    """How long the loop's thread was ready to run and had no core."""
+    return int(pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+
+
 def rss_bytes(pid):
     pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGESIZE")
 
 
-async def settle(admin, workers, tasks):
-    """Until every instance is reported to run."""
-    wanted = WORKERS * REPLICAS
-    while True:
-        page = await admin.call("GET", "/v2/model-instances?perPage=1&state=running")
-        if page["pagination"]["total"] == wanted:
-            return
-        for task in tasks:
-            if task.done():
-                task.result()
-        await asyncio.sleep(0.5)
+def part_of(values, fraction):
+    """The value that this fraction of the values doesn't exceed."""
+    return sorted(values)[min(len(values) - 1, int(len(values) * fraction))]
 
 
-async def measure(folder, pid, key, out):
-    path = str(folder / "run/control.sock")
-    token = (folder / "token").read_text().strip()
-    admin = Http(path, key)
-    workers = [Worker(path, token, number) for number in range(WORKERS)]
-    for worker in workers:
-        await worker.join()
-    tasks = [asyncio.create_task(worker.follow()) for worker in workers]
-    tasks += [asyncio.create_task(worker.report_for_ever()) for worker in workers]
-    for number in range(MODELS):
-        await admin.call("POST", "/v2/models", {
-            "name": f"model-{number}", "source": "local_path", "local_path": "/models/m.gguf",
-            "replicas": WORKERS * REPLICAS // MODELS})
-    # What fits nowhere is looked at again and again, and must not cost much.
-    await admin.call("POST", "/v2/models", {
-        "name": "nowhere", "source": "local_path", "local_path": "/models/m.gguf",
-        "replicas": 100, "worker_selector": {"zone": "none"}})
-    await settle(admin, workers, tasks)
-    times = []
-    tasks += [asyncio.create_task(list_for_ever(path, key, times)) for _ in range(4)]
-    cpu, began = cpu_seconds(pid), time.monotonic()
-    await asyncio.sleep(SECONDS)
-    used = (cpu_seconds(pid) - cpu) / (time.monotonic() - began)
-    for task in tasks:
-        task.cancel()
-    times.sort()
-    out.add("control_cores", used, "cores", "<=", 0.5)
-    out.add("control_list_p99", times[len(times) * 99 // 100] * 1000, "ms", "<=", 20)
-    out.add("control_rss", rss_bytes(pid) / (1 << 20), "MiB", "<=", 150)
-    rate = len(times) / SECONDS
-    print(f"({WORKERS} workers, {WORKERS * REPLICAS} instances, {rate:.0f} lists/s)")
+def sleep_until(moment):
+    time.sleep(max(0, moment - time.monotonic()))
+
+
+class Bench:
+    def __init__(self, role, out):
+        self.role, self.out, self.pid = role, out, role.process.pid
+        self.path = str(role.folder / "run/control.sock")
+        self.key = role.admin.post("/v2/api-keys", {"name": "bench"}).expect(200)["value"]
+        self.helpers = []
+
+    def start(self, body, *args):
+        helper = Helper(body, self.path, *args)
+        self.helpers.append(helper)
+        return helper
+
+    def close(self):
+        for helper in self.helpers:
+            helper.kill()
+
+    # --- the cluster ---
+
+    def fill(self):
+        """Workers, models, and instances that are reported to run."""
+        token = (self.role.folder / "token").read_text().strip()
+        self.start(load_workers.run, token, WORKERS).expect("joined")
+        self.models = [self.add_model(f"model-{number}", WORKERS * REPLICAS // MODELS)
+                       for number in range(MODELS)]
+        # What fits nowhere is looked at again and again, and must not cost much.
+        self.add_model("nowhere", 100, worker_selector={"zone": "none"})
+        self.settle(WORKERS * REPLICAS // MODELS * MODELS)
+
+    def add_model(self, name, replicas, **fields):
+        return self.role.admin.post("/v2/models", {
+            "name": name, "source": "local_path", "local_path": "/models/m.gguf",
+            "replicas": replicas, **fields}).expect(200)["id"]
+
+    def settle(self, wanted):
+        deadline = time.monotonic() + 300
+        while True:
+            page = self.role.admin.get("/v2/model-instances?perPage=1&state=running").expect(200)
+            running = page["pagination"]["total"]
+            if running == wanted:
+                return
+            assert time.monotonic() < deadline, f"{running} of {wanted} instances run"
+            time.sleep(0.5)
+
+    # --- everything at once ---
+
+    def measure(self):
+        watchers = self.start(load_clients.run_watchers, self.key,
+                              ["/v2/models?watch=true"] * WATCHERS + ["/v2/stream"] * WATCHERS)
+        slow = load_clients.connect(self.path)  # never reads
+        slow.sendall(load_clients.request("GET", "/v2/stream", self.key))
+        self.lists = self.start(load_clients.run_lists, self.key, LISTS_PER_SECOND)
+        changes = load_clients.Changes(self.path, self.key, self.models)
+        changes.make()
+        watchers.expect("warm")
+        time.sleep(SETTLE_SECONDS)
+        perf = PERF and subprocess.Popen(["perf", "record", "-q", "-g", "-o", PERF, "-p",
+                                          str(self.pid), "--", "sleep", str(SECONDS)])
+        cpu, waited = cpu_seconds(self.pid), wait_seconds(self.pid)
+        began, began_ns = time.monotonic(), time.monotonic_ns()
+        for number in range(CHANGES):
+            sleep_until(began + number * SECONDS / CHANGES)
+            changes.make()
+        sleep_until(began + SECONDS)
+        took = time.monotonic() - began
+        cores = (cpu_seconds(self.pid) - cpu) / took
+        waited = (wait_seconds(self.pid) - waited) / took
+        self.window = (began_ns, time.monotonic_ns())
+        self.out.add("control_cores", cores, "cores", "<=", 0.5)
+        self.out.add("control_rss", rss_bytes(self.pid) / (1 << 20), "MiB", "<=", 150)
+        if perf:
+            perf.wait()
+        time.sleep(1)  # for the last of the events
+        seen, size = watchers.finish()
+        self.report_events(changes, seen)
+        print(f"(watchers have read {size >> 20} MiB; control's loop was kept waiting for a core "
+              f"for {waited * 100:.1f} % of the time)")
+        self.slow = slow
+
+    def report_events(self, changes, seen):
+        """Change 0 is not counted: watchers were catching up."""
+        numbers = [number for number in changes.sent if number > 0]
+        took = [(one[number] - changes.sent[number]) / 1e6
+                for number in numbers for one in seen if number in one]
+        lost = len(numbers) * len(seen) - len(took)
+        self.out.add("control_event_p99", part_of(took, 0.99), "ms", "<=", 20)
+        self.out.add("control_event_max", max(took), "ms", "<=", 20)
+        self.out.add("control_events_lost", lost, "events", "==", 0)
+        puts = [ns / 1e6 for ns in changes.took[1:]]
+        spread = [(max(at) - min(at)) / 1e6 for at in
+                  ([one[number] for one in seen if number in one] for number in numbers) if at]
+        print(f"({len(numbers)} changes, {len(seen)} watchers; events p50 "
+              f"{part_of(took, 0.5):.2f} ms; answer to the change p50 {part_of(puts, 0.5):.2f} ms, "
+              f"p99 {part_of(puts, 0.99):.2f} ms, max {max(puts):.2f} ms; "
+              f"from the first watcher to the last p99 {part_of(spread, 0.99):.2f} ms)")
+
+    def report_lists(self, figure, times, window):
+        took = [took / 1e6 for sent, took in times if window[0] <= sent < window[1]]
+        self.out.add(figure, part_of(took, 0.99), "ms", "<=", 20)
+        rate = len(took) / (window[1] - window[0]) * 1e9
+        print(f"({figure[:-4]}: {rate:.0f} a second, p50 {part_of(took, 0.5):.2f} ms, "
+              f"max {max(took):.1f} ms)")
+
+    def report_disk(self):
+        """What a commit waits for at least, where control's database lies."""
+        took = []
+        with tempfile.TemporaryFile(dir=self.role.folder) as file:
+            for number in range(100):
+                os.pwrite(file.fileno(), bytes(8192), number * 8192)
+                began = time.monotonic_ns()
+                os.fdatasync(file.fileno())
+                took.append((time.monotonic_ns() - began) / 1e6)
+                time.sleep(0.02)
+        print(f"(fdatasync of 8 KiB: p50 {part_of(took, 0.5):.2f} ms, p99 "
+              f"{part_of(took, 0.99):.2f} ms)")
+
+    # --- the frozen store ---
+
+    def freeze(self):
+        """Returns the window in which the database was held."""
+        database = next(self.role.folder.glob("*.db"))
+        holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(database)], text=True,
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert holder.stdout.readline() == "held\n"
+        began, began_ns = time.monotonic(), time.monotonic_ns()
+        writes = []
+        for number in range(FREEZE * WRITES_PER_SECOND):
+            sleep_until(began + number / WRITES_PER_SECOND)
+            writes.append(self.begin_write(f"frozen-{number}"))
+        sleep_until(began + FREEZE)
+        early = sum(has_answer(sock) for _, sock in writes)
+        window = (began_ns, time.monotonic_ns())
+        holder.communicate("")
+        self.report_writes(database, writes, early)
+        return window
+
+    def begin_write(self, name):
+        try:
+            sock = load_clients.connect(self.path)
+            sock.settimeout(THAW_SECONDS)
+            sock.sendall(load_clients.request("POST", "/v2/models", self.key, json.dumps({
+                "name": name, "source": "local_path", "local_path": "/models/m.gguf",
+                "replicas": 0}).encode()))
+            return name, sock
+        except OSError:
+            return name, None
+
+    def report_writes(self, database, writes, early):
+        """Lost are those that were not answered, or acknowledged and not stored, or the reverse."""
+        statuses = {name: answer_to(sock) for name, sock in writes}
+        has_died = self.role.process.poll() is not None
+        stored = {name for name, in sqlite3.connect(database).execute("SELECT name FROM models")}
+        lost = [name for name, status in statuses.items()
+                if status == 0 or (name in stored) != (status == 200)]
+        done = sum(status == 200 for status in statuses.values())
+        self.out.add("control_frozen_waited", len(writes) - early, "writes", "==", len(writes))
+        self.out.add("control_frozen_lost", len(lost), "writes", "==", 0)
+        print(f"({len(writes)} writes while the store was frozen for {FREEZE} s: {done} succeeded "
+              f"afterwards; answers {sorted(set(statuses.values()))}, 0: none)")
+        if has_died:
+            log = (self.role.folder / "control.log").read_text().strip().split("\n")
+            print(f"(control has ended with status {self.role.process.returncode}: {log[-1]})")
+        else:
+            self.out.add("control_frozen_rss", rss_bytes(self.pid) / (1 << 20), "MiB", "<=", 150)
+
+
+def has_answer(sock):
+    """Whether an answer has come, or the end of the connection."""
+    if sock is None:
+        return True
+    sock.setblocking(False)
+    try:
+        sock.recv(1, load_clients.socket.MSG_PEEK)
+        return True
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    finally:
+        sock.settimeout(THAW_SECONDS)
+
+
+def answer_to(sock):
+    """The status of the answer; 0 when none comes."""
+    try:
+        return load_clients.receive(sock)[0] if sock else 0
+    except OSError:
+        return 0
 
 
 def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     out = report.Report()
     with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
-        role = Control(report.BINARY, folder)
+        role = Control(report.BINARY, pathlib.Path(name))
+        bench = None
         try:
             role.start()
-            key = role.admin.post("/v2/api-keys", {"name": "bench"}).expect(200)["value"]
-            asyncio.run(measure(folder, role.process.pid, key, out))
+            bench = Bench(role, out)
+            bench.fill()
+            bench.report_disk()
+            bench.measure()
+            frozen = bench.freeze() if FREEZE else None
+            times = bench.lists.finish()
+            bench.report_lists("control_list_p99", times, bench.window)
+            if frozen:
+                bench.report_lists("control_frozen_list_p99", times, frozen)
+            print(f"({WORKERS} workers, {WORKERS * REPLICAS} instances; load "
+                  f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores)")
         finally:
+            if bench:
+                bench.close()
             role.kill()
     return out.status()
 

@@ -18,7 +18,7 @@ ENGINES = TOP / "build/engines"
 # The benchmarks start processes as the functional tests do.
 sys.path.insert(0, str(TOP / "tests/func"))
 
-OPERATORS = {"<=": operator.le, ">=": operator.ge}
+OPERATORS = {"<=": operator.le, ">=": operator.ge, "==": operator.eq}
 
 
 class Report:

@@ -73,6 +73,7 @@ class FakeControl:
         self.numbers = {}   # worker's uuid -> number as text
         self.lines = {}     # number -> line of desired state
         self.reports = {}   # number -> last report
+        self.report_count = 0
         self.generation = 0
         self.workers = []
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
@@ -92,6 +93,7 @@ class FakeControl:
     def report(self, number, body):
         with self.news:
             self.reports[number] = body
+            self.report_count += 1
             self.news.notify_all()
 
     # --- what a test does ---
@@ -134,6 +136,11 @@ class FakeControl:
                 raise ValueError(seen)
             return seen
         return wait_for(is_so, timeout, f"instance {instance_id}")
+
+    def wait_reports(self, count):
+        """Until so many more have come. A worker without news sends one every 5 s."""
+        last = self.report_count + count
+        wait_for(lambda: self.report_count >= last, 6 * count + 10, f"{count} further reports")
 
     def wait_gone(self, instance_id, worker=None, timeout=30):
         wait_for(lambda: self.seen(instance_id, worker) is None, timeout,

@@ -30,11 +30,12 @@ STRONGER = "Even_Str0nger"
 LOG_LINES = 80
 ENGINE_PORTS = 8
 
-# Nodes that were started and not stopped yet; conftest.py shows their logs when a test fails.
+# Nodes that were made and not stopped yet; conftest.py shows their logs when a test fails.
 nodes = []
+nodes_lock = threading.Lock()      # while ports are chosen for another one
 
 
-def wait_for(condition, timeout=20, what="condition"):
+def wait_for(condition, timeout=20, what="condition", pause=0.02):
     """Polls until `condition()` is true and returns its value; an exception counts as false."""
     deadline = time.monotonic() + timeout
     while True:
@@ -46,7 +47,7 @@ def wait_for(condition, timeout=20, what="condition"):
             seen = repr(error)
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not after {timeout} s; last seen: {seen!r}")
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 def free_ports(count=1):
@@ -200,9 +201,12 @@ class Stream(threading.Thread):
         assert self.response.status == 200, self.response.read()
         self.start()
 
+    def lines(self):
+        return self.response
+
     def run(self):
         try:
-            for line in self.response:
+            for line in self.lines():
                 if line.startswith(b"data: "):
                     self.events = [*self.events[-1:], line[6:].decode().strip()]
                     self.count += 1
@@ -322,9 +326,10 @@ class Node:
         self.log_path = self.data_dir / "harness.log"
         self.args, self.env = list(args), dict(env or {})
         self.process = None
-        self.first_port = self.last_port = 0
-        self.first_port = free_ports(2 + ENGINE_PORTS)
-        self.last_port = self.first_port + 2 + ENGINE_PORTS
+        with nodes_lock:
+            self.first_port = free_ports(2 + ENGINE_PORTS)
+            self.last_port = self.first_port + 2 + ENGINE_PORTS
+            nodes.append(self)
         self.port, self.worker_port = self.first_port, self.first_port + 1
         self.host = "127.0.0.1"    # where this node is asked whether it is ready
         self.netns = None          # name of a network namespace to run in

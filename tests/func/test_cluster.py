@@ -1,61 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several workers: near ones, one behind a network of its own, and one that is away."""
-
-import itertools
-import os
-import shutil
-import signal
-import subprocess
+"""Several workers: near ones, and one behind a network of its own."""
 
 import pytest
 
 from conftest import SENTENCE
 from harness import Cluster, Http, Stream, Worker, is_alive, wait_for
-
-# TEST-NET-1 of RFC 5737 is nobody's network; /30 leaves two addresses.
-NEAR_ADDRESS, FAR_ADDRESS = "192.0.2.253", "192.0.2.254"
-numbers = itertools.count()
-
-
-def ip(*args):
-    subprocess.run(["ip", *args], check=True, capture_output=True)
-
-
-def network_fault():
-    """Why this machine can't join two network namespaces; empty when it can."""
-    if os.geteuid() != 0:
-        return "needs root for a network namespace"
-    if not shutil.which("ip"):
-        return "needs the program ip"
-    try:
-        with joined_network():
-            return ""
-    except subprocess.CalledProcessError as error:
-        return f"{' '.join(error.cmd)}: {error.stderr.decode().strip()}"
-
-
-class joined_network:
-    """A network namespace whose FAR_ADDRESS is reached from here, and back by NEAR_ADDRESS."""
-
-    def __enter__(self):
-        number = f"{os.getpid() % 100000}x{next(numbers)}"
-        self.name, self.near, far = f"gps{number}", f"gpn{number}", f"gpf{number}"
-        try:
-            ip("netns", "add", self.name)
-            ip("link", "add", self.near, "type", "veth", "peer", "name", far, "netns", self.name)
-            ip("address", "add", f"{NEAR_ADDRESS}/30", "dev", self.near)
-            ip("link", "set", self.near, "up")
-            ip("-n", self.name, "address", "add", f"{FAR_ADDRESS}/30", "dev", far)
-            ip("-n", self.name, "link", "set", far, "up")
-            ip("-n", self.name, "link", "set", "lo", "up")
-        except BaseException:
-            self.__exit__()
-            raise
-        return self.name
-
-    def __exit__(self, *_):
-        for command in (["link", "delete", self.near], ["netns", "delete", self.name]):
-            subprocess.run(["ip", *command], capture_output=True, check=False)
+from netns import JoinedNetwork, network_fault
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +53,9 @@ def far(cluster):
     fault = network_fault()
     if fault:
         pytest.skip(f"NOT TESTED, the relay of a remote worker: {fault}")
-    with joined_network() as name:
-        worker = cluster.add_worker("far", netns=name, host=FAR_ADDRESS,
-                                    server_url=f"http://{NEAR_ADDRESS}:{cluster.port}")
+    with JoinedNetwork() as network:
+        worker = cluster.add_worker("far", netns=network.name, host=network.far,
+                                    server_url=f"http://{network.near}:{cluster.port}")
         yield worker
         dismiss(cluster, worker)
 
@@ -151,7 +101,7 @@ def test_worker_selector_chooses_the_worker(cluster, demo_model):
 
 def test_remote_worker_serves_through_its_relay(cluster, far, demo_model):
     worker = [item for item in cluster.items("/v2/workers") if item["name"] == "far"][0]
-    assert worker["ip"] == FAR_ADDRESS
+    assert worker["ip"] == far.host
     cluster.deploy("remote", demo_model, replicas=2)
     assert sorted(item["worker_name"] for item in cluster.instances("remote")) == ["far", "near"]
     check_all_serve(cluster, "remote")
@@ -160,7 +110,7 @@ def test_remote_worker_serves_through_its_relay(cluster, far, demo_model):
 def test_relay_wants_the_instances_own_token(cluster, far, demo_model):
     cluster.deploy("guarded", demo_model, replicas=2)
     (item,) = [item for item in cluster.instances("guarded") if item["worker_name"] == "far"]
-    relay = Http(FAR_ADDRESS, far.worker_port)
+    relay = Http(far.host, far.worker_port)
     relay.headers["X-GPUStack-Model-Instance"] = str(item["id"])
     for token in (None, "Bearer wrong", f"Bearer {cluster.token()}", f"Bearer {cluster.api_key()}"):
         relay.headers["Authorization"] = token or ""
@@ -228,21 +178,3 @@ def test_configured_name_of_another_worker_is_refused(cluster):
         assert [item["name"] for item in cluster.items("/v2/workers")] == ["near"]
     finally:
         worker.stop()
-
-
-def test_instances_of_a_worker_that_is_away_are_unreachable_but_routed(cluster, demo_model):
-    (near,) = cluster.workers
-    cluster.deploy("quiet", demo_model)
-    pid = near.pid("worker")
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        wait_for(lambda: cluster.worker_state("near") == "not_ready", 60, "its silence is noticed")
-        (item,) = cluster.instances("quiet")
-        assert item["state"] == "unreachable"
-        cluster.make_key({"name": "later"})  # what the gateway knows now is newer than that state
-        assert cluster.chat("quiet").strip() == SENTENCE, "the engine answers all the same"
-    finally:
-        os.kill(pid, signal.SIGCONT)
-    cluster.wait_running("quiet")
-    assert cluster.worker_state("near") == "ready"
-    assert cluster.instances("quiet")[0]["id"] == item["id"]

@@ -25,7 +25,7 @@ struct sim_control {
     int64_t generation;
     struct dirty dirty;
     struct int_list lost;  /* workers that are given up */
-    int64_t reconciled_ms; /* when the reconciler ran last */
+    int64_t placed_ms;     /* when all that have no place were tried last */
 };
 
 /* Starts the process from what is durable. */

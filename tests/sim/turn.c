@@ -4,7 +4,7 @@
 #include "control/reconcile.h"
 #include "sim/world.h"
 
-enum { RECONCILE_PASSES_MAX = 8, RECONCILE_AGAIN_MS = 1000 };
+enum { RECONCILE_PASSES_MAX = 8, PLACE_AGAIN_MS = 1000 };
 
 static void on_turn_end(struct sim_event *event);
 
@@ -113,8 +113,9 @@ static void run_reconciler(struct sim *sim)
                                 .ctx = sim,
                                 .lost = &control->lost};
     for (int i = 0; dirty_has_work(&control->dirty) && i < RECONCILE_PASSES_MAX; i++) {
+        if (control->dirty.has_room_news)
+            control->placed_ms = sim->events.now_ms;
         reconcile(&control->cluster, &env, &control->dirty);
-        control->reconciled_ms = sim->events.now_ms;
     }
 }
 
@@ -146,7 +147,7 @@ static void note_heartbeat(struct sim *sim)
 {
     struct sim_control *control = &sim->control;
     if (dirty_waits(&control->dirty) &&
-        sim->events.now_ms - control->reconciled_ms >= RECONCILE_AGAIN_MS)
+        sim->events.now_ms - control->placed_ms >= PLACE_AGAIN_MS)
         control->dirty.has_room_news = true;
 }
 

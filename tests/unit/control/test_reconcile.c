@@ -61,6 +61,26 @@ static void test_what_fits_nowhere_waits_beside_what_fits(void **state)
     assert_int_equal(instance_at(3)->state, INSTANCE_SCHEDULED);
 }
 
+/* A pass for one model's sake leaves alone who waits; news of room don't. */
+static void test_what_waits_is_tried_when_there_is_news_of_room(void **state)
+{
+    struct model *waiting = add_model("waiting", 1);
+    assert_true(settle());
+    add_worker("a", WORKER_READY);
+    struct dirty dirty = {0};
+    dirty_note(&dirty, &cluster, KIND_MODEL, add_model("fresh", 1), true, false);
+    reconcile(&cluster, &env, &dirty);
+    assert_int_equal(instance_at(0)->model_id, waiting->id);
+    assert_int_equal(instance_at(0)->state, INSTANCE_PENDING);
+    assert_int_equal(instance_at(1)->state, INSTANCE_SCHEDULED);
+    assert_true(dirty.has_unplaced);
+    dirty.has_room_news = true;
+    reconcile(&cluster, &env, &dirty);
+    assert_int_equal(instance_at(0)->state, INSTANCE_SCHEDULED);
+    assert_false(dirty.has_unplaced);
+    dirty_fini(&dirty);
+}
+
 /* Its engine may run there still: the same instance elsewhere would run twice. */
 static void test_instance_of_removed_worker_is_replaced(void **state)
 {
@@ -214,6 +234,7 @@ int main(void)
         TEST(test_it_settles),
         TEST(test_pending_has_a_reason),
         TEST(test_what_fits_nowhere_waits_beside_what_fits),
+        TEST(test_what_waits_is_tried_when_there_is_news_of_room),
         TEST(test_instance_of_removed_worker_is_replaced),
         TEST(test_new_selector_moves_instances),
         TEST(test_report_takes_observed_fields_only),

@@ -158,6 +158,8 @@ static void test_faults_are_named(void **state)
          "rank: args: no value for placeholder {port}"},
         {HEAD "args: [a]\nrank: {command: [a], args: [b]}\ngang: {args: ['{rpc}']}\n",
          "gang: args: no value for placeholder {rpc}"},
+        {HEAD "args: ['{port1}']\nports: 2\nrank: {command: [a], args: [b]}\ngang: {ports: 1}\n",
+         "gang: args: no value for placeholder {port1}"},
         {HEAD "args: [a]\nrank: {command: [a], args: [b], takes_parameters: 1}\n",
          "takes_parameters: must be true or false"},
         {HEAD "args: [a]\nrank: {command: [a], args: [b], name: x}\n",

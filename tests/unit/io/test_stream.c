@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -455,6 +456,49 @@ static void test_events_go_to_the_new_owner(void **state)
     drop_ends(&end, peer);
 }
 
+static int number_option(const struct stream *stream, int level, int option)
+{
+    int value = -1;
+    socklen_t size = sizeof value;
+    assert_int_equal(getsockopt(stream_fd(stream), level, option, &value, &size), 0);
+    return value;
+}
+
+static void check_probed(const struct stream *stream)
+{
+    assert_int_equal(number_option(stream, IPPROTO_TCP, TCP_NODELAY), 1);
+    assert_int_equal(number_option(stream, SOL_SOCKET, SO_KEEPALIVE), 1);
+    assert_int_equal(number_option(stream, IPPROTO_TCP, TCP_KEEPIDLE), STREAM_PROBE_IDLE_S);
+    assert_int_equal(number_option(stream, IPPROTO_TCP, TCP_KEEPINTVL), STREAM_PROBE_INTERVAL_S);
+    assert_int_equal(number_option(stream, IPPROTO_TCP, TCP_KEEPCNT), STREAM_PROBE_COUNT);
+}
+
+static void test_peers_are_probed(void **state)
+{
+    (void)state;
+    struct end end;
+    int peer = make_ends(&end);
+    check_probed(end.stream);
+    assert_int_equal(number_option(end.stream, IPPROTO_TCP, TCP_USER_TIMEOUT), STREAM_UNTAKEN_MS);
+    struct sockaddr_in own;
+    socklen_t size = sizeof own;
+    int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(listen(server, 1), 0);
+    assert_int_equal(getsockname(server, (struct sockaddr *)&own, &size), 0);
+    struct attempt attempt = {.loop = end.loop};
+    struct stream_address address = {
+        .host = "127.0.0.1", .port = ntohs(own.sin_port), .timeout_ms = 1000};
+    begin(&attempt, &address);
+    while (attempt.calls == 0)
+        turn(end.loop);
+    assert_int_equal(attempt.rc, 0);
+    check_probed(attempt.stream);
+    assert_int_equal(number_option(attempt.stream, IPPROTO_TCP, TCP_USER_TIMEOUT), 0);
+    stream_free(attempt.stream);
+    close(server);
+    drop_ends(&end, peer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -471,6 +515,7 @@ int main(void)
         cmocka_unit_test(test_free_ends_and_reset_breaks),
         cmocka_unit_test(test_stream_freed_in_its_callback),
         cmocka_unit_test(test_events_go_to_the_new_owner),
+        cmocka_unit_test(test_peers_are_probed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,9 @@
 #include "domain/user.h"
 #include "fixture.h"
 
+#include <errno.h>
+#include <sched.h>
+
 enum { COMMITS = 200, FAULTY = 37 };
 
 struct outcome {
@@ -139,6 +142,57 @@ static void test_fault_that_ends_the_batch(void **state)
     store_close(store);
 }
 
+/* Waits until the store's thread has found the database taken `count` times. */
+static void wait_busy(struct store *store, unsigned count)
+{
+    for (unsigned seen = 0; seen < count;) {
+        pthread_mutex_lock(&store->queue_lock);
+        seen = store->busy_count;
+        pthread_mutex_unlock(&store->queue_lock);
+        sched_yield();
+    }
+}
+
+static sqlite3 *hold_database(void)
+{
+    sqlite3 *other = NULL;
+    assert_int_equal(sqlite3_open(fixture.path, &other), SQLITE_OK);
+    assert_int_equal(db_exec(other, "BEGIN EXCLUSIVE", NULL), 0);
+    return other;
+}
+
+static void test_commits_wait_for_another_writer(void **state)
+{
+    struct store *store = fixture_open(schema_files, NULL);
+    sqlite3 *other = hold_database();
+    store_start(store, fixture.loop);
+    commit_many(store);
+    wait_busy(store, 3);
+    assert_int_equal(outcomes.count, 0);
+    assert_int_equal(db_exec(other, "COMMIT", NULL), 0);
+    sqlite3_close(other);
+    loop_run(fixture.loop);
+    assert_int_equal(outcomes.of[0].rc, 0);
+    assert_int_equal(fixture_count(store, &user_type), FAULTY - 1);
+    store_close(store);
+}
+
+static void test_close_does_not_wait_for_ever(void **state)
+{
+    struct store *store = fixture_open(schema_files, NULL);
+    sqlite3 *other = hold_database();
+    store_start(store, fixture.loop);
+    commit_many(store);
+    store_close(store);
+    sqlite3_close(other);
+    loop_run(fixture.loop);
+    assert_int_equal(outcomes.of[0].rc, -EBUSY);
+    assert_int_equal(outcomes.of[COMMITS - 1].rc, ERR_UNAVAILABLE);
+    store = fixture_open(schema_files, NULL);
+    assert_int_equal(fixture_count(store, &user_type), 0);
+    store_close(store);
+}
+
 static void test_put_and_delete_in_one(void **state)
 {
     struct store *store = fixture_open(schema_files, NULL);
@@ -163,7 +217,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORE_TEST(test_order_and_outcomes),     STORE_TEST(test_close_writes_what_was_committed),
         STORE_TEST(test_failed_commit_says_why), STORE_TEST(test_fault_that_ends_the_batch),
-        STORE_TEST(test_put_and_delete_in_one),
+        STORE_TEST(test_commits_wait_for_another_writer),
+        STORE_TEST(test_close_does_not_wait_for_ever), STORE_TEST(test_put_and_delete_in_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

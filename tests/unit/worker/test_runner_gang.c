@@ -175,6 +175,34 @@ static void test_a_rank_is_adopted(void **state)
     }
 }
 
+/* Of one that needs no port nothing can be seen but that it lives: neither report nor drain wait.
+ */
+static void test_a_rank_without_a_port(void **state)
+{
+    struct bench *bench = bench_new();
+    unsigned port = prepare(bench, "serve", 1, 4);
+    desire_go(bench, "serve", 1, 4, port);
+    RUN_UNTIL(bench, bench_is(bench, PHASE_SERVING));
+    auto_free char *dir = engine_record_dir(bench->dir);
+    struct engine_record record = {0};
+    runner_set_free(TAKE(bench->set));
+    assert_int_equal(engine_record_load(dir, 7, &record, NULL), 0);
+    int_list_fini(&record.ports);
+    for (int is_draining = 0; is_draining < 2; is_draining++) {
+        record.draining_since_ms = is_draining;
+        assert_int_equal(engine_record_save(dir, &record, NULL), 0);
+        bench_start_set(bench);
+        assert_true(runner_set_is_settled(bench->set));
+        assert_int_equal(bench_is(bench, PHASE_SERVING), !is_draining);
+        if (!is_draining)
+            runner_set_free(TAKE(bench->set));
+    }
+    engine_record_fini(&record);
+    desire_prepared(bench, "serve", 1, 4); /* drains no longer */
+    RUN_UNTIL(bench, bench_is(bench, PHASE_SERVING));
+    stop_all(bench);
+}
+
 /* Ranks above 0 lend their devices only: the model may be on rank 0's machine alone. */
 static void test_a_rank_needs_the_engine_only(void **state)
 {
@@ -234,6 +262,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_ports_must_be_those_that_are_reserved),
         cmocka_unit_test(test_a_prepared_rank_keeps_its_ports),
         cmocka_unit_test(test_a_rank_is_adopted),
+        cmocka_unit_test(test_a_rank_without_a_port),
         cmocka_unit_test(test_a_rank_needs_the_engine_only),
         cmocka_unit_test(test_another_clusters_engine_is_left_alone),
     };

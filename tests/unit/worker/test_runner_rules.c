@@ -65,6 +65,19 @@ static void test_a_kill_is_told_by_its_signal(void **state)
     stop_all(bench);
 }
 
+static void test_a_kill_by_the_kernel(void **state)
+{
+    struct bench *bench = bench_new();
+    bench_desire_with(bench, "serve", 1, "");
+    RUN_UNTIL(bench, bench_is(bench, PHASE_SERVING));
+    bench_runner(bench)->memory_kills = -1; /* the kernel has killed one more since */
+    kill(process_identity(bench_runner(bench)->process)->pid, SIGKILL);
+    RUN_UNTIL(bench, bench_is(bench, PHASE_FAILED));
+    assert_report(bench, "state_reason", "out_of_memory");
+    assert_message_has(bench, "the machine has run out of memory");
+    stop_all(bench);
+}
+
 static void test_what_a_model_asks_wrongly(void **state)
 {
     struct bench *bench = bench_new();
@@ -412,6 +425,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_codes_and_arguments),
         cmocka_unit_test(test_a_kill_is_told_by_its_signal),
+        cmocka_unit_test(test_a_kill_by_the_kernel),
         cmocka_unit_test(test_what_a_model_asks_wrongly),
         cmocka_unit_test(test_a_taken_port_moves_the_next_try),
         cmocka_unit_test(test_no_port_is_free),

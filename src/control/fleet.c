@@ -36,9 +36,13 @@ struct fleet {
     uint64_t generation; /* last one given to any worker; grows over restarts too */
     int64_t reschedule_grace_ms;
     int64_t next_heartbeat_ms;
+    int64_t ticked_ms; /* monotonic time of the last tick */
 };
 
-enum { TICK_MS = 1000 };
+enum {
+    TICK_MS = 1000,
+    LATE_TICK_MS = 2000, /* after the last one: control itself was held up */
+};
 
 static int64_t mono_now(const struct fleet *fleet)
 {
@@ -167,9 +171,29 @@ static void start_due_gangs(struct fleet *fleet)
     }
 }
 
+/*
+ * When control was held up itself (stopped, starved, its machine asleep), nobody could be heard:
+ * that time is no silence of the workers'.
+ */
+static void excuse_own_absence(struct fleet *fleet)
+{
+    int64_t now_ms = mono_now(fleet), late_ms = now_ms - fleet->ticked_ms - TICK_MS;
+    bool was_away = now_ms - fleet->ticked_ms > LATE_TICK_MS;
+    fleet->ticked_ms = now_ms;
+    struct member *member, *next;
+    HASH_ITER(hh, fleet->members, member, next) {
+        if (!was_away)
+            return;
+        member->contact_ms += late_ms;
+        if (member->contact_ms > now_ms)
+            member->contact_ms = now_ms;
+    }
+}
+
 static void on_tick(struct timer *timer, void *ctx)
 {
     struct fleet *fleet = ctx;
+    excuse_own_absence(fleet);
     CLUSTER_FOR_EACH(control_cluster(fleet->control), KIND_WORKER, struct worker, worker)
         check_silence(fleet, worker);
     find_lost(fleet);
@@ -382,6 +406,7 @@ struct fleet *fleet_new(struct control *control, int64_t reschedule_grace_ms)
     list_init(&fleet->dirty);
     /* Above every generation of an earlier life of control, whose clock this is. */
     fleet->generation = (uint64_t)control_now_ms(control);
+    fleet->ticked_ms = mono_now(fleet);
     timer_init(&fleet->tick, control_loop(control), on_tick, fleet);
     timer_start(&fleet->tick, TICK_MS);
     return fleet;

@@ -12,7 +12,7 @@
 #include <assert.h>
 #include <time.h>
 
-enum { RECONCILE_PASSES_MAX = 8, RECONCILE_AGAIN_MS = 1000 };
+enum { RECONCILE_PASSES_MAX = 8, PLACE_AGAIN_MS = 1000 };
 
 static double cpu_now_s(void)
 {
@@ -57,7 +57,7 @@ static void on_put(enum kind kind, const void *record, bool durable, void *ctx)
     if (durable)
         note_durable(control, kind, record);
     else if (kind == KIND_WORKER && dirty_waits(&control->dirty) &&
-             control->now_ms - control->reconciled_ms >= RECONCILE_AGAIN_MS)
+             control->now_ms - control->placed_ms >= PLACE_AGAIN_MS)
         control->dirty.has_room_news = true;
 }
 
@@ -85,8 +85,9 @@ static void run_reconciler(struct scale_control *control)
                                 .ctx = control,
                                 .lost = &control->lost};
     for (int i = 0; dirty_has_work(&control->dirty) && i < RECONCILE_PASSES_MAX; i++) {
+        if (control->dirty.has_room_news)
+            control->placed_ms = control->now_ms;
         reconcile(&control->cluster, &env, &control->dirty);
-        control->reconciled_ms = control->now_ms;
     }
 }
 

@@ -31,7 +31,7 @@ struct scale_control {
     struct scale_member *members; /* owned; by worker id, which are 1 to `worker_count` */
     size_t worker_count;
     struct id_set dirty_members;
-    int64_t now_ms, reconciled_ms, generation;
+    int64_t now_ms, placed_ms, generation;
     unsigned suffixes;
     struct scale_cost *cost; /* borrowed: of the phase under way */
     double turn_began_s;

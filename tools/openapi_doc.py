@@ -350,7 +350,8 @@ def references(value):
 
 
 def prune(whole):
-    """Takes out what nobody refers to, and notes that are for the generator only."""
+    """Takes out what nobody refers to, and notes that are for the generator only; says what is
+    meant: an object without members may have any, an integer is one of 64 bits."""
     schemas = whole["components"]["schemas"]
     used, fresh = set(), set(references({**whole, "components": {
         key: value for key, value in whole["components"].items() if key != "schemas"}}))
@@ -369,6 +370,8 @@ def without_notes(value):
         return value
     if "integer" in types_of(value) and "minimum" in value and not value.get("readOnly"):
         value = {**value, "maximum": value.get("maximum", INT64)}  # what the server can read
+    if "object" in types_of(value) and not {"properties", "allOf"} & value.keys():
+        value = {**value, "additionalProperties": value.get("additionalProperties", True)}
     return {key: without_notes(item) for key, item in value.items() if key not in NOTES}
 
 

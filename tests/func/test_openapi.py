@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server does what api/openapi.yaml promises: every operation is sent what the file allows, and
-each answer's status, type, headers and body are compared with it; what it forbids is refused with the
-name of the field; the commands of /docs work as they stand there."""
+each answer's status, type, headers and body are compared with it; what it forbids is refused with
+the name of the field; the commands of /docs work as they stand there."""
 
 import copy
 import html

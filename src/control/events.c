@@ -11,6 +11,11 @@ static const struct event *find_event(const struct cluster *cluster, int64_t key
     return NULL;
 }
 
+bool events_has(const struct cluster *cluster, enum kind kind, int64_t id, enum event_code code)
+{
+    return find_event(cluster, cluster_object_key(kind, id), code) != NULL;
+}
+
 static void drop_oldest_of(struct cluster *cluster, int64_t key)
 {
     const struct index_bucket *bucket = number_index_find(&cluster->events_of_object, key);

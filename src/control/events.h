@@ -13,6 +13,9 @@
 
 enum { EVENTS_PER_OBJECT_MAX = 50, EVENTS_MAX = 10000 };
 
+/* Whether that has happened to the object, as far as events are kept. */
+bool events_has(const struct cluster *cluster, enum kind kind, int64_t id, enum event_code code);
+
 /* `args`: JSON object of the code's arguments or NULL. */
 void events_note(struct cluster *cluster, enum kind kind, const void *record, enum event_code code,
                  const char *args, int64_t now_ms, const char *fmt, ...) printf_like(7, 8);

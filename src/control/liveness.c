@@ -54,7 +54,8 @@ void liveness_lose(struct cluster *cluster, const struct worker *worker, int64_t
 
 void liveness_regain(struct cluster *cluster, const struct worker *worker, int64_t now_ms)
 {
-    if (worker->state == WORKER_NOT_READY)
+    if (worker->state == WORKER_NOT_READY &&
+        events_has(cluster, KIND_WORKER, worker->id, EVENT_LOST))
         events_note(cluster, KIND_WORKER, worker, EVENT_BACK, NULL, now_ms, "in contact");
     liveness_settle(cluster, worker, now_ms, true);
 }

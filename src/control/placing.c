@@ -98,6 +98,7 @@ static void view_workers(struct placing *placing)
                                       .name = worker->name,
                                       .labels = &worker->labels,
                                       .is_ready = worker->state == WORKER_READY,
+                                      .is_in_maintenance = worker->state == WORKER_MAINTENANCE,
                                       .ram_total_bytes = (uint64_t)worker->memory_total,
                                       .ram_reserved_bytes = placing->env->reserved_ram_bytes,
                                       .devices = devices};

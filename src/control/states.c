@@ -40,11 +40,13 @@ static char *args_of(const struct model_instance *instance, enum event_code code
     return buf_take(&text);
 }
 
-static const char *words_of(const struct model_instance *instance, enum event_code code)
+/* Returns owned. */
+static char *words_of(const struct model_instance *instance, enum event_code code)
 {
     if (instance->state_message && *instance->state_message)
-        return instance->state_message;
-    return code == EVENT_SERVES ? "serves" : code == EVENT_PLACED ? "placed" : "";
+        return mem_strdup(instance->state_message);
+    const char *words = code == EVENT_SERVES ? "serves" : code == EVENT_PLACED ? "placed" : "";
+    return mem_printf("%s on worker %s", words, instance->worker_name ? instance->worker_name : "");
 }
 
 void state_enter(struct cluster *cluster, struct model_instance *copy, enum instance_state state,
@@ -57,5 +59,6 @@ void state_enter(struct cluster *cluster, struct model_instance *copy, enum inst
     if (code == EVENT_CODE_COUNT)
         return;
     auto_free char *args = args_of(copy, code);
-    events_note(cluster, KIND_INSTANCE, copy, code, args, now_ms, "%s", words_of(copy, code));
+    auto_free char *words = words_of(copy, code);
+    events_note(cluster, KIND_INSTANCE, copy, code, args, now_ms, "%s", words);
 }

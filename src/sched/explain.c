@@ -7,6 +7,7 @@
 static const char *const refusal_names[] = {
     [PLACE_FITS] = "fits",
     [PLACE_WORKER_NOT_READY] = "worker_not_ready",
+    [PLACE_WORKER_IN_MAINTENANCE] = "worker_in_maintenance",
     [PLACE_LABEL_MISMATCH] = "label_mismatch",
     [PLACE_MEMORY_UNKNOWN] = "memory_unknown",
     [PLACE_MEMORY_SHORT] = "memory_short",
@@ -32,6 +33,9 @@ static void explain_one(const struct place_request *request, const struct place_
         return;
     case PLACE_WORKER_NOT_READY:
         buf_add_cstr(out, "not ready");
+        return;
+    case PLACE_WORKER_IN_MAINTENANCE:
+        buf_add_cstr(out, "in maintenance");
         return;
     case PLACE_LABEL_MISMATCH: {
         int at = place_mismatched_label(request->selector, worker->labels);

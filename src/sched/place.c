@@ -76,6 +76,8 @@ size_t place_devices_free(const struct place_request *request, const struct plac
 static enum place_refusal fit_but_devices(const struct place_request *request,
                                           const struct place_worker *worker)
 {
+    if (worker->is_in_maintenance)
+        return PLACE_WORKER_IN_MAINTENANCE;
     if (!worker->is_ready)
         return PLACE_WORKER_NOT_READY;
     if (!place_labels_match(request->selector, worker->labels))

@@ -32,7 +32,8 @@ struct place_worker {
     int64_t id;
     const char *name;                /* borrowed */
     const struct string_map *labels; /* borrowed */
-    bool is_ready;
+    bool is_ready;          /* in contact, and not in maintenance */
+    bool is_in_maintenance; /* for the words of the refusal */
     uint64_t ram_total_bytes;    /* 0: not reported yet */
     uint64_t ram_reserved_bytes; /* not for engines */
     uint64_t ram_claimed_bytes;  /* sum of the claims of its instances */
@@ -54,6 +55,7 @@ struct place_request {
 enum place_refusal {
     PLACE_FITS,
     PLACE_WORKER_NOT_READY,
+    PLACE_WORKER_IN_MAINTENANCE,
     PLACE_LABEL_MISMATCH,
     PLACE_MEMORY_UNKNOWN,
     PLACE_MEMORY_SHORT,

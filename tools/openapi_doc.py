@@ -15,11 +15,16 @@ import yaml
 ACCESS = ("public", "self", "user", "admin", "worker", "cluster")
 METHODS = ("get", "post", "put", "patch", "delete")
 REF = "#/components/"
+SORTS = 8  # fields by which a list is sorted at most: LIST_SORT_MAX of src/api/list_query.h
+INT64 = 2 ** 63 - 1
 USER_SCHEMES = ("apiKey", "apiKeyHeader", "password", "session")
 SCHEMES = {"public": (), "self": USER_SCHEMES, "user": USER_SCHEMES, "admin": USER_SCHEMES,
            "worker": ("workerToken",), "cluster": ("clusterToken",)}
 JSON = "application/json"
 EVENTS = "text/event-stream"
+
+
+NOTES = {"x-checked-by", "x-body-of", "x-filter", "x-create-only"}
 
 
 class Loader(yaml.SafeLoader):
@@ -116,7 +121,7 @@ class Document:
             taken = {key: field for key, field in fields.items() if not field.get("readOnly")}
             kept = {key: field for key, field in taken.items() if not field.get("x-create-only")}
             if "version" in fields:  # a write may name the one that it means
-                kept["version"] = fields["version"]
+                kept["version"] = {key: fields["version"][key] for key in ("type", "description")}
             kept = {key: {word: value for word, value in field.items()
                           if word not in ("readOnly", "default")} for key, field in kept.items()}
             for key in set(required) - taken.keys():
@@ -130,6 +135,11 @@ class Document:
             self.schemas[name + "Update"] = {"type": "object", "properties": kept,
                                              "x-body-of": name}
         for name, schema in list(self.schemas.items()):
+            if "x-more-than" in schema:
+                base = self.schemas.get(schema["x-more-than"], {})
+                self.schemas[name] = {
+                    **base, "required": base.get("required", []) + schema.get("required", []),
+                    "properties": {**base.get("properties", {}), **schema["properties"]}}
             if "x-part-of" in schema:
                 whole = self.records.get(schema["x-part-of"], {}).get("properties", {})
                 fields = schema.get("x-fields", [])
@@ -163,9 +173,19 @@ class Document:
             names = [key for key, field in fields.items() if self.is_filter(field)]
         for name in set(names) - fields.keys():
             self.fault(operation.where, f"filter {name} is no field of {operation.list_of}")
-        shared = [{"$ref": f"{REF}parameters/{name}"}
+        shared = [self.resolve({"$ref": f"{REF}parameters/{name}"})
                   for name in self.root.get("x-list-parameters", [])]
+        shared = [self.sorter_of(one, fields) if one.get("name") == "sort_by" else one
+                  for one in shared]
         return shared + [self.filter_of(name, fields[name]) for name in names if name in fields]
+
+    def sorter_of(self, parameter, fields):
+        """The parameter that sorts, with the fields by which this list can be sorted."""
+        names = [key for key, field in fields.items()
+                 if not {"array", "object"} & set(types_of(self.resolve(field)))]
+        name = f"-?({'|'.join(names)})"
+        return {**parameter, "schema": {"type": "string",
+                                        "pattern": f"^{name}(,{name}){{0,{SORTS - 1}}}$"}}
 
     def is_filter(self, field):
         """Whether src/api/list_query.c takes it as a filter."""
@@ -178,12 +198,14 @@ class Document:
 
     def filter_of(self, name, field):
         field = self.resolve(field)
-        says = "with this"
+        words, says = field.get("enum"), "with this"
         if "array" in types_of(field):
-            field, says = self.resolve(field["items"]), "that have this in"
+            field, words, says = self.resolve(field["items"]), None, "that have this in"
         kinds = [kind for kind in types_of(field) if kind != "null"]
         item = {"type": kinds[0] if kinds else "string"}
-        item.update({key: field[key] for key in ("enum", "minimum", "maximum") if key in field})
+        if item["type"] == "integer":  # one that no row can have finds none
+            item.update({"minimum": -INT64, "maximum": INT64})
+        item.update({"enum": words} if words else {})
         return {"name": name, "in": "query",
                 "description": f"Only rows {says} `{name}`; given more than once: any of them.",
                 "schema": {"type": "array", "items": item}, "x-filter": True,
@@ -328,7 +350,8 @@ def references(value):
 
 
 def prune(whole):
-    """Takes out what nobody refers to, and notes that are for the generator only."""
+    """Takes out what nobody refers to, and notes that are for the generator only; says what is
+    meant: an object without members may have any, an integer is one of 64 bits."""
     schemas = whole["components"]["schemas"]
     used, fresh = set(), set(references({**whole, "components": {
         key: value for key, value in whole["components"].items() if key != "schemas"}}))
@@ -345,8 +368,11 @@ def without_notes(value):
         return [without_notes(item) for item in value]
     if not isinstance(value, dict):
         return value
-    return {key: without_notes(item) for key, item in value.items()
-            if key not in ("x-checked-by", "x-body-of", "x-filter", "x-create-only")}
+    if "integer" in types_of(value) and "minimum" in value and not value.get("readOnly"):
+        value = {**value, "maximum": value.get("maximum", INT64)}  # what the server can read
+    if "object" in types_of(value) and not {"properties", "allOf"} & value.keys():
+        value = {**value, "additionalProperties": value.get("additionalProperties", True)}
+    return {key: without_notes(item) for key, item in value.items() if key not in NOTES}
 
 
 def types_of(schema):

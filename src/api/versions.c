@@ -67,11 +67,12 @@ static int check_body(struct request *rq, enum kind kind, const void *record, st
     const json_t *named = json_object_get(rq->body, "version");
     if (!named || json_is_null(named))
         return 0;
-    if (!json_is_integer(named))
+    int64_t version;
+    if (!json_take_integer(named, &version))
         return err_set(err, ERR_INVALID, "version must be an integer, as it was read");
-    if (json_integer_value(named) == read_version(kind, record))
+    if (version == read_version(kind, record))
         return 0;
-    auto_free char *text = mem_printf("%lld", (long long)json_integer_value(named));
+    auto_free char *text = mem_printf("%lld", (long long)version);
     return refuse(rq, kind, record, text, err);
 }
 

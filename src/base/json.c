@@ -246,6 +246,6 @@ bool json_take_integer(const json_t *value, int64_t *ret)
 
 int64_t json_member_int(const json_t *object, const char *key, int64_t fallback)
 {
-    const json_t *value = json_object_get(object, key);
-    return json_is_integer(value) ? (int64_t)json_integer_value(value) : fallback;
+    int64_t number;
+    return json_take_integer(json_object_get(object, key), &number) ? number : fallback;
 }

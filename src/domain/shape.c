@@ -7,12 +7,15 @@ static void check_objects(const char *where, const json_t *list, const struct sh
 static void check_number(const char *where, const json_t *value, const struct shape_member *member,
                          struct faults *faults)
 {
+    int64_t whole;
     double number = json_number_value(value);
-    bool is_kind = member->kind == SHAPE_INT ? json_is_integer(value) : json_is_number(value);
-    if (!is_kind || number < (double)member->min || number > (double)member->max)
-        faults_add(faults, where, "must be %s of %lld-%lld",
-                   member->kind == SHAPE_INT ? "an integer" : "a number", (long long)member->min,
-                   (long long)member->max);
+    bool is_int = member->kind == SHAPE_INT;
+    bool is_kind = is_int ? json_take_integer(value, &whole) : json_is_number(value);
+    if (is_kind && number >= (double)member->min && number <= (double)member->max)
+        return;
+    auto_free char *seen = faults_shown(value);
+    faults_add(faults, where, "must be %s of %lld-%lld, not %s", is_int ? "an integer" : "a number",
+               (long long)member->min, (long long)member->max, seen);
 }
 
 static void check_word(const char *where, const json_t *value, const struct shape_member *member,
@@ -27,17 +30,20 @@ static void check_word(const char *where, const json_t *value, const struct shap
             return;
         }
     }
-    faults_add(faults, where, "must be one of %s", allowed.ptr);
+    auto_free char *seen = faults_shown(value);
+    faults_add(faults, where, "must be one of %s, not %s", allowed.ptr, seen);
     buf_fini(&allowed);
 }
 
 static void check_value(const char *where, const json_t *value, const struct shape_member *member,
                         struct faults *faults)
 {
+    auto_free char *seen = NULL;
     switch (member->kind) {
     case SHAPE_BOOL:
+        seen = faults_shown(value);
         if (!json_is_boolean(value))
-            faults_add(faults, where, "must be true or false");
+            faults_add(faults, where, "must be true or false, not %s", seen);
         break;
     case SHAPE_INT:
     case SHAPE_NUMBER:

@@ -37,8 +37,8 @@ static void reply_home(struct http_exchange *ex)
                    "<p>Serves models over an OpenAI-compatible API.</p>\n"
                    "<ul><li>Inference: <code>/v1/</code>, for example <code>POST "
                    "/v1/chat/completions</code></li>\n"
-                   "<li>Management: <code>/v2/</code>, and by command line: "
-                   "<code>gpustack help</code></li></ul>\n</html>\n"));
+                   "<li>Management: <code>/v2/</code>, see the <a href=\"/docs\">reference</a>; by "
+                   "command line: <code>gpustack help</code></li></ul>\n</html>\n"));
 }
 
 static void reply_no_route(struct http_exchange *ex, const struct route_match *match)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether control's decisions cost the same per worker with 1,000 and with 10,000 of them.
 
-Runs tests/sim/sim_scale of the release build: the own code of control (registration, reports, passes,
-desired states) under a virtual clock, in which workers join, models are deployed, scaled, updated,
-workers fall silent, and many at once are cut off. Its table is printed as it comes.
+Runs tests/sim/sim_scale of the release build: control's own code (registration, reports, passes,
+desired states) under a virtual clock. Workers join, models are deployed, scaled and updated, workers
+fall silent, and many at once are cut off. Its table is printed as it comes.
 GPUSTACK_BENCH_SIZES changes the sizes.
 """
 

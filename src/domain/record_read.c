@@ -139,7 +139,7 @@ static int read_strings(const struct field *field, struct string_list *at, const
     struct string_list list = {0};
     int rc = check_count(field, json_array_size(value), err);
     for (size_t i = 0; rc == 0 && i < json_array_size(value); i++) {
-        const char *item;
+        const char *item = NULL;
         rc = take_text(json_array_get(value, i), RECORD_STRING_MAX, &item, err);
         if (rc == 0)
             string_list_add(&list, item);

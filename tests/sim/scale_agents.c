@@ -134,14 +134,16 @@ void scale_agent_join(struct scale_agents *agents, size_t number, struct scale_c
 
 static void write_devices(struct buf *out)
 {
+    char name[] = "Accelerator 64 GB", vendor[] = "NVIDIA", type[] = "cuda";
+    char uuid[] = "GPU-00000000-0000-0000-0000-000000000000";
     struct device devices[SCALE_DEVICES];
     for (int i = 0; i < SCALE_DEVICES; i++)
         devices[i] = (struct device){.index = i,
                                      .device_index = i,
-                                     .name = (char[]){"Accelerator 64 GB"},
-                                     .vendor = (char[]){"NVIDIA"},
-                                     .type = (char[]){"cuda"},
-                                     .uuid = (char[]){"GPU-00000000-0000-0000-0000-000000000000"},
+                                     .name = name,
+                                     .vendor = vendor,
+                                     .type = type,
+                                     .uuid = uuid,
                                      .memory = {.total_bytes = 64ULL << 30},
                                      .core_utilization = 37,
                                      .temperature_c = 51,

@@ -9,6 +9,7 @@
 
 enum {
     RECONCILE_PASSES_MAX = 8,
+    STORE_WAIT_TOLD_MS = 5000, /* a commit that takes longer is worth a word in the log */
     PLACE_AGAIN_MS = 1000, /* for those that wait for a place: heartbeats come by the hundred */
 };
 
@@ -27,6 +28,7 @@ struct turn {
     struct feed_turn feed;
     struct desired_turn desired;
     struct change_batch changes;
+    int64_t sealed_ms; /* loop time at which its commit began */
     bool is_durable;
 };
 
@@ -43,6 +45,7 @@ struct control {
     struct turn *open;       /* turn in progress, or NULL */
     struct list_node sealed; /* turns whose commit is under way, oldest first */
     uint64_t change_count;
+    bool is_waiting; /* the log tells that commits wait */
     struct dirty dirty;    /* what the reconciler must look at */
     struct int_list lost;  /* workers that are given up, ascending */
     int64_t placed_ms;     /* loop time of the last pass that tried all that have no place */
@@ -152,6 +155,7 @@ static void end_turn(void *arg)
     control->open = NULL;
     feed_end_turn(control->feed, &turn->feed);
     fleet_end_turn(control->fleet, &turn->desired);
+    turn->sealed_ms = loop_now_ms(control->loop);
     list_add_tail(&control->sealed, &turn->node);
     if (store_txn_is_empty(turn->txn)) {
         turn->is_durable = true;
@@ -377,6 +381,20 @@ void control_when_durable(struct control *control, void (*fn)(void *ctx), void *
 void control_wake(struct control *control)
 {
     (void)open_turn(control);
+}
+
+void control_watch_store(struct control *control)
+{
+    const struct turn *oldest = LIST_FIRST(&control->sealed, struct turn, node);
+    int64_t waits_ms = oldest ? loop_now_ms(control->loop) - oldest->sealed_ms : 0;
+    if (!control->is_waiting && waits_ms >= STORE_WAIT_TOLD_MS)
+        log_warning("store",
+                    "writes wait for the database since %lld s; is its disk slow or full, or does "
+                    "another program hold it? Reads and inference go on",
+                    (long long)waits_ms / 1000);
+    else if (control->is_waiting && waits_ms < STORE_WAIT_TOLD_MS)
+        log_info("store", "writes no longer wait for the database");
+    control->is_waiting = waits_ms >= STORE_WAIT_TOLD_MS;
 }
 
 static bool has_id(const struct int_list *list, int64_t id)

@@ -198,6 +198,7 @@ static void on_tick(struct timer *timer, void *ctx)
         check_silence(fleet, worker);
     find_lost(fleet);
     start_due_gangs(fleet);
+    control_watch_store(fleet->control);
     if (mono_now(fleet) >= fleet->next_heartbeat_ms) {
         fleet->next_heartbeat_ms = mono_now(fleet) + FLEET_HEARTBEAT_MS;
         send_heartbeats(fleet);

@@ -72,6 +72,9 @@ void watch_flush(struct watch_hub *hub, const struct change_batch *batch);
 void feed_turn_fini(struct feed_turn *turn);
 void desired_turn_fini(struct desired_turn *turn);
 
+/* Tells in the log when commits take very long, and when they don't any more; every second. */
+void control_watch_store(struct control *control);
+
 /* The workers that are given up have changed. Takes the content of `lost`. */
 void control_set_lost(struct control *control, struct int_list *lost);
 

@@ -118,6 +118,8 @@ def control_stopped(cluster, demo_model, endless_model):
     assert load.faults() == []
     assert cluster.pid("control") == control
     assert sorted(cluster.engine_pids()) == sorted(fact[2] for fact in before.values())
+    # Control was away, not its workers.
+    assert not [row for row in cluster.items("/v2/events") if row["reason"] == "lost"]
 
 
 class Silence:
@@ -260,6 +262,8 @@ def database_held(cluster, demo_model):
             writer.stop()
     assert load.faults() == []
     assert cluster.pid("control") == control
+    assert "writes wait for the database since" in cluster.log()
+    assert "writes no longer wait for the database" in cluster.log()
     for writer in writers:
         # What was durable just before may be acknowledged just after it was held.
         early = [when - held for when in writer.acknowledged if held + 5 < when < freed]

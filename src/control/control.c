@@ -383,6 +383,19 @@ void control_wake(struct control *control)
     (void)open_turn(control);
 }
 
+void control_drop_lost(struct control *control, int64_t worker_id)
+{
+    struct int_list *lost = &control->lost;
+    size_t kept = 0;
+    for (size_t i = 0; i < lost->count; i++)
+        if (lost->items[i] != worker_id)
+            lost->items[kept++] = lost->items[i];
+    if (kept == lost->count)
+        return;
+    lost->count = kept;
+    dirty_note_worker(&control->dirty, &control->cluster, worker_id);
+}
+
 void control_watch_store(struct control *control)
 {
     const struct turn *oldest = LIST_FIRST(&control->sealed, struct turn, node);

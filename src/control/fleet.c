@@ -393,7 +393,7 @@ int fleet_report(struct fleet *fleet, int64_t worker_id, const json_t *body, str
     bool was_silent = worker->state == WORKER_NOT_READY;
     liveness_regain(cluster, worker, env.now_ms);
     if (was_silent)
-        find_lost(fleet); /* at once: nothing of it may be replaced any more */
+        control_drop_lost(fleet->control, worker_id); /* nothing of it may be replaced any more */
     return 0;
 }
 

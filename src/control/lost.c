@@ -12,15 +12,15 @@ static int by_contact(const void *a, const void *b)
 /* Marks every run of workers within LOST_TOGETHER_MS that is too many to be their own fault. */
 static void hold_many(struct silent_worker *silent, size_t count, size_t total)
 {
-    size_t end = 0;
+    size_t end = 0, marked = 0;
     for (size_t first = 0; first < count; first++) {
         while (end < count && silent[end].contact_ms - silent[first].contact_ms <= LOST_TOGETHER_MS)
             end++;
         size_t together = end - first;
         if (together < 2 || together * 3 <= total)
             continue;
-        for (size_t i = first; i < end; i++)
-            silent[i].is_held = true;
+        for (marked = marked > first ? marked : first; marked < end; marked++)
+            silent[marked].is_held = true;
     }
 }
 

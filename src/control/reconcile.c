@@ -36,7 +36,9 @@ static void place_unplaced(struct pass *pass, const struct id_set *models, bool 
 
 void reconcile(struct cluster *cluster, const struct reconcile_env *env, struct dirty *dirty)
 {
+    enum lost_surge lost_surge = LOST_SURGE_UNKNOWN;
     struct pass pass = {.cluster = cluster,
+                        .lost_surge = &lost_surge,
                         .env = env,
                         .dirty = dirty,
                         .placing = {.cluster = cluster, .env = env}};

@@ -12,11 +12,13 @@
 
 static void put(const struct pass *pass, struct model_instance *copy)
 {
+    *pass->lost_surge = LOST_SURGE_UNKNOWN;
     cluster_put(pass->cluster, KIND_INSTANCE, copy, pass->env->now_ms);
 }
 
 static void remove_instance(const struct pass *pass, const struct model_instance *instance)
 {
+    *pass->lost_surge = LOST_SURGE_UNKNOWN;
     cluster_delete(pass->cluster, KIND_INSTANCE, instance->id);
 }
 
@@ -45,6 +47,7 @@ struct model_instance *replicas_add(struct pass *pass, const struct model *model
     mem_replace(&fresh.backend, model->backend);
     mem_replace(&fresh.backend_version, model->backend_version);
     instance_set_state(&fresh, INSTANCE_PENDING, &(struct cause){0}, pass->env->now_ms);
+    *pass->lost_surge = LOST_SURGE_UNKNOWN;
     return cluster_put(pass->cluster, KIND_INSTANCE, &fresh, pass->env->now_ms);
 }
 

@@ -10,11 +10,15 @@
 
 #include "control/placing.h"
 
+/* Whether a lost instance's replacement is under way, as far as it is known; a change forgets it. */
+enum lost_surge { LOST_SURGE_UNKNOWN, LOST_SURGE_NONE, LOST_SURGE_RUNS };
+
 struct pass {
     struct cluster *cluster;
     const struct reconcile_env *env;
     struct dirty *dirty;
     struct placing placing;
+    enum lost_surge *lost_surge; /* found out once, for models that ask for it by the hundred */
 };
 
 /* Takes all steps that can be taken now. */

@@ -101,7 +101,7 @@ bool replicas_drains(const struct pass *pass, const struct model *model)
     return false;
 }
 
-bool replicas_lost_surge(const struct pass *pass)
+static bool find_lost_surge(const struct pass *pass)
 {
     CLUSTER_FOR_EACH(pass->cluster, KIND_INSTANCE, struct model_instance, one) {
         const struct model_instance *old =
@@ -111,6 +111,13 @@ bool replicas_lost_surge(const struct pass *pass)
             return true;
     }
     return false;
+}
+
+bool replicas_lost_surge(const struct pass *pass)
+{
+    if (*pass->lost_surge == LOST_SURGE_UNKNOWN)
+        *pass->lost_surge = find_lost_surge(pass) ? LOST_SURGE_RUNS : LOST_SURGE_NONE;
+    return *pass->lost_surge == LOST_SURGE_RUNS;
 }
 
 /* ---- scores ---- */

@@ -72,6 +72,9 @@ void watch_flush(struct watch_hub *hub, const struct change_batch *batch);
 void feed_turn_fini(struct feed_turn *turn);
 void desired_turn_fini(struct desired_turn *turn);
 
+/* The worker is in contact again: at once none of those that are given up. */
+void control_drop_lost(struct control *control, int64_t worker_id);
+
 /* Tells in the log when commits take very long, and when they don't any more; every second. */
 void control_watch_store(struct control *control);
 

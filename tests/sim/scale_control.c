@@ -152,6 +152,19 @@ static void set_lost(struct scale_control *control, struct int_list *lost)
     int_list_fini(&before);
 }
 
+/* A worker is back: at once none of those that are given up. */
+static void drop_lost(struct scale_control *control, int64_t worker_id)
+{
+    struct int_list *lost = &control->lost;
+    size_t kept = 0;
+    for (size_t i = 0; i < lost->count; i++)
+        if (lost->items[i] != worker_id)
+            lost->items[kept++] = lost->items[i];
+    if (kept < lost->count)
+        dirty_note_worker(&control->dirty, &control->cluster, worker_id);
+    lost->count = kept;
+}
+
 static void find_lost(struct scale_control *control)
 {
     auto_free struct silent_worker *silent =
@@ -251,7 +264,7 @@ void scale_report(struct scale_control *control, int64_t worker_id, const char *
     bool was_silent = worker->state == WORKER_NOT_READY;
     liveness_regain(&control->cluster, worker, control->now_ms);
     if (was_silent)
-        find_lost(control);
+        drop_lost(control, worker_id);
     control->cost->report_cpu_s += end_turn(control);
     control->cost->reports++;
 }

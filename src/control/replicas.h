@@ -10,7 +10,7 @@
 
 #include "control/placing.h"
 
-/* Whether a lost instance's replacement is under way, as far as it is known; a change forgets it. */
+/* Whether a lost instance's replacement is under way, if that is known; a change forgets it. */
 enum lost_surge { LOST_SURGE_UNKNOWN, LOST_SURGE_NONE, LOST_SURGE_RUNS };
 
 struct pass {

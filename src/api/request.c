@@ -175,12 +175,31 @@ static int check_request(const struct request *rq, struct err *err)
     return faults_finish(&faults, err);
 }
 
+/*
+ * Changes wait for a store that stalls, but not for ever: then people are told, and memory doesn't
+ * run away from the disk. Workers and gateways repeat what they say: theirs is taken.
+ */
+static int check_store(const struct request *rq, struct err *err)
+{
+    int64_t wait_ms = control_store_wait_ms(rq->control);
+    bool is_read = rq->route->method == HTTP_GET || rq->route->method == HTTP_HEAD;
+    bool is_machine = rq->route->access == ACCESS_WORKER || rq->route->access == ACCESS_CLUSTER;
+    if (wait_ms < CONTROL_REFUSE_MS || is_read || is_machine)
+        return 0;
+    return err_set(err, ERR_UNAVAILABLE,
+                   "nothing can be changed now: the database has taken no write for %lld s; look "
+                   "at its disk and at who holds the file, then try again",
+                   (long long)(wait_ms / 1000));
+}
+
 void request_continue(struct request *rq)
 {
     struct err err = {0};
     rq->changes_before = control_change_count(rq->control);
     rq->holds++; /* a handler that takes the exchange leaves us without any */
-    int rc = parse_body(rq, &err);
+    int rc = check_store(rq, &err);
+    if (rc == 0)
+        rc = parse_body(rq, &err);
     if (rc == 0)
         rc = check_request(rq, &err);
     if (rc == 0)

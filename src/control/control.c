@@ -396,10 +396,15 @@ void control_drop_lost(struct control *control, int64_t worker_id)
     dirty_note_worker(&control->dirty, &control->cluster, worker_id);
 }
 
-void control_watch_store(struct control *control)
+int64_t control_store_wait_ms(const struct control *control)
 {
     const struct turn *oldest = LIST_FIRST(&control->sealed, struct turn, node);
-    int64_t waits_ms = oldest ? loop_now_ms(control->loop) - oldest->sealed_ms : 0;
+    return oldest ? loop_now_ms(control->loop) - oldest->sealed_ms : 0;
+}
+
+void control_watch_store(struct control *control)
+{
+    int64_t waits_ms = control_store_wait_ms(control);
     if (!control->is_waiting && waits_ms >= STORE_WAIT_TOLD_MS)
         log_warning("store",
                     "writes wait for the database since %lld s; is its disk slow or full, or does "

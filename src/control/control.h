@@ -17,6 +17,8 @@
 #include "io/loop.h"
 #include "store/store.h"
 
+enum { CONTROL_REFUSE_MS = 90000 };
+
 struct control;
 struct feed_hub;
 struct fleet;
@@ -70,6 +72,12 @@ char *control_explain_placement(struct control *control, const struct model *mod
 /* Runs fn(ctx) once everything changed so far is durable; at the end of this turn at the earliest.
  */
 void control_when_durable(struct control *control, void (*fn)(void *ctx), void *ctx);
+
+/*
+ * How long the oldest change has waited for the store by now; 0 when none waits. Changes that are
+ * made all the same wait too, in memory; from CONTROL_REFUSE_MS on who makes them had better not.
+ */
+int64_t control_store_wait_ms(const struct control *control);
 
 /* Opens a turn, at whose end the reconciler does what there is to do, though no record changed. */
 void control_wake(struct control *control);

@@ -245,8 +245,8 @@ static const struct http_call_ops call_ops = {
     .on_head = on_head, .on_body = on_body, .on_end = on_call_end, .on_error = on_call_error};
 
 /* Opens a stream with an API key and, unless NULL, a Last-Event-ID. */
-static void open_reader(struct reader *reader, struct world *w, const char *key, const char *path,
-                        const char *last_id)
+static inline void open_reader(struct reader *reader, struct world *w, const char *key,
+                               const char *path, const char *last_id)
 {
     struct err err = {0};
     *reader = (struct reader){.w = w, .path = mem_strdup(path)};
@@ -266,7 +266,7 @@ static void open_reader(struct reader *reader, struct world *w, const char *key,
 }
 
 /* Runs until the text holds `part`. */
-static void await(struct reader *reader, const char *part)
+static inline void await(struct reader *reader, const char *part)
 {
     if (reader->text.ptr && strstr(reader->text.ptr, part))
         return;
@@ -285,7 +285,7 @@ static void await_end(struct reader *reader)
 }
 
 /* How often the text holds `part`. */
-static unsigned count_of(const struct reader *reader, const char *part)
+static inline unsigned count_of(const struct reader *reader, const char *part)
 {
     unsigned count = 0;
     for (const char *at = reader->text.ptr; at && (at = strstr(at, part)) != NULL; at++)
@@ -294,7 +294,7 @@ static unsigned count_of(const struct reader *reader, const char *part)
 }
 
 /* Forgets what was read so far. */
-static void forget(struct reader *reader)
+static inline void forget(struct reader *reader)
 {
     buf_clear(&reader->text);
 }

@@ -72,6 +72,9 @@ const struct model *models_put(struct request *rq, const struct model *model, st
         copy->stopped_replicas = 0;
     version_grow(KIND_MODEL, model, copy);
     note_scaling(rq, model, copy, now_ms);
+    /* A model of a version that kept no revisions has something to go back to, too. */
+    if (is_new_generation && !number_index_find(&rq->cluster->revisions_of_model, model->id))
+        revisions_keep(rq->cluster, model, now_ms);
     model = cluster_put(rq->cluster, KIND_MODEL, copy, now_ms);
     if (!is_new_generation)
         return model;

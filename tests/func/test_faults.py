@@ -263,7 +263,7 @@ def database_held(cluster, demo_model):
     assert load.faults() == []
     assert cluster.pid("control") == control
     assert "writes wait for the database since" in cluster.log()
-    assert "writes no longer wait for the database" in cluster.log()
+    wait_for(lambda: "writes no longer wait for the database" in cluster.log(), what="it is told")
     for writer in writers:
         # What was durable just before may be acknowledged just after it was held.
         early = [when - held for when in writer.acknowledged if held + 5 < when < freed]

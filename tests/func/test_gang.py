@@ -25,8 +25,9 @@ def two_workers(make_cluster, tmp_path):
     return cluster
 
 
-def deploy_gang(cluster, model_file, **fields):
-    return cluster.deploy("hello", model_file, gpu_selector={"gpus_per_replica": 4}, **fields)
+def deploy_gang(cluster, model_file):
+    """Rank 0 ends if it is faster than the other's port: then the next try serves."""
+    return cluster.deploy("hello", model_file, timeout=60, gpu_selector={"gpus_per_replica": 4})
 
 
 def ranks(cluster):
@@ -62,10 +63,11 @@ def test_a_gang_starts_and_serves(two_workers, demo_model):
 
 def test_any_rank_that_dies_restarts_all_and_its_log_is_shown(two_workers, demo_model):
     deploy_gang(two_workers, demo_model)
+    epoch = ranks(two_workers)[2]["epoch"]
     before = engines_of(two_workers)
     os.kill(before["rpc"], signal.SIGKILL)
     row, parts, servers = wait_for(
-        lambda: (lambda seen: seen if seen[2]["epoch"] == 2 else None)(ranks(two_workers)),
+        lambda: (lambda seen: seen if seen[2]["epoch"] == epoch + 1 else None)(ranks(two_workers)),
         what="the next try")
     assert servers["failed_rank"] == 1
     assert row["state_reason"] == "rank_failed"
@@ -74,7 +76,7 @@ def test_any_rank_that_dies_restarts_all_and_its_log_is_shown(two_workers, demo_
     other = two_workers.admin.get(f"/v2/model-instances/{row['id']}/logs?rank=0").expect(200)
     assert log != other
     wait_for(lambda: not is_alive(before["main"]), what="rank 0 to end as well")
-    wait_for(lambda: ranks(two_workers)[0]["state"] == "running", timeout=60,
+    wait_for(lambda: ranks(two_workers)[0]["state"] == "running", timeout=90,
              what="the gang to serve again")
     after = engines_of(two_workers)
     assert set(after) == {"main", "rpc"}
@@ -86,6 +88,7 @@ def test_any_rank_that_dies_restarts_all_and_its_log_is_shown(two_workers, demo_
 
 def test_a_gang_outlives_its_managers(two_workers, demo_model):
     deploy_gang(two_workers, demo_model)
+    epoch = ranks(two_workers)[2]["epoch"]
     before = engines_of(two_workers)
     for node in (two_workers, *two_workers.workers):
         node.kill("worker")
@@ -96,7 +99,7 @@ def test_a_gang_outlives_its_managers(two_workers, demo_model):
              timeout=40, what="all to be known again")
     assert two_workers.chat("hello")
     assert engines_of(two_workers) == before
-    assert ranks(two_workers)[2]["epoch"] == 1
+    assert ranks(two_workers)[2]["epoch"] == epoch
 
 
 def test_too_many_devices_wait_with_their_reason(two_workers, demo_model):

@@ -48,6 +48,7 @@ static void enter_serving(struct runner *runner)
         record->serving_since_ms = now_ms;
     runner->serving_since_ms = record->serving_since_ms;
     runner->may_serve = true;
+    runner->missed_probes = 0;
     runner_set_phase(runner, PHASE_SERVING);
     runner_save_or_warn(runner);
 }
@@ -82,9 +83,18 @@ static void note_answer(struct runner *runner)
         runner_changed(runner);
 }
 
+/* One that served when the worker went away may be too busy to answer at once. */
+static bool has_benefit_of_doubt(struct runner *runner)
+{
+    return runner->phase == PHASE_STARTING && runner->may_serve && !runner->was_probed &&
+           ++runner->missed_probes < RUNNER_HEALTH_MISSES;
+}
+
 void runner_on_probe(struct probe *probe, bool serves, const char *text, void *ctx)
 {
     struct runner *runner = ctx;
+    if (!serves && has_benefit_of_doubt(runner))
+        return;
     if (runner->phase == PHASE_STARTING && serves) {
         probe->interval_ms = RUNNER_HEALTH_MS;
         timer_start(&probe->timer, RUNNER_HEALTH_MS);

@@ -171,6 +171,30 @@ def test_a_limit_outlives_the_worker(control, demo_model):
     assert control.wait(7, running)["failures"] == 0
 
 
+# --- restarts of the worker ----------------------------------------------------------------------
+
+
+def test_an_adopted_engine_may_be_slow_to_answer(control, demo_model):
+    worker = control.add_worker("w1")
+    seen, http = serve(control, worker, instance(demo_model))
+    os.kill(seen["pid"], signal.SIGSTOP)
+    worker.kill("worker")
+    wait_for(lambda: "is adopted" in worker.log(), 30, "the engine is adopted")
+    probes = set()
+
+    def has_second_probe():
+        probes.update(connections_to(seen["port"], worker.pid("worker")))
+        return len(probes) > 1
+
+    wait_for(has_second_probe, 30, "one probe is given up, the next is sent")
+    # Told as starting the gateway would take it out of service for a moment.
+    assert control.seen(7)["state"] == "running"
+    os.kill(seen["pid"], signal.SIGCONT)
+    control.wait_reports(1)
+    assert control.seen(7)["state"] == "running"
+    assert chat(http)
+
+
 # --- gangs ---------------------------------------------------------------------------------------
 
 

@@ -240,8 +240,10 @@ def test_logs(serving, shell):
 
 
 def test_logs_follow(serving, shell):
+    # A suite that a shell started in the background ignores SIGINT, and so would its children.
     follower = subprocess.Popen([shell.binary, "logs", "-f", "--tail", "0", "hello"], env=shell.env,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     try:
         def something():
             serving.chat("hello")

@@ -119,6 +119,11 @@ static int find_log_worker(struct request *rq, const struct model_instance *inst
     return rc;
 }
 
+static bool is_credential(struct str name)
+{
+    return str_eq_nocase(name, STR("Cookie")) || str_eq_nocase(name, STR("X-API-Key"));
+}
+
 static int start_log_call(struct request *rq, const char *path, struct err *err)
 {
     const struct model_instance *instance = cluster_find(rq->cluster, KIND_INSTANCE, rq->id);
@@ -138,7 +143,6 @@ static int start_log_call(struct request *rq, const char *path, struct err *err)
     struct http_target target = {.port = (unsigned)worker->port};
     snprintf(target.host, sizeof target.host, "%s", worker->ip);
     const struct http_header add[] = {{STR("Authorization"), str_of(bearer)}};
-    static const char *const drop[] = {"Cookie", "X-API-Key", NULL};
     struct log_call *call = mem_alloc(sizeof *call);
     call->worker_name = mem_strdup(worker->name);
     struct forward_params params = {
@@ -147,7 +151,7 @@ static int start_log_call(struct request *rq, const char *path, struct err *err)
         .path = str_of(path),
         .add = add,
         .add_count = ARRAY_LEN(add),
-        .drop = drop,
+        .drops = is_credential,
         .head_timeout_ms = LOG_HEAD_TIMEOUT_MS,
         .on_done = log_done,
         .ctx = call,

@@ -355,7 +355,7 @@ static void run_call(struct call *call, enum http_method method, const char *pat
         .path = str_of(path),
         .headers = headers,
         .header_count = count,
-        .body = str_of(text),
+        .body = http_body_of(str_of(text)),
     };
     http_call_start(cli->pool, &params, &call_ops, call);
     loop_run(cli->loop);

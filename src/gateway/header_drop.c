@@ -3,35 +3,17 @@
 
 #include "base/mem.h"
 
-static bool is_ours(struct str name)
+bool header_is_ours(struct str name)
 {
     static const struct str prefix = STR("X-GPUStack-");
     return name.len > prefix.len && str_eq_nocase(str_sub(name.ptr, prefix.len), prefix);
 }
 
-const char **header_drop_new(const struct http_headers *headers, const char *const *fixed)
+bool header_is_kept_from_engines(struct str name)
 {
-    size_t count = 0, bytes = 0;
-    while (fixed[count])
-        count++;
-    size_t fixed_count = count;
-    for (unsigned i = 0; i < headers->count; i++) {
-        if (is_ours(headers->items[i].name)) {
-            count++;
-            bytes += headers->items[i].name.len + 1;
-        }
-    }
-    const char **names = mem_alloc((count + 1) * sizeof names[0] + bytes);
-    memcpy(names, fixed, fixed_count * sizeof names[0]);
-    /* The texts stand behind the list; the block is zeroed, so each ends in a NUL. */
-    char *text = (char *)&names[count + 1];
-    for (unsigned i = 0, at = (unsigned)fixed_count; i < headers->count; i++) {
-        struct str name = headers->items[i].name;
-        if (!is_ours(name))
-            continue;
-        memcpy(text, name.ptr, name.len);
-        names[at++] = text;
-        text += name.len + 1;
-    }
-    return names;
+    static const struct str kept[] = {STR("Cookie"), STR("X-API-Key"), STR("Accept-Encoding")};
+    for (size_t i = 0; i < ARRAY_LEN(kept); i++)
+        if (str_eq_nocase(name, kept[i]))
+            return true;
+    return header_is_ours(name);
 }

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Which request headers don't pass: a fixed list, and all X-GPUStack-* that a client sent, because
- * behind the gateway they carry authority.
- */
+/* Which request headers of a client's don't pass; as forward_params.drops wants it. Pure. */
 #pragma once
 
-#include "http/message.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+
+/* X-GPUStack-*: behind the gateway they carry authority. */
+bool header_is_ours(struct str name);
 
 /*
- * The names of `fixed` (NULL-ended) and those of `headers` that begin with X-GPUStack-, NULL-ended,
- * as forward_params.drop takes them. One block, owned; `fixed` must live as long.
+ * Those, and what would tell an engine who the client is or let it answer in a coding that can't be
+ * metered: engines get a token of their own, and answers as they are.
  */
-const char **header_drop_new(const struct http_headers *headers, const char *const *fixed);
+bool header_is_kept_from_engines(struct str name);

@@ -94,7 +94,7 @@ static void send(struct key_uses *uses)
                                             .path = STR("/v2/key-uses"),
                                             .headers = headers,
                                             .header_count = ARRAY_LEN(headers),
-                                            .body = buf_str(&uses->body),
+                                            .body = http_body_of(buf_str(&uses->body)),
                                             .head_timeout_ms = TIMEOUT_MS,
                                             .idle_timeout_ms = TIMEOUT_MS};
     uses->call = http_call_start(uses->pool, &params, &ops, uses);

@@ -9,14 +9,11 @@
 struct pass {
     struct list_node node; /* in shard->passes */
     struct forward *forward;
-    const char **drop; /* owned */
     bool is_stream;    /* the response has begun and has no length */
     bool is_ended;     /* by pass_end_streams() */
 };
 
 static const struct http_exchange_ops no_ops = {0};
-
-static const char *const nothing_else[] = {NULL};
 
 static void on_head(struct forward *forward, const struct http_response_head *head, void *ctx)
 {
@@ -28,7 +25,6 @@ static void on_head(struct forward *forward, const struct http_response_head *he
 static void pass_free(struct pass *pass)
 {
     list_remove(&pass->node);
-    free(pass->drop);
     free(pass);
 }
 
@@ -49,6 +45,7 @@ static void on_done(struct forward *forward, enum forward_outcome outcome, int c
     switch (outcome) {
     case FORWARD_DONE:
     case FORWARD_CLIENT_GONE:
+    case FORWARD_TAKEN:
         break;
     case FORWARD_FAILED:
         log_debug("control", "a request failed: %s", text);
@@ -69,7 +66,6 @@ void pass_start(struct shard *shard, struct http_exchange *ex)
 {
     const struct http_request_head *head = http_exchange_head(ex);
     struct pass *pass = mem_alloc(sizeof *pass);
-    pass->drop = header_drop_new(&head->headers, nothing_else);
     list_add_tail(&shard->passes, &pass->node);
     struct buf path = {0};
     buf_add_str(&path, head->path);
@@ -81,7 +77,7 @@ void pass_start(struct shard *shard, struct http_exchange *ex)
         .pool = shard->pool,
         .target = &shard->shared->control,
         .path = buf_str(&path),
-        .drop = pass->drop,
+        .drops = header_is_ours,
         .on_head = on_head,
         .on_done = on_done,
         .ctx = pass,

@@ -15,25 +15,21 @@ struct proxy {
     struct http_exchange *ex;
     const char *engine_path; /* static */
     struct request_id id;
+    struct http_header reply_header;
     struct entry *key; /* a reference; NULL: a session, without limits on models */
     struct buf body;   /* the request's, as it came */
     struct scan scan;
-    const char **drop;      /* owned; headers that engines never see */
     struct entry *endpoint; /* from balance_take(); NULL while none is asked */
     unsigned attempts;
     bool is_events; /* the response is text/event-stream, and more can be appended */
     char tail[2];   /* last bytes of the response */
 };
 
-/* The engine gets its own token instead; what else could tell who the client is stays here. */
-static const char *const never_passed[] = {"Cookie", "X-API-Key", "Proxy-Authorization", NULL};
-
 static void proxy_free(struct proxy *p)
 {
     balance_release(p->endpoint);
     entry_unref(p->key);
     buf_fini(&p->body);
-    free(p->drop);
     free(p);
 }
 
@@ -103,7 +99,7 @@ static void on_done(struct forward *forward, enum forward_outcome outcome, int c
 static void ask_endpoint(struct proxy *p)
 {
     struct engine_target to;
-    const struct http_header reply_add[] = {request_id_header(&p->id)};
+    p->reply_header = request_id_header(&p->id);
     struct http_header add[ARRAY_LEN(to.headers) + 1];
     engine_target_init(&to, p->endpoint, p->shard->shared->netns_id, p->engine_path);
     memcpy(add, to.headers, sizeof to.headers);
@@ -114,10 +110,10 @@ static void ask_endpoint(struct proxy *p)
         .path = str_of(to.path),
         .add = add,
         .add_count = to.header_count + 1,
-        .drop = p->drop,
-        .reply_add = reply_add,
-        .reply_add_count = ARRAY_LEN(reply_add),
-        .body = buf_str(&p->body),
+        .drops = header_is_kept_from_engines,
+        .reply_add = &p->reply_header,
+        .reply_add_count = 1,
+        .body = http_body_of(buf_str(&p->body)),
         .idle_timeout_ms = PROXY_IDLE_TIMEOUT_MS,
         .on_head = on_response_head,
         .on_body = on_response_body,
@@ -169,6 +165,7 @@ static void on_done(struct forward *forward, enum forward_outcome outcome, int c
     switch (outcome) {
     case FORWARD_DONE:
     case FORWARD_CLIENT_GONE:
+    case FORWARD_TAKEN:
         proxy_free(p);
         break;
     case FORWARD_FAILED:
@@ -277,7 +274,6 @@ void proxy_start(struct shard *shard, struct http_exchange *ex, const char *engi
     }
     if (identity.key)
         p->key = entry_ref(identity.key);
-    p->drop = header_drop_new(&head->headers, never_passed);
     http_exchange_set_ops(ex, &request_ops, p);
     if (head->body == HTTP_BODY_LENGTH && head->content_length > PROXY_BODY_MAX)
         refuse_size(p);

@@ -140,6 +140,7 @@ static void send_more(struct http_call *call)
 static void begin_exchange(struct http_call *call)
 {
     set_state(call, CALL_HEAD);
+    call->was_connected = true;
     send_more(call);
 }
 
@@ -282,6 +283,7 @@ static void retry(struct http_call *call)
     stream_free(TAKE(call->stream));
     request_out_rewind(&call->out);
     call->is_reused = false;
+    call->was_connected = false;
     set_state(call, CALL_CONNECT);
     connect_call(call);
 }
@@ -464,6 +466,11 @@ void http_call_resume(struct http_call *call)
     if (call->held.len)
         timer_start(&call->kick, 0);
     update_interest(call);
+}
+
+bool http_call_was_connected(const struct http_call *call)
+{
+    return call->was_connected;
 }
 
 void http_call_cancel(struct http_call *call)

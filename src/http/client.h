@@ -58,13 +58,27 @@ struct http_call_ops {
     void (*on_error)(struct http_call *call, int code, const char *text, void *ctx);
 };
 
+enum { HTTP_BODY_PARTS_MAX = 7 };
+
+/* A whole body in pieces that are sent one behind the other; borrows from their owner. */
+struct http_body {
+    struct str parts[HTTP_BODY_PARTS_MAX];
+    unsigned count; /* 0: no body */
+};
+
+/* A body of one piece; of none when `text` has no pointer. */
+static inline struct http_body http_body_of(struct str text)
+{
+    return (struct http_body){.parts = {text}, .count = text.ptr ? 1 : 0};
+}
+
 struct http_call_params {
     const struct http_target *target;
     enum http_method method;
     struct str path;                   /* path and query */
     const struct http_header *headers; /* without Host, Connection and those of the framing */
     unsigned header_count;
-    struct str body;                   /* whole body; borrowed until the call ends */
+    struct http_body body;             /* whole; what it borrows from stays until the call ends */
     bool stream_body;                  /* the body comes by http_call_write() instead */
     int64_t stream_length;             /* its length, or -1 for chunked */
     int64_t connect_timeout_ms;        /* 0: HTTP_CONNECT_TIMEOUT_MS */
@@ -72,7 +86,10 @@ struct http_call_params {
     int64_t idle_timeout_ms;           /* between two reads of the body; 0: none */
 };
 
-/* Starts a call. `ops` and what `params` borrows live until it ends. Never NULL. */
+/*
+ * Starts a call. `ops`, the target and the body live until it ends, the rest of what `params`
+ * borrows during this call. Never NULL.
+ */
 struct http_call *http_call_start(struct http_pool *pool, const struct http_call_params *params,
                                   const struct http_call_ops *ops, void *ctx);
 
@@ -86,6 +103,9 @@ void http_call_finish(struct http_call *call);
 /* Stops and restarts on_body(); while paused nothing is read, so the peer is slowed down. */
 void http_call_pause(struct http_call *call);
 void http_call_resume(struct http_call *call);
+
+/* Whether its connection stood: the request may have arrived. In on_error() too. */
+bool http_call_was_connected(const struct http_call *call);
 
 /* Ends the call now, without a callback; its connection is closed. NULL is fine. */
 void http_call_cancel(struct http_call *call);

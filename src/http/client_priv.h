@@ -37,9 +37,10 @@ void http_pool_keep(struct http_pool *pool, const struct http_target *target,
 
 struct request_out {
     struct buf head;  /* request line and headers */
-    struct str body;  /* given whole; borrowed */
+    struct http_body body; /* given whole; borrowed */
     struct buf queue; /* of a streamed body, framed: what waits for the socket */
     size_t head_sent;
+    size_t body_len;
     size_t body_sent;
     size_t queue_sent;
     bool is_streamed;
@@ -93,6 +94,7 @@ struct http_call {
     struct err refused;    /* why the request can't be sent; code 0 when it can */
     bool is_reused;        /* the connection was a kept one */
     bool is_last;          /* the connection isn't kept after this call */
+    bool was_connected;    /* the request may have arrived */
 
     struct request_out out;
     bool owes_drain; /* bytes waited after http_call_write() */

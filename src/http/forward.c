@@ -1,46 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/forward.h"
 
-#include "base/buf.h"
-
 #include <assert.h>
+
+enum forward_mode {
+    MODE_PASS,
+    MODE_REWRITE, /* the owner sends the body */
+    MODE_TAKE,    /* the owner gets it all */
+};
 
 struct forward {
     struct http_exchange *ex;
     struct http_call *call; /* NULL once it has ended */
     struct forward_params params;
     struct http_target target;
-    char *path;
-    char *forwarded_for;           /* X-Forwarded-For as it is sent, or NULL */
-    struct http_header *add;       /* copies */
-    struct http_header *reply_add; /* copies */
-    struct http_header *headers;   /* of the request; borrow from `add` and the exchange */
-    bool streams;                  /* the request's body is passed through */
-    bool replied;                  /* the response's head was passed on */
-    bool in_callback;              /* the owner is being called and may cancel */
-    bool done;                     /* on_done() was called */
+    enum forward_mode mode;
+    size_t waiting;     /* bytes of the response that the client hasn't taken */
+    bool streams;       /* the request's body is passed through */
+    bool replied;       /* the response's head was passed on */
+    bool was_connected; /* of the call, once it has ended */
+    bool in_callback;   /* the owner is being called and may cancel */
+    bool done;          /* on_done() was called */
 };
 
 /* ---- headers ---- */
 
-static struct http_header *copy_headers(const struct http_header *headers, unsigned count)
-{
-    struct http_header *copy = mem_alloc_array(count, sizeof(*copy));
-    for (unsigned i = 0; i < count; i++) {
-        copy[i].name = str_of(str_dup(headers[i].name));
-        copy[i].value = str_sub(str_dup(headers[i].value), headers[i].value.len);
-    }
-    return copy;
-}
-
-static void free_headers(struct http_header *headers, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++) {
-        mem_free_secret((char *)(uintptr_t)headers[i].name.ptr);
-        mem_free_secret((char *)(uintptr_t)headers[i].value.ptr);
-    }
-    free(headers);
-}
+enum { FORWARDED_FOR_MAX = 1024, OPTIONS_MAX = 8 };
 
 static bool is_in(struct str name, const struct http_header *headers, unsigned count)
 {
@@ -50,10 +35,10 @@ static bool is_in(struct str name, const struct http_header *headers, unsigned c
     return false;
 }
 
-static bool is_listed(struct str name, const char *const *names)
+static bool is_listed(struct str name, const struct str *names, size_t count)
 {
-    for (; names && *names; names++)
-        if (str_eq_nocase(name, str_of(*names)))
+    for (size_t i = 0; i < count; i++)
+        if (str_eq_nocase(name, names[i]))
             return true;
     return false;
 }
@@ -67,94 +52,138 @@ static bool is_option(struct str name, struct str options)
     return false;
 }
 
-/* Whether a header concerns this connection only, or is written anew by the next one's framing. */
-static bool is_hop_by_hop(struct str name, const struct http_headers *headers)
+/* The values of a message's Connection headers: names of more headers that end here. */
+struct options {
+    struct str values[OPTIONS_MAX];
+    unsigned count;
+};
+
+/* Values that name nothing but how long the connection lives are left out. */
+static struct options find_options(const struct http_headers *headers)
 {
-    static const char *const names[] = {"Connection",     "Keep-Alive", "TE",
-                                        "Trailer",        "Upgrade",    "Transfer-Encoding",
-                                        "Content-Length", NULL};
-    static const struct str proxy = {"Proxy-", 6};
-    if (is_listed(name, names) ||
+    struct options options = {.count = 0};
+    for (unsigned i = 0; i < headers->count && options.count < OPTIONS_MAX; i++) {
+        struct str value = headers->items[i].value;
+        if (str_eq_nocase(headers->items[i].name, STR("Connection")) &&
+            !str_eq_nocase(value, STR("keep-alive")) && !str_eq_nocase(value, STR("close")))
+            options.values[options.count++] = value;
+    }
+    return options;
+}
+
+/* Whether a header concerns this connection only, or is written anew by the next one's framing. */
+static bool is_hop_by_hop(struct str name, const struct options *options)
+{
+    static const struct str names[] = {STR("Connection"),
+                                       STR("Keep-Alive"),
+                                       STR("TE"),
+                                       STR("Trailer"),
+                                       STR("Upgrade"),
+                                       STR("Transfer-Encoding"),
+                                       STR("Content-Length")};
+    static const struct str proxy = STR("Proxy-");
+    if (is_listed(name, names, ARRAY_LEN(names)) ||
         (name.len > proxy.len && str_eq_nocase(str_sub(name.ptr, proxy.len), proxy)))
         return true;
-    for (unsigned i = 0; i < headers->count; i++)
-        if (str_eq_nocase(headers->items[i].name, STR("Connection")) &&
-            is_option(name, headers->items[i].value))
+    for (unsigned i = 0; i < options->count; i++)
+        if (is_option(name, options->values[i]))
             return true;
     return false;
 }
 
 /* ---- the request ---- */
 
+/* Text on the stack; what doesn't fit any more is left out. */
+struct text {
+    char bytes[FORWARDED_FOR_MAX];
+    size_t len;
+};
+
+static void add_address(struct text *text, struct str address)
+{
+    static const struct str comma = STR(", ");
+    if (text->len + comma.len + address.len > sizeof text->bytes)
+        return;
+    if (text->len) {
+        memcpy(text->bytes + text->len, comma.ptr, comma.len);
+        text->len += comma.len;
+    }
+    memcpy(text->bytes + text->len, address.ptr, address.len);
+    text->len += address.len;
+}
+
 /* The addresses that the request has come through, with the client's at the end. */
-static char *forwarded_for(const struct http_exchange *ex)
+static void forwarded_for(const struct http_exchange *ex, struct text *ret)
 {
     const struct http_headers *headers = &http_exchange_head(ex)->headers;
     const char *peer = http_exchange_peer(ex);
-    struct buf out = {0};
-    for (unsigned i = 0; i < headers->count; i++) {
-        if (!str_eq_nocase(headers->items[i].name, STR("X-Forwarded-For")))
-            continue;
-        buf_add_cstr(&out, out.len ? ", " : "");
-        buf_add_str(&out, headers->items[i].value);
-    }
+    ret->len = 0;
+    for (unsigned i = 0; i < headers->count; i++)
+        if (str_eq_nocase(headers->items[i].name, STR("X-Forwarded-For")))
+            add_address(ret, headers->items[i].value);
     if (strcmp(peer, "unix") != 0)
-        buf_printf(&out, out.len ? ", %s" : "%s", peer);
-    return out.len ? buf_take(&out) : NULL;
+        add_address(ret, str_of(peer));
 }
 
-static bool passes_to_target(const struct forward *fwd, struct str name)
+static bool passes_to_target(const struct forward *fwd, const struct options *options,
+                             struct str name)
 {
-    static const char *const rewritten[] = {"Host", "Expect", "X-Forwarded-For", NULL};
-    return !is_listed(name, rewritten) && !is_listed(name, fwd->params.drop) &&
-           !is_in(name, fwd->add, fwd->params.add_count) &&
-           !is_hop_by_hop(name, &http_exchange_head(fwd->ex)->headers);
+    static const struct str rewritten[] = {STR("Host"), STR("Expect"), STR("X-Forwarded-For")};
+    return !is_listed(name, rewritten, ARRAY_LEN(rewritten)) &&
+           !(fwd->params.drops && fwd->params.drops(name)) &&
+           !is_in(name, fwd->params.add, fwd->params.add_count) && !is_hop_by_hop(name, options);
 }
 
-/* Fills `fwd->headers`; returns how many. */
-static unsigned build_request_headers(struct forward *fwd)
+/* Fills `ret`, which borrows from the exchange and `forwarded`; returns how many. */
+static unsigned build_request_headers(const struct forward *fwd, const struct text *forwarded,
+                                      struct http_header *ret)
 {
     const struct http_headers *from = &http_exchange_head(fwd->ex)->headers;
+    const struct options options = find_options(from);
     unsigned n = 0;
-    fwd->headers = mem_alloc_array(from->count + fwd->params.add_count + 1, sizeof(*fwd->headers));
     for (unsigned i = 0; i < from->count; i++)
-        if (passes_to_target(fwd, from->items[i].name))
-            fwd->headers[n++] = from->items[i];
+        if (passes_to_target(fwd, &options, from->items[i].name))
+            ret[n++] = from->items[i];
     for (unsigned i = 0; i < fwd->params.add_count; i++)
-        fwd->headers[n++] = fwd->add[i];
-    if (fwd->forwarded_for)
-        fwd->headers[n++] =
-            (struct http_header){STR("X-Forwarded-For"), str_of(fwd->forwarded_for)};
+        ret[n++] = fwd->params.add[i];
+    if (forwarded->len)
+        ret[n++] = (struct http_header){STR("X-Forwarded-For"),
+                                        str_sub(forwarded->bytes, forwarded->len)};
     return n;
 }
 
 /* ---- the end ---- */
 
-static void release(struct forward *fwd)
+static void end_call(struct forward *fwd)
 {
-    free_headers(fwd->add, fwd->params.add_count);
-    free_headers(fwd->reply_add, fwd->params.reply_add_count);
-    free(fwd->headers);
-    free(fwd->forwarded_for);
-    free(fwd->path);
-    free(fwd);
+    struct http_call *call = TAKE(fwd->call);
+    if (!call)
+        return;
+    fwd->was_connected = http_call_was_connected(call);
+    http_call_cancel(call);
 }
 
 static void finish(struct forward *fwd, enum forward_outcome outcome, int code, const char *text)
 {
-    http_call_cancel(TAKE(fwd->call));
+    end_call(fwd);
     fwd->done = true;
     fwd->params.on_done(fwd, outcome, code, text, fwd->params.ctx);
     if (!fwd->in_callback)
-        release(fwd);
+        free(fwd);
+}
+
+/* The exchange goes back to the owner. */
+static void give_back(struct forward *fwd)
+{
+    static const struct http_exchange_ops none;
+    http_exchange_set_ops(fwd->ex, &none, NULL);
+    http_exchange_resume(fwd->ex);
 }
 
 /* Upstream is at its end too early: the exchange goes back to the owner. */
 static void finish_early(struct forward *fwd, int code, const char *text)
 {
-    static const struct http_exchange_ops none;
-    http_exchange_set_ops(fwd->ex, &none, NULL);
-    http_exchange_resume(fwd->ex);
+    give_back(fwd);
     finish(fwd, fwd->replied ? FORWARD_CUT : FORWARD_FAILED, code, text);
 }
 
@@ -164,7 +193,7 @@ static bool goes_on(struct forward *fwd)
     fwd->in_callback = false;
     if (!fwd->done)
         return true;
-    release(fwd);
+    free(fwd);
     return false;
 }
 
@@ -187,6 +216,7 @@ static void on_request_end(struct http_exchange *ex, void *ctx)
 static void on_response_drain(struct http_exchange *ex, void *ctx)
 {
     struct forward *fwd = ctx;
+    fwd->waiting = 0;
     if (fwd->call)
         http_call_resume(fwd->call);
 }
@@ -220,19 +250,21 @@ static int64_t response_length(const struct http_response_head *head)
 
 static void start_reply(struct forward *fwd, const struct http_response_head *head)
 {
+    struct http_header headers[HTTP_HEADERS_MAX + FORWARD_ADD_MAX];
+    const struct options options = find_options(&head->headers);
+    const struct http_header *add = fwd->params.reply_add;
     unsigned add_count = fwd->params.reply_add_count;
-    auto_free struct http_header *headers =
-        mem_alloc_array(head->headers.count + add_count, sizeof(*headers));
     unsigned n = 0;
     for (unsigned i = 0; i < head->headers.count; i++) {
         struct str name = head->headers.items[i].name;
-        if (!is_hop_by_hop(name, &head->headers) && !is_in(name, fwd->reply_add, add_count))
+        if (!is_hop_by_hop(name, &options) && !is_in(name, add, add_count))
             headers[n++] = head->headers.items[i];
     }
     for (unsigned i = 0; i < add_count; i++)
-        headers[n++] = fwd->reply_add[i];
+        headers[n++] = add[i];
     fwd->replied = true;
-    http_reply_start(fwd->ex, head->status, headers, n, response_length(head));
+    http_reply_start(fwd->ex, head->status, headers, n,
+                     fwd->mode == MODE_REWRITE ? -1 : response_length(head));
 }
 
 static void on_response_head(struct http_call *call, const struct http_response_head *head,
@@ -242,7 +274,7 @@ static void on_response_head(struct http_call *call, const struct http_response_
     fwd->in_callback = true;
     if (fwd->params.on_head)
         fwd->params.on_head(fwd, head, fwd->params.ctx);
-    if (goes_on(fwd))
+    if (goes_on(fwd) && fwd->mode != MODE_TAKE)
         start_reply(fwd, head);
 }
 
@@ -252,7 +284,11 @@ static void on_response_body(struct http_call *call, struct str data, void *ctx)
     fwd->in_callback = true;
     if (fwd->params.on_body)
         fwd->params.on_body(fwd, data, fwd->params.ctx);
-    if (goes_on(fwd) && http_reply_write(fwd->ex, data) > HTTP_HIGH_WATER)
+    if (!goes_on(fwd))
+        return;
+    if (fwd->mode == MODE_PASS)
+        forward_send(fwd, data);
+    if (fwd->waiting > HTTP_HIGH_WATER)
         http_call_pause(call);
 }
 
@@ -265,14 +301,24 @@ static void on_request_drain(struct http_call *call, void *ctx)
 static void on_response_end(struct http_call *call, void *ctx)
 {
     struct forward *fwd = ctx;
-    fwd->call = NULL;
-    http_reply_end(fwd->ex);
+    end_call(fwd);
+    fwd->in_callback = true;
+    if (fwd->params.on_end)
+        fwd->params.on_end(fwd, fwd->params.ctx);
+    if (!goes_on(fwd))
+        return;
+    if (fwd->mode != MODE_TAKE) {
+        http_reply_end(fwd->ex);
+        return;
+    }
+    give_back(fwd);
+    finish(fwd, FORWARD_TAKEN, 0, "");
 }
 
 static void on_error(struct http_call *call, int code, const char *text, void *ctx)
 {
     struct forward *fwd = ctx;
-    fwd->call = NULL;
+    end_call(fwd);
     finish_early(fwd, code, text);
 }
 
@@ -289,7 +335,7 @@ static const struct http_call_ops call_ops = {
 static bool has_body_to_stream(const struct forward *fwd)
 {
     const struct http_request_head *head = http_exchange_head(fwd->ex);
-    if (fwd->params.body.ptr)
+    if (fwd->params.body.count)
         return false;
     return head->body == HTTP_BODY_CHUNKED || head->content_length > 0;
 }
@@ -297,13 +343,15 @@ static bool has_body_to_stream(const struct forward *fwd)
 static void start_call(struct forward *fwd)
 {
     const struct http_request_head *head = http_exchange_head(fwd->ex);
-    unsigned header_count = build_request_headers(fwd);
+    struct http_header headers[HTTP_HEADERS_MAX + FORWARD_ADD_MAX + 1];
+    struct text forwarded;
+    forwarded_for(fwd->ex, &forwarded);
     const struct http_call_params params = {
         .target = &fwd->target,
         .method = head->method,
-        .path = str_of(fwd->path),
-        .headers = fwd->headers,
-        .header_count = header_count,
+        .path = fwd->params.path,
+        .headers = headers,
+        .header_count = build_request_headers(fwd, &forwarded, headers),
         .body = fwd->params.body,
         .stream_body = fwd->streams,
         .stream_length = head->body == HTTP_BODY_CHUNKED ? -1 : (int64_t)head->content_length,
@@ -316,18 +364,37 @@ static void start_call(struct forward *fwd)
 struct forward *forward_start(struct http_exchange *ex, const struct forward_params *params)
 {
     assert(!http_reply_started(ex));
+    assert(params->add_count <= FORWARD_ADD_MAX && params->reply_add_count <= FORWARD_ADD_MAX);
     struct forward *fwd = mem_alloc(sizeof(*fwd));
     fwd->ex = ex;
     fwd->params = *params;
     fwd->target = *params->target;
-    fwd->path = str_dup(params->path);
-    fwd->add = copy_headers(params->add, params->add_count);
-    fwd->reply_add = copy_headers(params->reply_add, params->reply_add_count);
-    fwd->forwarded_for = forwarded_for(ex);
     fwd->streams = has_body_to_stream(fwd);
     http_exchange_set_ops(ex, &exchange_ops, fwd);
     start_call(fwd);
     return fwd;
+}
+
+void forward_rewrite(struct forward *fwd)
+{
+    assert(!fwd->replied && fwd->mode == MODE_PASS);
+    fwd->mode = MODE_REWRITE;
+}
+
+void forward_take(struct forward *fwd)
+{
+    assert(!fwd->replied && fwd->mode == MODE_PASS);
+    fwd->mode = MODE_TAKE;
+}
+
+void forward_send(struct forward *fwd, struct str data)
+{
+    fwd->waiting = http_reply_write(fwd->ex, data);
+}
+
+bool forward_was_connected(const struct forward *fwd)
+{
+    return fwd->call ? http_call_was_connected(fwd->call) : fwd->was_connected;
 }
 
 void forward_cancel(struct forward *fwd, int code, const char *text)

@@ -57,14 +57,23 @@ static bool expects_body(enum http_method method)
     return method == HTTP_POST || method == HTTP_PUT || method == HTTP_PATCH;
 }
 
+static size_t body_len(const struct http_body *body)
+{
+    size_t len = 0;
+    for (unsigned i = 0; i < body->count; i++)
+        len += body->parts[i].len;
+    return len;
+}
+
 static void add_framing(struct buf *head, const struct http_call_params *params)
 {
+    size_t len = body_len(&params->body);
     if (params->stream_body && params->stream_length < 0)
         buf_add_str(head, STR("Transfer-Encoding: chunked\r\n"));
     else if (params->stream_body)
         buf_printf(head, "Content-Length: %lld\r\n", (long long)params->stream_length);
-    else if (params->body.len || expects_body(params->method))
-        buf_printf(head, "Content-Length: %zu\r\n", params->body.len);
+    else if (len || expects_body(params->method))
+        buf_printf(head, "Content-Length: %zu\r\n", len);
 }
 
 static void add_head(struct buf *head, const struct http_call_params *params)
@@ -92,8 +101,10 @@ int request_out_init(struct request_out *out, const struct http_call_params *par
     *out = (struct request_out){.is_streamed = params->stream_body,
                                 .is_finished = !params->stream_body,
                                 .is_chunked = params->stream_body && params->stream_length < 0};
-    if (!params->stream_body)
+    if (!params->stream_body) {
         out->body = params->body;
+        out->body_len = body_len(&params->body);
+    }
     add_head(&out->head, params);
     return 0;
 }
@@ -146,7 +157,7 @@ size_t request_out_waiting(const struct request_out *out)
 {
     if (out->is_broken)
         return 0;
-    return out->head.len - out->head_sent + out->body.len - out->body_sent + out->queue.len -
+    return out->head.len - out->head_sent + out->body_len - out->body_sent + out->queue.len -
            out->queue_sent;
 }
 
@@ -166,7 +177,7 @@ static void count_sent(size_t *n, size_t len, size_t *sent)
 static void on_sent(struct request_out *out, size_t n)
 {
     count_sent(&n, out->head.len, &out->head_sent);
-    count_sent(&n, out->body.len, &out->body_sent);
+    count_sent(&n, out->body_len, &out->body_sent);
     count_sent(&n, out->queue.len, &out->queue_sent);
     if (out->queue_sent < out->queue.len)
         return;
@@ -184,14 +195,29 @@ static struct iovec part_of(struct str s, size_t sent)
     return (struct iovec){.iov_base = (void *)(uintptr_t)rest.ptr, .iov_len = rest.len};
 }
 
+/* What is left of head, body and queue; returns the number of parts. */
+static int parts_left(const struct request_out *out,
+                      struct iovec parts[static HTTP_BODY_PARTS_MAX + 2])
+{
+    int count = 0;
+    size_t skip = out->body_sent;
+    parts[count++] = part_of(buf_str(&out->head), out->head_sent);
+    for (unsigned i = 0; i < out->body.count; i++) {
+        struct str part = out->body.parts[i];
+        if (skip < part.len)
+            parts[count++] = part_of(part, skip);
+        skip -= skip < part.len ? skip : part.len;
+    }
+    parts[count++] = part_of(buf_str(&out->queue), out->queue_sent);
+    return count;
+}
+
 bool request_out_flush(struct request_out *out, struct stream *stream)
 {
     bool has_progress = false;
     while (request_out_waiting(out)) {
-        struct iovec parts[] = {part_of(buf_str(&out->head), out->head_sent),
-                                part_of(out->body, out->body_sent),
-                                part_of(buf_str(&out->queue), out->queue_sent)};
-        ssize_t n = stream_write(stream, parts, (int)ARRAY_LEN(parts));
+        struct iovec parts[HTTP_BODY_PARTS_MAX + 2];
+        ssize_t n = stream_write(stream, parts, parts_left(out, parts));
         if (n == -EAGAIN)
             break;
         if (n < 0) {

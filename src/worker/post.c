@@ -64,7 +64,7 @@ void post_send(struct post *post, const struct http_target *target, const char *
                                       .path = str_of(path),
                                       .headers = headers,
                                       .header_count = ARRAY_LEN(headers),
-                                      .body = buf_str(&post->body),
+                                      .body = http_body_of(buf_str(&post->body)),
                                       .connect_timeout_ms = POST_TIMEOUT_MS,
                                       .head_timeout_ms = POST_TIMEOUT_MS,
                                       .idle_timeout_ms = POST_TIMEOUT_MS};

@@ -73,6 +73,7 @@ static void on_forwarded(struct forward *fwd, enum forward_outcome outcome, int 
     switch (outcome) {
     case FORWARD_DONE:
     case FORWARD_CLIENT_GONE:
+    case FORWARD_TAKEN: /* none is taken here */
         return;
     case FORWARD_FAILED: {
         auto_free char *message = mem_printf("the engine does not answer: %s", text);
@@ -86,9 +87,13 @@ static void on_forwarded(struct forward *fwd, enum forward_outcome outcome, int 
     }
 }
 
+static bool is_our_header(struct str name)
+{
+    return str_eq_nocase(name, str_of(INSTANCE_HEADER));
+}
+
 static void proxy(struct relay *relay, struct http_exchange *ex, struct str path)
 {
-    static const char *const drop[] = {INSTANCE_HEADER, NULL};
     const struct http_request_head *head = http_exchange_head(ex);
     struct str id = http_headers_get(&head->headers, INSTANCE_HEADER);
     const struct runner *runner = admit(relay, ex, id);
@@ -102,7 +107,7 @@ static void proxy(struct relay *relay, struct http_exchange *ex, struct str path
     struct forward_params params = {.pool = relay->pool,
                                     .target = &target,
                                     .path = path,
-                                    .drop = drop,
+                                    .drops = is_our_header,
                                     .on_done = on_forwarded};
     (void)forward_start(ex, &params);
 }

@@ -37,7 +37,7 @@ static void ask(struct reader *reader, struct world *w, enum http_method method,
         .path = str_of(reader->path),
         .headers = &header,
         .header_count = 1,
-        .body = str_of(body),
+        .body = http_body_of(str_of(body)),
         .head_timeout_ms = 0,
     };
     reader->call = http_call_start(w->pool, &params, &call_ops, reader);

@@ -111,17 +111,20 @@ static void test_request_id_length(void **state)
 
 static void test_dropped_headers(void **state)
 {
-    static const char *const fixed[] = {"Cookie", NULL};
-    static const char *const sent[] = {"x-gpustack-user", "Accept", "X-GPUStack-Model-Instance",
-                                       "X-GPUStack-", "X-GPUStackx"};
-    struct http_headers headers = {0};
-    for (size_t i = 0; i < ARRAY_LEN(sent); i++)
-        headers.items[headers.count++] = (struct http_header){str_of(sent[i]), STR("1")};
-    auto_free const char **names = header_drop_new(&headers, fixed);
-    assert_string_equal(names[0], "Cookie");
-    assert_string_equal(names[1], "x-gpustack-user");
-    assert_string_equal(names[2], "X-GPUStack-Model-Instance");
-    assert_null(names[3]);
+    static const struct {
+        const char *name;
+        bool is_ours, is_kept;
+    } cases[] = {
+        {"x-gpustack-user", true, true}, {"X-GPUStack-Model-Instance", true, true},
+        {"Accept", false, false},        {"X-GPUStack-", false, false},
+        {"X-GPUStackx", false, false},   {"cookie", false, true},
+        {"X-API-Key", false, true},      {"Accept-Encoding", false, true},
+        {"traceparent", false, false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        assert_int_equal(header_is_ours(str_of(cases[i].name)), cases[i].is_ours);
+        assert_int_equal(header_is_kept_from_engines(str_of(cases[i].name)), cases[i].is_kept);
+    }
 }
 
 static void test_engine_targets(void **state)

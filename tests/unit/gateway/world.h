@@ -337,7 +337,7 @@ static inline void ask_start(struct world *world, struct answer *answer, enum ht
     struct http_call_params params = answer_init(world, answer, path, credential);
     answer->text = mem_strdup(body);
     params.method = method;
-    params.body = str_of(answer->text);
+    params.body = http_body_of(str_of(answer->text));
     answer->call = http_call_start(world->pool, &params, &answer_ops, answer);
 }
 

@@ -40,7 +40,7 @@ static void test_request_is_written_right(void **state)
         params.method = cases[i].method;
         params.headers = headers;
         params.header_count = cases[i].header_count;
-        params.body = cases[i].body;
+        params.body = http_body_of(cases[i].body);
         run_call(&f, &record, &params);
         expect_body(&record, 200, "ok");
         const char *at = strstr(cases[i].expected, "PORT");

@@ -26,6 +26,7 @@ static struct forward *running;
 static struct forward_params params; /* for the next forward */
 static struct buf trace;             /* outcomes: "D" done, "G" client gone, "F" failed, "C" cut */
 static int last_code;
+static size_t seen_heads, seen_bytes;
 static char last_text[256];
 
 static void on_done(struct forward *fwd, enum forward_outcome outcome, int code, const char *text,
@@ -34,11 +35,14 @@ static void on_done(struct forward *fwd, enum forward_outcome outcome, int code,
     static const char letters[] = {[FORWARD_DONE] = 'D',
                                    [FORWARD_CLIENT_GONE] = 'G',
                                    [FORWARD_FAILED] = 'F',
-                                   [FORWARD_CUT] = 'C'};
+                                   [FORWARD_CUT] = 'C',
+                                   [FORWARD_TAKEN] = 'T'};
     buf_add_char(&trace, letters[outcome]);
     last_code = code;
     snprintf(last_text, sizeof(last_text), "%s", text);
     running = NULL;
+    if (outcome == FORWARD_TAKEN)
+        http_reply(forward_exchange(fwd), 200, NULL, 0, STR("ours"));
     if (outcome == FORWARD_FAILED)
         http_reply(forward_exchange(fwd), 502, NULL, 0, STR("no upstream"));
     if (outcome == FORWARD_CUT) {
@@ -176,14 +180,18 @@ static void test_heads_are_rewritten(void **state)
     }
 }
 
+static bool is_cookie(struct str name)
+{
+    return str_eq_nocase(name, STR("Cookie"));
+}
+
 static void test_added_and_dropped_headers(void **state)
 {
     static const struct http_header add[] = {{{"Authorization", 13}, {"Bearer ours", 11}}};
     static const struct http_header reply_add[] = {{{"X-Id", 4}, {"7", 1}}};
-    static const char *const drop[] = {"Cookie", NULL};
     params.add = add;
     params.add_count = 1;
-    params.drop = drop;
+    params.drops = is_cookie;
     params.reply_add = reply_add;
     params.reply_add_count = 1;
     int client =
@@ -202,8 +210,6 @@ static void test_added_and_dropped_headers(void **state)
 }
 
 /* ---- streaming ---- */
-
-static size_t seen_heads, seen_bytes;
 
 static void see_head(struct forward *fwd, const struct http_response_head *head, void *ctx)
 {
@@ -262,7 +268,7 @@ static void test_request_body_streams(void **state)
 
 static void test_whole_body(void **state)
 {
-    params.body = STR("{\"a\":1}");
+    params.body = http_body_of(STR("{\"a\":1}"));
     int client =
         client_sends("POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
     int upstream = upstream_accepts();
@@ -274,6 +280,86 @@ static void test_whole_body(void **state)
     buf_fini(&seen);
     close(client);
     close(upstream);
+}
+
+static void test_body_of_parts(void **state)
+{
+    params.body = (struct http_body){.parts = {STR("{\"a\""), STR(""), STR(":1"), STR("}")},
+                                     .count = 4};
+    int client = client_sends("POST / HTTP/1.1\r\n" H "Content-Length: 0\r\n\r\n");
+    int upstream = upstream_accepts();
+    struct buf seen = {0};
+    wire_read_until(loop, upstream, &seen, "Content-Length: 7\r\n\r\n{\"a\":1}");
+    wire_send(loop, upstream, STR("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+    expect_outcome("D");
+    buf_fini(&seen);
+    close(client);
+    close(upstream);
+}
+
+/* ---- responses that the owner changes or keeps ---- */
+
+static void rewrite(struct forward *fwd, const struct http_response_head *head, void *ctx)
+{
+    forward_rewrite(fwd);
+}
+
+static void send_twice(struct forward *fwd, struct str data, void *ctx)
+{
+    forward_send(fwd, data);
+    forward_send(fwd, data);
+}
+
+static void send_last(struct forward *fwd, void *ctx)
+{
+    forward_send(fwd, STR("end"));
+}
+
+static void test_rewritten_body(void **state)
+{
+    params.on_head = rewrite;
+    params.on_body = send_twice;
+    params.on_end = send_last;
+    int client = client_sends(GET);
+    int upstream = upstream_accepts();
+    wire_send(loop, upstream, STR("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: b\r\n\r\nhi"));
+    wire_expect(loop, client,
+                "HTTP/1.1 200 OK\r\nX-A: b\r\n" D "Transfer-Encoding: chunked\r\n\r\n"
+                "2\r\nhi\r\n2\r\nhi\r\n3\r\nend\r\n0\r\n\r\n");
+    expect_outcome("D");
+    close(client);
+    close(upstream);
+}
+
+static void take(struct forward *fwd, const struct http_response_head *head, void *ctx)
+{
+    forward_take(fwd);
+}
+
+static void test_taken_response(void **state)
+{
+    for (int is_cut = 0; is_cut < 2; is_cut++) {
+        seen_bytes = 0;
+        params.on_head = take;
+        params.on_body = see_body;
+        int client = client_sends(GET);
+        int upstream = upstream_accepts();
+        wire_send(loop, upstream, STR("HTTP/1.1 404 No\r\nContent-Length: 4\r\n\r\nhi"));
+        WIRE_UNTIL(loop, seen_bytes == 2);
+        assert_true(forward_was_connected(running));
+        if (is_cut)
+            close(upstream);
+        else
+            wire_send(loop, upstream, STR("ho"));
+        expect_outcome(is_cut ? "F" : "T");
+        wire_expect(loop, client,
+                    is_cut ? "HTTP/1.1 502 Bad Gateway\r\n" D "Content-Length: 11\r\n\r\n"
+                             "no upstream"
+                           : "HTTP/1.1 200 OK\r\n" D "Content-Length: 4\r\n\r\nours");
+        close(client);
+        if (!is_cut)
+            close(upstream);
+    }
 }
 
 static void test_early_response_ends_the_upload(void **state)
@@ -494,6 +580,9 @@ int main(void)
         TEST(test_upstream_ends_before_a_response),
         TEST(test_upstream_breaks_the_protocol),
         TEST(test_upstream_cut),
+        TEST(test_body_of_parts),
+        TEST(test_rewritten_body),
+        TEST(test_taken_response),
         TEST(test_head_timeout),
         TEST(test_cancel),
         TEST(test_slow_client_bounds_memory),

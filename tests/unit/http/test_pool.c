@@ -102,7 +102,7 @@ static void test_stale_connection_is_replaced_once(void **state)
         run_call(&f, &record, &params);
         expect_body(&record, 200, "ok");
         params.method = HTTP_POST;
-        params.body = STR("body");
+        params.body = http_body_of(STR("body"));
         params.stream_body = cases[i].streamed;
         params.stream_length = -1;
         run_call(&f, &record, &params);

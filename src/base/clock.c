@@ -23,7 +23,16 @@ static int64_t system_wall_ms(void *ctx)
     return read_ms(CLOCK_REALTIME);
 }
 
-const struct clock clock_system = {.mono_ms = system_mono_ms, .wall_ms = system_wall_ms};
+static int64_t system_mono_us(void *ctx)
+{
+    struct timespec ts;
+    (void)ctx;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+const struct clock clock_system = {
+    .mono_ms = system_mono_ms, .wall_ms = system_wall_ms, .mono_us = system_mono_us};
 
 void clock_format(int64_t wall_ms, char text[CLOCK_TEXT_MAX])
 {

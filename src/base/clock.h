@@ -14,6 +14,7 @@ struct clock {
     int64_t (*mono_ms)(void *ctx); /* never goes back */
     int64_t (*wall_ms)(void *ctx); /* may jump */
     void *ctx;
+    int64_t (*mono_us)(void *ctx); /* the same as mono_ms but finer; NULL: only as fine */
 };
 
 /* The machine's clock. */
@@ -22,6 +23,11 @@ extern const struct clock clock_system;
 static inline int64_t clock_mono_ms(const struct clock *clock)
 {
     return clock->mono_ms(clock->ctx);
+}
+
+static inline int64_t clock_mono_us(const struct clock *clock)
+{
+    return clock->mono_us ? clock->mono_us(clock->ctx) : clock->mono_ms(clock->ctx) * 1000;
 }
 
 static inline int64_t clock_wall_ms(const struct clock *clock)

@@ -6,7 +6,15 @@ static unsigned outstanding(const struct entry *endpoint)
     return atomic_load_explicit(&endpoint->endpoint.load->outstanding, memory_order_relaxed);
 }
 
-struct entry *balance_take(struct entry_span endpoints, int64_t except, unsigned *turn)
+static bool was_tried(const struct tried *tried, int64_t id)
+{
+    for (unsigned i = 0; i < tried->count; i++)
+        if (tried->ids[i] == id)
+            return true;
+    return false;
+}
+
+static struct entry *choose(struct entry_span endpoints, const struct tried *tried, unsigned *turn)
 {
     struct entry *best = NULL;
     unsigned least = 0;
@@ -14,19 +22,29 @@ struct entry *balance_take(struct entry_span endpoints, int64_t except, unsigned
     for (size_t i = 0; i < endpoints.count; i++) {
         struct entry *one = endpoints.items[(start + i) % endpoints.count];
         unsigned load = outstanding(one);
-        if (one->id == except || (best && load >= least))
+        if ((best && load >= least) || was_tried(tried, one->id))
             continue;
         best = one;
         least = load;
     }
-    if (!best)
-        return NULL;
-    atomic_fetch_add_explicit(&best->endpoint.load->outstanding, 1, memory_order_relaxed);
-    return entry_ref(best);
+    return best;
 }
 
-void balance_release(struct entry *endpoint)
+bool lease_take(struct lease *lease, struct entry_span endpoints, struct tried *tried,
+                unsigned *turn, int64_t now_ms)
 {
+    struct entry *best = tried->count < LEASE_TRIED_MAX ? choose(endpoints, tried, turn) : NULL;
+    if (!best)
+        return false;
+    tried->ids[tried->count++] = best->id;
+    atomic_fetch_add_explicit(&best->endpoint.load->outstanding, 1, memory_order_relaxed);
+    *lease = (struct lease){.endpoint = entry_ref(best)};
+    return true;
+}
+
+void lease_end(struct lease *lease, enum lease_end end, int64_t now_ms)
+{
+    struct entry *endpoint = TAKE(lease->endpoint);
     if (!endpoint)
         return;
     atomic_fetch_sub_explicit(&endpoint->endpoint.load->outstanding, 1, memory_order_relaxed);

@@ -1,19 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which endpoint takes a request: the one with the fewest in progress, over all threads; among
- * equals each in turn. The count is a relaxed atomic in the endpoint: two threads may now and then
- * choose the same one, which costs nothing but a little evenness. Any thread.
+ * Which instance takes a request: among those whose breaker lets it pass, the one with the fewest
+ * requests in progress, over all threads; among equals each in turn. The count is a relaxed atomic:
+ * two threads may now and then choose the same one, which costs nothing but a little evenness. Any
+ * thread.
+ *
+ * A lease is the request's hold on an instance. It has the life of the request, and ends once, with
+ * what the instance showed; so counts can't leak.
  */
 #pragma once
 
 #include "gateway/snapshot.h"
 
-/*
- * Chooses one of `endpoints` other than the one with id `except` (0: none is left out) and counts a
- * request to it. `turn` is the caller's, kept from call to call. Returns a reference that
- * balance_release() gives back, or NULL when there is none.
- */
-struct entry *balance_take(struct entry_span endpoints, int64_t except, unsigned *turn);
+enum { LEASE_TRIED_MAX = 8 };
 
-/* The request to it ended. NULL is fine. */
-void balance_release(struct entry *endpoint);
+/* The zero value holds nothing. */
+struct lease {
+    struct entry *endpoint; /* a reference; NULL: none is held */
+    bool is_probe;          /* of a breaker that is half open */
+};
+
+/* Instances that a request was given already. */
+struct tried {
+    int64_t ids[LEASE_TRIED_MAX];
+    unsigned count;
+};
+
+enum lease_end {
+    LEASE_SERVED,    /* it answered as a working instance does, whatever it said */
+    LEASE_FAILED,    /* it can't be reached, broke off before its response, or said 502-504 */
+    LEASE_ABANDONED, /* the request went away: nothing is known */
+};
+
+/*
+ * Takes one of `endpoints` that isn't in `tried`, and notes it there. `turn` is the caller's, kept
+ * from call to call. False when there is none.
+ */
+bool lease_take(struct lease *lease, struct entry_span endpoints, struct tried *tried,
+                unsigned *turn, int64_t now_ms);
+
+/* The request to it is over. A lease that holds nothing is fine. */
+void lease_end(struct lease *lease, enum lease_end end, int64_t now_ms);

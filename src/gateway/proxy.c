@@ -1,282 +1,311 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gateway/proxy.h"
+#include "gateway/models.h"
+#include "gateway/proxy_priv.h"
 
 #include "base/log.h"
-#include "gateway/balance.h"
-#include "gateway/engine_target.h"
-#include "gateway/header_drop.h"
-#include "gateway/scan.h"
-#include "http/forward.h"
 
 #include <errno.h>
 
-struct proxy {
-    struct shard *shard;
-    struct http_exchange *ex;
-    const char *engine_path; /* static */
-    struct request_id id;
-    struct http_header reply_header;
-    struct entry *key; /* a reference; NULL: a session, without limits on models */
-    struct buf body;   /* the request's, as it came */
-    struct scan scan;
-    struct entry *endpoint; /* from balance_take(); NULL while none is asked */
-    unsigned attempts;
-    bool is_events; /* the response is text/event-stream, and more can be appended */
-    char tail[2];   /* last bytes of the response */
-};
-
-static void proxy_free(struct proxy *p)
-{
-    balance_release(p->endpoint);
-    entry_unref(p->key);
-    buf_fini(&p->body);
-    free(p);
-}
-
-static void fail(struct proxy *p, enum openai_fault fault, const char *message)
-{
-    openai_reply_error(p->ex, &p->id, fault, message, NULL);
-}
-
-static void on_close(struct http_exchange *ex, bool gone, void *ctx)
-{
-    proxy_free(ctx);
-}
-
-/* While a reply of our own goes out after a failed forward. */
-static const struct http_exchange_ops reply_ops = {.on_close = on_close};
-
-/* ---- the response ---- */
-
-static void on_response_head(struct forward *forward, const struct http_response_head *head,
-                             void *ctx)
-{
-    struct proxy *p = ctx;
-    struct str type = http_headers_get(&head->headers, "Content-Type");
-    type = str_trim(str_sub(type.ptr, str_find(type, ';')));
-    p->is_events = str_eq_nocase(type, STR("text/event-stream")) &&
-                   (head->body == HTTP_BODY_CHUNKED || head->body == HTTP_BODY_TO_CLOSE);
-}
-
-static void on_response_body(struct forward *forward, struct str data, void *ctx)
-{
-    struct proxy *p = ctx;
-    if (data.len == 0)
-        return;
-    p->tail[0] = data.len > 1 ? data.ptr[data.len - 2] : p->tail[1];
-    p->tail[1] = data.ptr[data.len - 1];
-}
-
-/*
- * An end without a word would be taken for success: a stream of events gets a last one that says
- * so, behind the empty line that ends a half one; anything else a broken end.
- */
-static void end_cut_response(struct proxy *p, const char *text)
-{
-    struct http_exchange *ex = p->ex;
-    http_exchange_set_ops(ex, &reply_ops, p);
-    if (!p->is_events) {
-        http_exchange_abort(ex);
-        return;
-    }
-    bool is_between_events = p->tail[0] == '\n' && p->tail[1] == '\n';
-    auto_free char *message = mem_printf("the engine broke the response off: %s", text);
-    struct buf event = {0};
-    buf_add_cstr(&event, is_between_events ? "data: " : "\n\ndata: ");
-    openai_write_error(OPENAI_ENGINE_FAILED, message, &event);
-    buf_add_cstr(&event, "\n\n");
-    http_reply_write(ex, buf_str(&event));
-    buf_fini(&event);
-    http_reply_end(ex);
-}
-
-/* ---- the endpoint ---- */
-
-static void on_done(struct forward *forward, enum forward_outcome outcome, int code,
-                    const char *text, void *ctx);
-
-/* Forwards to p->endpoint. */
-static void ask_endpoint(struct proxy *p)
-{
-    struct engine_target to;
-    p->reply_header = request_id_header(&p->id);
-    struct http_header add[ARRAY_LEN(to.headers) + 1];
-    engine_target_init(&to, p->endpoint, p->shard->shared->netns_id, p->engine_path);
-    memcpy(add, to.headers, sizeof to.headers);
-    add[to.header_count] = request_id_header(&p->id);
-    const struct forward_params params = {
-        .pool = p->shard->pool,
-        .target = &to.target,
-        .path = str_of(to.path),
-        .add = add,
-        .add_count = to.header_count + 1,
-        .drops = header_is_kept_from_engines,
-        .reply_add = &p->reply_header,
-        .reply_add_count = 1,
-        .body = http_body_of(buf_str(&p->body)),
-        .idle_timeout_ms = PROXY_IDLE_TIMEOUT_MS,
-        .on_head = on_response_head,
-        .on_body = on_response_body,
-        .on_done = on_done,
-        .ctx = p,
-    };
-    p->attempts++;
-    forward_start(p->ex, &params);
-    engine_target_fini(&to);
-}
-
-/* The connection broke or talked nonsense, as opposed to not being made at all. */
-static bool was_connected(int code)
-{
-    return code == ERR_CLOSED || code == ERR_PROTOCOL || code == -ECONNRESET || code == -EPIPE;
-}
-
-static void reply_engine_failed(struct proxy *p, const char *instance, int code, const char *text)
-{
-    auto_free char *message = mem_printf("the instance %s of the model '%s' did not answer: %s",
-                                         instance, p->scan.model, text);
-    fail(p, was_connected(code) ? OPENAI_ENGINE_FAILED : OPENAI_ENGINE_AWAY, message);
-}
-
-/* No byte of a response came: one other endpoint gets the chance. */
-static void on_engine_failed(struct proxy *p, int code, const char *text)
-{
-    struct entry *failed = entry_ref(p->endpoint);
-    struct entry_span endpoints = snapshot_endpoints(p->shard->snapshot, failed->endpoint.model_id);
-    balance_release(TAKE(p->endpoint));
-    log_warning("instance", "%s: a request failed before its response began: %s",
-                failed->endpoint.name, text);
-    http_exchange_set_ops(p->ex, &reply_ops, p);
-    if (p->attempts < PROXY_ATTEMPTS)
-        p->endpoint = balance_take(endpoints, failed->id, &p->shard->turn);
-    if (p->endpoint)
-        ask_endpoint(p);
-    else
-        reply_engine_failed(p, failed->endpoint.name, code, text);
-    entry_unref(failed);
-}
-
-static void on_done(struct forward *forward, enum forward_outcome outcome, int code,
-                    const char *text, void *ctx)
-{
-    struct proxy *p = ctx;
-    log_debug("instance", "%s: request %s of model %s: outcome=%d attempt=%u",
-              p->endpoint->endpoint.name, p->id.text, p->scan.model, (int)outcome, p->attempts);
-    switch (outcome) {
-    case FORWARD_DONE:
-    case FORWARD_CLIENT_GONE:
-    case FORWARD_TAKEN:
-        proxy_free(p);
-        break;
-    case FORWARD_FAILED:
-        on_engine_failed(p, code, text);
-        break;
-    case FORWARD_CUT:
-        log_warning("instance", "%s: a response was broken off: %s", p->endpoint->endpoint.name,
-                    text);
-        end_cut_response(p, text);
-        break;
-    }
-}
-
-/* ---- the request ---- */
-
-static void choose_endpoint(struct proxy *p, const struct entry *model)
-{
-    struct entry_span endpoints = snapshot_endpoints(p->shard->snapshot, model->id);
-    p->endpoint = balance_take(endpoints, 0, &p->shard->turn);
-    if (p->endpoint) {
-        ask_endpoint(p);
-        return;
-    }
-    auto_free char *message =
-        mem_printf("the model '%s' has no instance that is ready now", p->scan.model);
-    fail(p, OPENAI_NO_INSTANCE, message);
-}
-
-static void on_request_end(struct http_exchange *ex, void *ctx)
-{
-    struct proxy *p = ctx;
-    struct err err = {0};
-    struct entry *model;
-    enum openai_fault fault = OPENAI_BAD_BODY;
-    int rc = scan_request(buf_str(&p->body), &p->scan, &err);
-    if (rc == 0 && p->scan.model[0] == '\0')
-        rc = err_set(&err, ERR_INVALID, "the body must name a model: {\"model\": \"NAME\", ...}");
-    if (rc == 0 &&
-        openai_find_model(p->shard->snapshot, p->key, p->scan.model, &model, &fault, &err))
-        choose_endpoint(p, model);
-    else
-        fail(p, fault, err.text);
-}
-
-static void refuse_size(struct proxy *p)
-{
-    auto_free char *message =
-        mem_printf("the body is larger than %d bytes, the most that is taken", PROXY_BODY_MAX);
-    buf_fini(&p->body);
-    fail(p, OPENAI_BODY_TOO_LARGE, message);
-}
-
-static void on_request_body(struct http_exchange *ex, struct str data, void *ctx)
-{
-    struct proxy *p = ctx;
-    if (data.len > PROXY_BODY_MAX - p->body.len)
-        refuse_size(p);
-    else
-        buf_add_str(&p->body, data);
-}
-
-static const struct http_exchange_ops request_ops = {
-    .on_body = on_request_body,
-    .on_end = on_request_end,
-    .on_close = on_close,
-};
-
-bool proxy_admit(const struct shard *shard, struct http_exchange *ex, const struct request_id *id,
-                 struct identity *ret)
+bool proxy_admit(const struct shard *shard, struct http_exchange *ex, enum dialect dialect,
+                 const struct request_id *id, struct identity *ret)
 {
     struct err err = {0};
     if (!shard->snapshot) {
-        openai_reply_error(ex, id, OPENAI_NOT_READY,
-                           "the gateway has received no state from control yet", NULL);
+        fault_reply(ex, FAULT_NOT_READY, dialect,
+                    "the gateway has received no state from control yet", id, NULL);
         return false;
     }
     int rc = authenticate(shard->snapshot, &http_exchange_head(ex)->headers,
                           clock_wall_ms(loop_clock(shard->loop)), ret, &err);
     if (rc == 0)
         return true;
-    openai_reply_error(ex, id, rc == ERR_FORBIDDEN ? OPENAI_NOT_PERMITTED : OPENAI_BAD_CREDENTIALS,
-                       err.text, NULL);
+    fault_reply(ex, rc == ERR_FORBIDDEN ? FAULT_NOT_PERMITTED : FAULT_BAD_CREDENTIALS, dialect,
+                err.text, id, NULL);
     return false;
 }
 
+void proxy_set_phase(struct proxy *p, enum phase phase)
+{
+    p->phase = phase;
+}
+
+/* ---- which model ---- */
+
+/* Sets model and name; false when the request was refused. */
+static bool look_up(struct proxy *p, const char *name)
+{
+    struct err err = {0};
+    enum fault fault;
+    struct entry *model;
+    if (!models_find(p->shard->snapshot, p->key, name, &model, &fault, &err)) {
+        proxy_fail(p, fault, OUTCOME_CLIENT_ERROR, err.text);
+        return false;
+    }
+    p->model = entry_ref(model);
+    p->name = mem_strdup(name);
+    return true;
+}
+
+/* ---- which instance ---- */
+
+static void on_client_close(struct http_exchange *ex, bool gone, void *ctx)
+{
+    (void)ex, (void)gone;
+    proxy_abort(ctx);
+}
+
+static const struct http_exchange_ops waiting_ops = {.on_close = on_client_close};
+
+static void fail_without_instance(struct proxy *p)
+{
+    auto_free char *message =
+        mem_printf("the model '%s' has no instance that is ready now", p->name);
+    proxy_fail(p, FAULT_NO_INSTANCE, OUTCOME_NO_INSTANCE, message);
+}
+
+static void on_turn(struct waiter *waiter, bool is_late)
+{
+    struct proxy *p = CONTAINER_OF(waiter, struct proxy, waiter);
+    p->waited_us += clock_mono_us(loop_clock(p->shard->loop)) - p->queued_us;
+    if (is_late)
+        fail_without_instance(p);
+    else
+        proxy_choose(p);
+}
+
+static void wait_for_instance(struct proxy *p)
+{
+    const struct gateway_settings *settings = &p->shard->shared->settings;
+    if (settings->queue_timeout_ms == 0 || p->model->model.is_stopped) {
+        fail_without_instance(p);
+        return;
+    }
+    proxy_set_phase(p, PHASE_QUEUED);
+    p->queued_us = clock_mono_us(loop_clock(p->shard->loop));
+    http_exchange_set_ops(p->ex, &waiting_ops, p);
+    if (queue_enter(&p->shard->queue, &p->waiter, p->model->id, settings->queue_timeout_ms,
+                    on_turn))
+        return;
+    auto_free char *message = mem_printf("%u requests wait for an instance of the model '%s' "
+                                         "already, as many as may",
+                                         settings->queue_max, p->name);
+    proxy_fail(p, FAULT_QUEUE_FULL, OUTCOME_NO_INSTANCE, message);
+}
+
+void proxy_choose(struct proxy *p)
+{
+    struct entry_span endpoints = snapshot_endpoints(p->shard->snapshot, p->model->id);
+    if (lease_take(&p->lease, endpoints, &p->tried, &p->shard->turn, loop_now_ms(p->shard->loop)))
+        proxy_ask(p);
+    else
+        wait_for_instance(p);
+}
+
+/* ---- the body ---- */
+
+static int feed(struct proxy *p, struct str piece, struct err *err)
+{
+    return p->reading->is_form ? multipart_feed(&p->reading->form, piece, err)
+                               : scan_feed(&p->reading->scan, piece, err);
+}
+
+static const char *model_so_far(const struct reading *reading)
+{
+    if (reading->is_form)
+        return multipart_has_model(&reading->form) ? reading->form.model : NULL;
+    return scan_has_model(&reading->scan) ? reading->scan.request.model : NULL;
+}
+
+/* Looks the model up as soon as it is known: what can't be served needn't be sent. */
+static bool note_model(struct proxy *p)
+{
+    const char *name = p->model ? NULL : model_so_far(p->reading);
+    return !name || look_up(p, name);
+}
+
+static void refuse_size(struct proxy *p)
+{
+    auto_free char *message =
+        mem_printf("the body is larger than %llu bytes, the most that is taken",
+                   (unsigned long long)p->shard->shared->settings.body_max);
+    proxy_fail(p, FAULT_BODY_TOO_LARGE, OUTCOME_CLIENT_ERROR, message);
+}
+
+static void refuse_storing(struct proxy *p, const struct err *err)
+{
+    log_error("gateway", "request %s: %s", p->id.text, err->text);
+    proxy_fail(p, FAULT_NO_ROOM, OUTCOME_ENGINE_ERROR,
+               "the gateway has no room for a body of this size now");
+}
+
+static void on_request_body(struct http_exchange *ex, struct str data, void *ctx)
+{
+    struct proxy *p = ctx;
+    struct err err = {0};
+    (void)ex;
+    if (data.len > p->shard->shared->settings.body_max - p->request_bytes) {
+        refuse_size(p);
+        return;
+    }
+    p->request_bytes += data.len;
+    if (body_add(&p->body, data, &err) < 0)
+        refuse_storing(p, &err);
+    else if (feed(p, data, &err) < 0)
+        proxy_fail(p, FAULT_BAD_BODY, OUTCOME_CLIENT_ERROR, err.text);
+    else
+        (void)note_model(p);
+}
+
+static int end_form(struct proxy *p, struct err *err)
+{
+    const struct multipart *form = &p->reading->form;
+    int rc = multipart_end(&p->reading->form, err);
+    p->form_model = form->model_value;
+    p->is_stream = form->stream;
+    p->prompt_bytes = form->text_bytes;
+    return rc;
+}
+
+static int end_json(struct proxy *p, struct err *err)
+{
+    int rc = scan_end(&p->reading->scan, err);
+    if (rc < 0)
+        return rc;
+    p->request = mem_alloc(sizeof *p->request);
+    *p->request = p->reading->scan.request;
+    p->is_stream = p->request->stream;
+    p->prompt_bytes = p->request->prompt_bytes;
+    return 0;
+}
+
+static void on_request_end(struct http_exchange *ex, void *ctx)
+{
+    struct proxy *p = ctx;
+    struct err err = {0};
+    (void)ex;
+    int rc = p->reading->is_form ? end_form(p, &err) : end_json(p, &err);
+    if (rc < 0) {
+        proxy_fail(p, FAULT_BAD_BODY, OUTCOME_CLIENT_ERROR, err.text);
+        return;
+    }
+    if (!note_model(p))
+        return;
+    if (!p->model) {
+        proxy_fail(p, FAULT_BAD_BODY, OUTCOME_CLIENT_ERROR,
+                   p->reading->is_form ? "the form must have a field named model"
+                                       : "the body must name a model: {\"model\": \"NAME\", ...}");
+        return;
+    }
+    free(TAKE(p->reading));
+    if (body_finish(&p->body, &err) < 0)
+        refuse_storing(p, &err);
+    else
+        proxy_choose(p);
+}
+
+static const struct http_exchange_ops reading_ops = {
+    .on_body = on_request_body,
+    .on_end = on_request_end,
+    .on_close = on_client_close,
+};
+
+static int begin_reading(struct proxy *p, struct err *err)
+{
+    struct str type = http_headers_get(&http_exchange_head(p->ex)->headers, "Content-Type");
+    static const struct str form = STR("multipart/form-data");
+    p->reading = mem_alloc(sizeof *p->reading);
+    p->reading->is_form = type.len >= form.len && str_eq_nocase(str_sub(type.ptr, form.len), form);
+    if (p->reading->is_form)
+        return multipart_init(&p->reading->form, type, err);
+    scan_init(&p->reading->scan);
+    return 0;
+}
+
+static void read_body(struct proxy *p)
+{
+    const struct http_request_head *head = http_exchange_head(p->ex);
+    struct err err = {0};
+    http_exchange_set_ops(p->ex, &reading_ops, p);
+    if (head->body == HTTP_BODY_LENGTH &&
+        head->content_length > p->shard->shared->settings.body_max)
+        refuse_size(p);
+    else if (begin_reading(p, &err) < 0)
+        proxy_fail(p, FAULT_BAD_BODY, OUTCOME_CLIENT_ERROR, err.text);
+    else if (head->body == HTTP_BODY_LENGTH)
+        body_expect(&p->body, head->content_length);
+}
+
+/* ---- a path of the model's own ---- */
+
+/* Finds the model that the path names; false when the request was refused. */
+static bool look_up_in_path(struct proxy *p, struct str rest)
+{
+    struct err err = {0};
+    struct str encoded, path;
+    auto_free char *name = NULL;
+    if (!route_split_proxy(rest, &encoded, &path) ||
+        http_percent_decode(encoded, &name, &err) < 0) {
+        proxy_fail(p, FAULT_PATH_UNKNOWN, OUTCOME_CLIENT_ERROR,
+                   "this isn't a path that an engine may be asked for");
+        return false;
+    }
+    if (!look_up(p, name))
+        return false;
+    if (!p->model->model.generic_proxy) {
+        auto_free char *message =
+            mem_printf("the model '%s' has no generic_proxy: its engine's own paths are closed",
+                       p->name);
+        proxy_fail(p, FAULT_PROXY_OFF, OUTCOME_CLIENT_ERROR, message);
+        return false;
+    }
+    struct str query = http_exchange_head(p->ex)->query;
+    p->engine_path = mem_printf("%.*s%s%.*s", STR_ARGS(path), query.len ? "?" : "",
+                                STR_ARGS(query));
+    return true;
+}
+
+/* The body isn't ours to understand: it streams through, and there is one attempt only. */
+static void pass_through(struct proxy *p, struct str rest)
+{
+    p->passes_body = true;
+    http_exchange_set_ops(p->ex, &waiting_ops, p);
+    if (!look_up_in_path(p, rest))
+        return;
+    struct entry_span endpoints = snapshot_endpoints(p->shard->snapshot, p->model->id);
+    if (lease_take(&p->lease, endpoints, &p->tried, &p->shard->turn, loop_now_ms(p->shard->loop)))
+        proxy_ask(p);
+    else
+        fail_without_instance(p);
+}
+
+/* ---- the start ---- */
+
 static struct proxy *proxy_new(struct shard *shard, struct http_exchange *ex,
-                               const char *engine_path)
+                               const struct route *route, const struct identity *identity)
 {
     struct proxy *p = mem_alloc(sizeof *p);
     p->shard = shard;
     p->ex = ex;
-    p->engine_path = engine_path;
-    p->tail[0] = p->tail[1] = '\n';
-    request_id_set(&p->id, &http_exchange_head(ex)->headers);
+    p->route = route;
+    p->user = entry_ref(identity->user);
+    p->key = identity->key ? entry_ref(identity->key) : NULL;
+    p->started_us = clock_mono_us(loop_clock(shard->loop));
+    p->started_ms = clock_wall_ms(loop_clock(shard->loop));
+    body_init(&p->body, &shard->spool);
     return p;
 }
 
-void proxy_start(struct shard *shard, struct http_exchange *ex, const char *engine_path)
+void proxy_start(struct shard *shard, struct http_exchange *ex, const struct route_match *match)
 {
-    const struct http_request_head *head = http_exchange_head(ex);
-    struct proxy *p = proxy_new(shard, ex, engine_path);
     struct identity identity;
-    if (!proxy_admit(shard, ex, &p->id, &identity)) {
-        proxy_free(p);
+    struct request_id id;
+    request_id_set(&id, &http_exchange_head(ex)->headers);
+    if (!proxy_admit(shard, ex, match->dialect, &id, &identity))
         return;
-    }
-    if (identity.key)
-        p->key = entry_ref(identity.key);
-    http_exchange_set_ops(ex, &request_ops, p);
-    if (head->body == HTTP_BODY_LENGTH && head->content_length > PROXY_BODY_MAX)
-        refuse_size(p);
-    else if (head->body == HTTP_BODY_LENGTH)
-        buf_reserve(&p->body, head->content_length);
+    struct proxy *p = proxy_new(shard, ex, match->route, &identity);
+    p->id = id;
+    if (match->route->action == ROUTE_PROXY)
+        pass_through(p, match->rest);
+    else
+        read_body(p);
 }

@@ -8,28 +8,50 @@ enum {
     POST = 1 << HTTP_POST,
 };
 
-/* The first match counts. Paths of the OpenAI dialect stand here without their prefix. */
-static const struct route openai_routes[] = {
-    {"chat/completions", false, POST, ROUTE_INFER, "/v1/chat/completions"},
-    {"completions", false, POST, ROUTE_INFER, "/v1/completions"},
-    {"embeddings", false, POST, ROUTE_INFER, "/v1/embeddings"},
-    {"rerank", false, POST, ROUTE_INFER, "/v1/rerank"},
-    {"models", false, READ, ROUTE_MODELS, NULL},
-    {"models/", true, READ, ROUTE_MODEL, NULL},
+#define INFER(path, dialect, operation, engine_path)                                               \
+    {path, false, POST, ROUTE_INFER, DIALECT_##dialect, OPERATION_##operation, engine_path}
+
+/* The first match counts. Paths under /v1/ stand here without that prefix. */
+static const struct route v1_routes[] = {
+    INFER("chat/completions", OPENAI, CHAT, "/v1/chat/completions"),
+    INFER("completions", OPENAI, COMPLETIONS, "/v1/completions"),
+    INFER("embeddings", OPENAI, EMBEDDINGS, "/v1/embeddings"),
+    INFER("responses", OPENAI, RESPONSES, "/v1/responses"),
+    INFER("messages", ANTHROPIC, MESSAGES, "/v1/messages"),
+    INFER("messages/count_tokens", ANTHROPIC, COUNT_TOKENS, "/v1/messages/count_tokens"),
+    INFER("rerank", OPENAI, RERANK, "/v1/rerank"),
+    INFER("score", OPENAI, SCORE, "/v1/score"),
+    INFER("moderations", OPENAI, MODERATIONS, "/v1/moderations"),
+    INFER("images/generations", OPENAI, IMAGES, "/v1/images/generations"),
+    INFER("images/edits", OPENAI, IMAGES, "/v1/images/edits"),
+    INFER("images/variations", OPENAI, IMAGES, "/v1/images/variations"),
+    INFER("audio/speech", OPENAI, SPEECH, "/v1/audio/speech"),
+    INFER("audio/transcriptions", OPENAI, TRANSCRIPTIONS, "/v1/audio/transcriptions"),
+    INFER("audio/translations", OPENAI, TRANSLATIONS, "/v1/audio/translations"),
+    INFER("tokenize", OPENAI, TOKENIZE, "/tokenize"),
+    INFER("detokenize", OPENAI, TOKENIZE, "/detokenize"),
+    {"models", false, READ, ROUTE_MODELS, DIALECT_OPENAI, 0, NULL},
+    {"models/", true, READ, ROUTE_MODEL, DIALECT_OPENAI, 0, NULL},
 };
 
-static const struct route rerank_route = {"/v2/rerank", false, POST, ROUTE_INFER, "/v1/rerank"};
-
-static const struct route other_routes[] = {
-    {"/v2/", true, 0, ROUTE_CONTROL, NULL},
-    {"/auth/", true, 0, ROUTE_CONTROL, NULL},
-    {"/debug/", true, 0, ROUTE_CONTROL, NULL},
-    {"/docs", false, READ, ROUTE_CONTROL, NULL},
-    {"/openapi.json", false, READ, ROUTE_CONTROL, NULL},
-    {"/version", false, READ, ROUTE_CONTROL, NULL},
-    {"/healthz", false, READ, ROUTE_HEALTH, NULL},
-    {"/readyz", false, READ, ROUTE_READY, NULL},
-    {"/", false, READ, ROUTE_HOME, NULL},
+/* The same without a version, as some engines have them. */
+static const struct route bare_routes[] = {
+    INFER("/v2/rerank", COHERE, RERANK, "/v1/rerank"),
+    INFER("/rerank", OPENAI, RERANK, "/v1/rerank"),
+    INFER("/score", OPENAI, SCORE, "/v1/score"),
+    INFER("/tokenize", OPENAI, TOKENIZE, "/tokenize"),
+    INFER("/detokenize", OPENAI, TOKENIZE, "/detokenize"),
+    {"/model/proxy/", true, 0, ROUTE_PROXY, DIALECT_OPENAI, OPERATION_PROXY, NULL},
+    {"/v2/", true, 0, ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, NULL},
+    {"/auth/", true, 0, ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, NULL},
+    {"/debug/", true, 0, ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, NULL},
+    {"/docs", false, READ, ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, NULL},
+    {"/openapi.json", false, READ, ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, NULL},
+    {"/version", false, READ, ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, NULL},
+    {"/metrics", false, READ, ROUTE_METRICS, DIALECT_MANAGEMENT, 0, NULL},
+    {"/healthz", false, READ, ROUTE_HEALTH, DIALECT_MANAGEMENT, 0, NULL},
+    {"/readyz", false, READ, ROUTE_READY, DIALECT_MANAGEMENT, 0, NULL},
+    {"/", false, READ, ROUTE_HOME, DIALECT_MANAGEMENT, 0, NULL},
 };
 
 static bool fits(const struct route *route, struct str path)
@@ -39,29 +61,28 @@ static bool fits(const struct route *route, struct str path)
                             : str_eq(path, wanted);
 }
 
-static struct route_match search(const struct route *routes, size_t count, struct str path)
+static struct route_match search(const struct route *routes, size_t count, struct str path,
+                                 enum dialect otherwise)
 {
     for (size_t i = 0; i < count; i++)
         if (fits(&routes[i], path))
             return (struct route_match){.route = &routes[i],
-                                        .rest = str_skip(path, strlen(routes[i].path))};
-    return (struct route_match){0};
+                                        .rest = str_skip(path, strlen(routes[i].path)),
+                                        .dialect = routes[i].dialect};
+    return (struct route_match){.dialect = otherwise};
 }
 
 static struct route_match search_all(struct str path)
 {
     static const struct str prefixes[] = {STR("/v1/"), STR("/v1-openai/")};
-    struct route_match match = {0};
     for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
         if (!str_has_prefix(path, prefixes[i]))
             continue;
-        match = search(openai_routes, ARRAY_LEN(openai_routes), str_skip(path, prefixes[i].len));
-        match.dialect = DIALECT_OPENAI;
-        return match;
+        struct str rest = str_skip(path, prefixes[i].len);
+        return search(v1_routes, ARRAY_LEN(v1_routes), rest,
+                      str_has_prefix(rest, STR("messages")) ? DIALECT_ANTHROPIC : DIALECT_OPENAI);
     }
-    if (!fits(&rerank_route, path))
-        return search(other_routes, ARRAY_LEN(other_routes), path);
-    return (struct route_match){.route = &rerank_route, .dialect = DIALECT_OPENAI};
+    return search(bare_routes, ARRAY_LEN(bare_routes), path, DIALECT_MANAGEMENT);
 }
 
 struct route_match route_find(enum http_method method, struct str path)
@@ -82,4 +103,110 @@ char *route_allow(const struct route *route)
         buf_add_cstr(&out, http_method_name((enum http_method)method));
     }
     return buf_take(&out);
+}
+
+/* ---- a model's own paths ---- */
+
+/*
+ * Segments that administer an engine wherever they stand in its path: vLLM, SGLang, llama.cpp,
+ * MindIE and Triton. Compared without case and with '-' for '_'.
+ */
+static const char *const forbidden_segments[] = {
+    "abort-requests",
+    "add-worker",
+    "admin",
+    "collective-rpc",
+    "configure-logging",
+    "destroy-weights-update-group",
+    "dump-expert-distribution-record",
+    "end-profile",
+    "flush-cache",
+    "freeze-gc",
+    "get-weights-by-name",
+    "init-weight-transfer-engine",
+    "init-weights-update-group",
+    "invocations",
+    "is-paused",
+    "is-sleeping",
+    "load",
+    "load-lora-adapter",
+    "lora-adapters",
+    "pause",
+    "pause-generation",
+    "props",
+    "release-memory-occupation",
+    "remove-worker",
+    "repository",
+    "reset-encoder-cache",
+    "reset-mm-cache",
+    "reset-prefix-cache",
+    "resume",
+    "resume-memory-occupation",
+    "scale-elastic-ep",
+    "set-internal-state",
+    "shutdown",
+    "sleep",
+    "slots",
+    "start-expert-distribution-record",
+    "start-profile",
+    "stop",
+    "stop-expert-distribution-record",
+    "stop-profile",
+    "stopservice",
+    "unload",
+    "unload-lora-adapter",
+    "update-weight-version",
+    "update-weights",
+    "update-weights-from-disk",
+    "update-weights-from-distributed",
+    "update-weights-from-tensor",
+    "wake-up",
+};
+
+static bool is_same_word(struct str segment, const char *word)
+{
+    if (segment.len != strlen(word))
+        return false;
+    for (size_t i = 0; i < segment.len; i++) {
+        char c = segment.ptr[i];
+        c = c == '_' ? '-' : c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+        if (c != word[i])
+            return false;
+    }
+    return true;
+}
+
+static bool is_forbidden(struct str segment)
+{
+    for (size_t i = 0; i < ARRAY_LEN(forbidden_segments); i++)
+        if (is_same_word(segment, forbidden_segments[i]))
+            return true;
+    return false;
+}
+
+/* What no decoder can read as more than one segment: letters, digits and a few marks. */
+static bool is_plain(struct str segment)
+{
+    static const char marks[] = "._-~:@+,=";
+    for (size_t i = 0; i < segment.len; i++) {
+        char c = segment.ptr[i];
+        if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
+            !memchr(marks, c, sizeof marks - 1))
+            return false;
+    }
+    return segment.len > 0 && !str_eq(segment, STR(".")) && !str_eq(segment, STR(".."));
+}
+
+bool route_split_proxy(struct str rest, struct str *ret_model, struct str *ret_path)
+{
+    size_t slash = str_find(rest, '/');
+    struct str path = str_skip(rest, slash), left = str_skip(path, 1), segment;
+    if (slash == 0 || left.len == 0 || left.ptr[left.len - 1] == '/')
+        return false;
+    while (str_split(&left, '/', &segment))
+        if (!is_plain(segment) || is_forbidden(segment))
+            return false;
+    *ret_model = str_sub(rest.ptr, slash);
+    *ret_path = path;
+    return true;
 }

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/log.h"
+#include "gateway/proxy_priv.h"
+
+#include <stdio.h>
+
+static int64_t now_us(const struct proxy *p)
+{
+    return clock_mono_us(loop_clock(p->shard->loop));
+}
+
+/* ---- the head ---- */
+
+static struct str media_type(const struct http_response_head *head)
+{
+    struct str type = http_headers_get(&head->headers, "Content-Type");
+    return str_trim(str_sub(type.ptr, str_find(type, ';')));
+}
+
+/* The instance itself says that it can't serve now. */
+static bool is_unavailable(unsigned status)
+{
+    return status == 502 || status == 503 || status == 504;
+}
+
+static void expect_events(struct proxy *p, struct forward *forward)
+{
+    bool hides_usage = !p->request || !p->request->asks_usage;
+    p->kind = ANSWER_EVENTS;
+    p->filter = mem_alloc(sizeof *p->filter);
+    stream_filter_init(p->filter, p->route->operation, hides_usage, p->started_us);
+    forward_rewrite(forward);
+}
+
+static void expect_plain(struct proxy *p, struct str type)
+{
+    p->kind = ANSWER_PLAIN;
+    if (!str_eq_nocase(type, STR("application/json")))
+        return;
+    p->usage_scan = mem_alloc(sizeof *p->usage_scan);
+    usage_scan_init(p->usage_scan);
+}
+
+void proxy_on_head(struct forward *forward, const struct http_response_head *head, void *ctx)
+{
+    struct proxy *p = ctx;
+    struct str type = media_type(head);
+    if (is_unavailable(head->status) && proxy_may_ask_again(p)) {
+        char text[32];
+        snprintf(text, sizeof text, "it answered %u", head->status);
+        forward_cancel(forward, ERR_UNAVAILABLE, text);
+        return;
+    }
+    p->status = head->status;
+    bool is_events = head->status == 200 && str_eq_nocase(type, STR("text/event-stream"));
+    proxy_set_phase(p, is_events ? PHASE_STREAMING : PHASE_BODY);
+    if (is_events)
+        expect_events(p, forward);
+    else
+        expect_plain(p, type);
+}
+
+/* ---- the body ---- */
+
+static void send_events(struct str data, void *ctx)
+{
+    struct proxy *p = ctx;
+    p->response_bytes += data.len;
+    forward_send(p->forward, data);
+}
+
+static void note_first_byte(struct proxy *p)
+{
+    if (p->first_byte_us)
+        return;
+    p->first_byte_us = now_us(p);
+    timer_stop(&p->first_byte);
+}
+
+void proxy_on_body(struct forward *forward, struct str data, void *ctx)
+{
+    struct proxy *p = ctx;
+    (void)forward;
+    note_first_byte(p);
+    if (p->kind == ANSWER_EVENTS) {
+        stream_filter_feed(p->filter, data, now_us(p), send_events, p);
+        return;
+    }
+    p->response_bytes += data.len;
+    if (p->usage_scan)
+        usage_scan_feed(p->usage_scan, data);
+}
+
+/* ---- the end ---- */
+
+/* The last event of a stream that broke off, behind the empty line that ends a half one. */
+static void write_cut_event(const struct proxy *p, enum fault fault, const char *text,
+                            struct buf *out)
+{
+    auto_free char *message = mem_printf("the engine broke the response off: %s", text);
+    if (!p->filter->between_events && p->filter->started)
+        buf_add_cstr(out, "\n\n");
+    fault_write_event(fault, p->route->dialect, message, &p->id, out);
+}
+
+/*
+ * An end without a word would be taken for success: a stream of events gets a last one that says
+ * so, anything else a broken end.
+ */
+void proxy_on_end(struct forward *forward, void *ctx)
+{
+    struct proxy *p = ctx;
+    if (p->kind != ANSWER_EVENTS || stream_filter_end(p->filter, true))
+        return;
+    log_warning("instance", "%s: a stream ended without its last event",
+                p->lease.endpoint->endpoint.name);
+    struct buf event = {0};
+    write_cut_event(p, FAULT_ENGINE_FAILED, "its stream ended without a last event", &event);
+    forward_send(forward, buf_str(&event));
+    buf_fini(&event);
+}
+
+void proxy_end_cut(struct proxy *p, int code, const char *text)
+{
+    struct http_exchange *ex = TAKE(p->ex);
+    static const struct http_exchange_ops none;
+    log_warning("instance", "%s: a response was broken off: %s", p->lease.endpoint->endpoint.name,
+                text);
+    http_exchange_set_ops(ex, &none, NULL);
+    if (p->kind != ANSWER_EVENTS) {
+        http_exchange_abort(ex);
+    } else {
+        if (!stream_filter_end(p->filter, false)) {
+            struct buf event = {0};
+            write_cut_event(p, code == ERR_TIMEOUT ? FAULT_TIMEOUT : FAULT_ENGINE_FAILED, text,
+                            &event);
+            http_reply_write(ex, buf_str(&event));
+            buf_fini(&event);
+        }
+        http_reply_end(ex);
+    }
+    proxy_end(p, code == ERR_TIMEOUT ? OUTCOME_TIMEOUT : OUTCOME_CUT);
+}

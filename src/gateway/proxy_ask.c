@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/log.h"
+#include "gateway/engine_target.h"
+#include "gateway/header_drop.h"
+#include "gateway/proxy_priv.h"
+
+#include <errno.h>
+
+bool proxy_may_ask_again(const struct proxy *p)
+{
+    struct entry_span endpoints = snapshot_endpoints(p->shard->snapshot, p->model->id);
+    return !p->passes_body && p->attempts < PROXY_ATTEMPTS &&
+           lease_is_possible(endpoints, &p->tried);
+}
+
+/* ---- the body as the engine gets it ---- */
+
+/* Bytes of the body that are replaced; `len` 0: something is put in. */
+struct edit {
+    uint64_t at, len;
+    struct str text;
+};
+
+static struct http_body apply_edits(struct str body, const struct edit *edits, unsigned count)
+{
+    struct http_body ret = {.count = 0};
+    uint64_t at = 0;
+    for (unsigned i = 0; i < count; i++) {
+        ret.parts[ret.count++] = str_sub(body.ptr + at, (size_t)(edits[i].at - at));
+        ret.parts[ret.count++] = edits[i].text;
+        at = edits[i].at + edits[i].len;
+    }
+    ret.parts[ret.count++] = str_skip(body, (size_t)at);
+    return ret;
+}
+
+/* What makes the engine tell the usage of a stream, where the client didn't ask for it. */
+static bool ask_usage(const struct proxy *p, struct edit *ret)
+{
+    const struct scan_request *request = p->request;
+    bool is_openai = p->route->operation == OPERATION_CHAT ||
+                     p->route->operation == OPERATION_COMPLETIONS;
+    if (!request || !is_openai || !request->stream || request->asks_usage)
+        return false;
+    if (request->usage_value.len)
+        *ret = (struct edit){request->usage_value.at, request->usage_value.len, STR("true")};
+    else if (!request->options_value.len)
+        *ret = (struct edit){request->open_at, 0,
+                             STR("\"stream_options\":{\"include_usage\":true},")};
+    else if (request->options_value.len == strlen("null") && !request->options_is_empty)
+        *ret = (struct edit){request->options_value.at, request->options_value.len,
+                             STR("{\"include_usage\":true}")};
+    else
+        *ret = (struct edit){request->options_value.at + 1, 0,
+                             request->options_is_empty ? STR("\"include_usage\":true")
+                                                       : STR("\"include_usage\":true,")};
+    return true;
+}
+
+/* Writes the name that the engine knows the model by, where the client's is another. */
+static bool rename_model(struct proxy *p, struct edit *ret)
+{
+    const char *served = p->lease.endpoint->endpoint.served_name;
+    if (!served || strcmp(served, p->name) == 0)
+        return false;
+    const struct scan_span *value = p->request ? &p->request->model_value : &p->form_model;
+    buf_clear(&p->served_name);
+    if (p->request) {
+        struct json_writer w = json_writer_into(&p->served_name);
+        json_add_cstring(&w, served);
+    } else {
+        buf_add_cstr(&p->served_name, served);
+    }
+    *ret = (struct edit){value->at, value->len, buf_str(&p->served_name)};
+    return true;
+}
+
+static struct http_body engine_body(struct proxy *p)
+{
+    struct edit edits[2], swapped;
+    unsigned count = 0;
+    count += rename_model(p, &edits[count]);
+    count += ask_usage(p, &edits[count]);
+    if (count == 2 && edits[1].at < edits[0].at) {
+        swapped = edits[0];
+        edits[0] = edits[1];
+        edits[1] = swapped;
+    }
+    return apply_edits(body_str(&p->body), edits, count);
+}
+
+/* ---- the end of an attempt ---- */
+
+/*
+ * Only what surely did no work is repeated elsewhere: a connection that couldn't be made, and an
+ * instance that itself said that it can't. A request that broke an engine must not break the next.
+ */
+static bool is_repeatable(const struct proxy *p, int code)
+{
+    return code == ERR_UNAVAILABLE || !forward_was_connected(p->forward);
+}
+
+static void reply_failed(struct proxy *p, const char *instance, int code, const char *text)
+{
+    bool was_connected = forward_was_connected(p->forward);
+    auto_free char *message = mem_printf("the instance %s of the model '%s' did not answer: %s",
+                                         instance, p->name, text);
+    if (code == ERR_TIMEOUT && was_connected)
+        proxy_fail(p, FAULT_TIMEOUT, OUTCOME_TIMEOUT, message);
+    else
+        proxy_fail(p, was_connected ? FAULT_ENGINE_FAILED : FAULT_ENGINE_AWAY,
+                   OUTCOME_ENGINE_ERROR, message);
+}
+
+/* No byte of a response came. */
+static void on_failed(struct proxy *p, int code, const char *text)
+{
+    int64_t now_ms = loop_now_ms(p->shard->loop);
+    bool again = is_repeatable(p, code) && proxy_may_ask_again(p);
+    auto_free char *instance = mem_strdup(p->lease.endpoint->endpoint.name);
+    lease_end(&p->lease, LEASE_FAILED, now_ms);
+    log_warning("instance", "%s: a request failed before its response began: %s", instance, text);
+    struct entry_span endpoints = snapshot_endpoints(p->shard->snapshot, p->model->id);
+    again = again && lease_take(&p->lease, endpoints, &p->tried, &p->shard->turn, now_ms);
+    if (!again) {
+        reply_failed(p, instance, code, text);
+        return;
+    }
+    p->forward = NULL;
+    proxy_ask(p);
+}
+
+static void on_done(struct forward *forward, enum forward_outcome outcome, int code,
+                    const char *text, void *ctx)
+{
+    struct proxy *p = ctx;
+    timer_stop(&p->first_byte);
+    switch (outcome) {
+    case FORWARD_DONE:
+        p->ex = NULL;
+        proxy_end(p, proxy_outcome(p));
+        break;
+    case FORWARD_CLIENT_GONE:
+        p->ex = NULL;
+        if (p->phase == PHASE_CONNECTING && forward_was_connected(forward))
+            proxy_set_phase(p, PHASE_WAITING);
+        proxy_abort(p);
+        break;
+    case FORWARD_FAILED:
+        on_failed(p, code, text);
+        break;
+    case FORWARD_CUT:
+        proxy_end_cut(p, code, text);
+        break;
+    case FORWARD_TAKEN:
+        break;
+    }
+}
+
+/* ---- an attempt ---- */
+
+static void on_first_byte_late(struct timer *timer, void *ctx)
+{
+    struct proxy *p = ctx;
+    struct err err;
+    (void)timer;
+    err_set(&err, ERR_TIMEOUT, "no byte of its response came within %lld ms",
+            (long long)p->model->model.first_byte_timeout_ms);
+    forward_cancel(p->forward, ERR_TIMEOUT, err.text);
+}
+
+static void arm_first_byte(struct proxy *p)
+{
+    int64_t timeout_ms = p->model->model.first_byte_timeout_ms;
+    timer_init(&p->first_byte, p->shard->loop, on_first_byte_late, p);
+    if (timeout_ms > 0)
+        timer_start(&p->first_byte, timeout_ms);
+}
+
+void proxy_ask(struct proxy *p)
+{
+    struct engine_target to;
+    struct http_header add[ARRAY_LEN(to.headers) + 1];
+    const char *path = p->engine_path ? p->engine_path : p->route->engine_path;
+    engine_target_init(&to, p->lease.endpoint, p->shard->shared->netns_id, path);
+    memcpy(add, to.headers, sizeof to.headers);
+    add[to.header_count] = request_id_header(&p->id);
+    p->attempts++;
+    proxy_set_phase(p, PHASE_CONNECTING);
+    p->reply_headers[0] = request_id_header(&p->id);
+    const struct forward_params params = {
+        .pool = p->shard->pool,
+        .target = &to.target,
+        .path = str_of(to.path),
+        .add = add,
+        .add_count = to.header_count + 1,
+        .drops = header_is_kept_from_engines,
+        .reply_add = p->reply_headers,
+        .reply_add_count = 1 + p->reply_header_count,
+        .body = p->passes_body ? (struct http_body){.count = 0} : engine_body(p),
+        .idle_timeout_ms = PROXY_IDLE_TIMEOUT_MS,
+        .on_head = proxy_on_head,
+        .on_body = proxy_on_body,
+        .on_end = proxy_on_end,
+        .on_done = on_done,
+        .ctx = p,
+    };
+    p->forward = forward_start(p->ex, &params);
+    arm_first_byte(p);
+    engine_target_fini(&to);
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/proxy_priv.h"
+
+#include <stdio.h>
+
+enum { BYTES_PER_TOKEN = 4 }; /* of a prompt whose tokens nobody has counted */
+
+/* ---- tokens ---- */
+
+/* Whether requests of that kind are made of tokens at all. */
+static bool has_tokens(enum operation operation)
+{
+    switch (operation) {
+    case OPERATION_CHAT:
+    case OPERATION_COMPLETIONS:
+    case OPERATION_EMBEDDINGS:
+    case OPERATION_RERANK:
+    case OPERATION_SCORE:
+    case OPERATION_RESPONSES:
+    case OPERATION_MODERATIONS:
+    case OPERATION_MESSAGES:
+        return true;
+    case OPERATION_IMAGES:
+    case OPERATION_SPEECH:
+    case OPERATION_TRANSCRIPTIONS:
+    case OPERATION_TRANSLATIONS:
+    case OPERATION_COUNT_TOKENS:
+    case OPERATION_TOKENIZE:
+    case OPERATION_PROXY:
+    case OPERATION_COUNT:
+        break;
+    }
+    return false;
+}
+
+/* Whether the engine worked on the prompt, as far as we can know. */
+static bool was_worked_on(const struct proxy *p)
+{
+    return p->status ? p->status < 400 : p->phase >= PHASE_WAITING;
+}
+
+/* What the engine told, and for what it didn't tell what passed here. */
+static void fill_tokens(const struct proxy *p, struct usage_record *record)
+{
+    struct usage usage = {0};
+    int64_t relayed = p->filter ? p->filter->content_chunks : 0;
+    if (p->filter)
+        usage = p->filter->usage;
+    else if (p->usage_scan)
+        (void)usage_scan_end(p->usage_scan, &usage);
+    if (!was_worked_on(p))
+        return;
+    record->prompt_tokens = usage.prompt;
+    record->cached_tokens = usage.cached;
+    record->completion_tokens = usage.completion > relayed || usage.has_completion
+                                    ? usage.completion
+                                    : relayed;
+    if (!usage.has_prompt && has_tokens(p->route->operation)) {
+        record->prompt_tokens = (int64_t)(p->prompt_bytes + BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN;
+        record->is_estimated = true;
+    }
+    if (p->filter && !usage.has_completion)
+        record->is_estimated = true;
+    /* Told in the middle of a stream that was left: what came later counts too. */
+    if (record->outcome != OUTCOME_OK && record->completion_tokens < relayed)
+        record->completion_tokens = relayed;
+}
+
+/* ---- the record ---- */
+
+static void fill_record(const struct proxy *p, enum outcome outcome, struct usage_record *record)
+{
+    int64_t end_us = clock_mono_us(loop_clock(p->shard->loop));
+    snprintf(record->request_id, sizeof record->request_id, "%s", p->id.text);
+    snprintf(record->model, sizeof record->model, "%s", p->model->model.name);
+    snprintf(record->route, sizeof record->route, "%s", p->name);
+    record->user_id = p->user->id;
+    record->key_id = p->key ? p->key->id : 0;
+    record->model_id = p->model->id;
+    record->instance_id = p->tried.count ? p->tried.ids[p->tried.count - 1] : 0;
+    record->operation = p->route->operation;
+    record->outcome = outcome;
+    record->status = p->status;
+    record->is_aborted = outcome == OUTCOME_ABORTED;
+    record->phase = p->phase;
+    record->is_stream = p->kind == ANSWER_EVENTS;
+    record->request_bytes = p->request_bytes;
+    record->response_bytes = p->response_bytes;
+    record->started_ms = p->started_ms;
+    record->queue_us = p->waited_us;
+    record->first_byte_us = p->first_byte_us ? p->first_byte_us - p->started_us : 0;
+    record->total_us = end_us - p->started_us;
+    record->attempts = p->attempts;
+    fill_tokens(p, record);
+}
+
+static void proxy_free(struct proxy *p)
+{
+    queue_leave(&p->waiter);
+    timer_stop(&p->first_byte);
+    lease_end(&p->lease, LEASE_ABANDONED, 0);
+    body_fini(&p->body);
+    buf_fini(&p->served_name);
+    if (p->filter)
+        stream_filter_fini(p->filter);
+    free(p->filter);
+    free(p->usage_scan);
+    free(p->reading);
+    free(p->request);
+    free(p->engine_path);
+    free(p->name);
+    entry_unref(p->model);
+    entry_unref(p->key);
+    entry_unref(p->user);
+    free(p);
+}
+
+enum outcome proxy_outcome(const struct proxy *p)
+{
+    if (p->status >= 500)
+        return OUTCOME_ENGINE_ERROR;
+    if (p->status >= 400)
+        return OUTCOME_CLIENT_ERROR;
+    if (p->filter && p->filter->has_error)
+        return OUTCOME_ENGINE_ERROR;
+    return p->is_cut ? OUTCOME_CUT : OUTCOME_OK;
+}
+
+void proxy_end(struct proxy *p, enum outcome outcome)
+{
+    bool is_failure = outcome == OUTCOME_CUT || outcome == OUTCOME_TIMEOUT ||
+                      p->status == 502 || p->status == 503 || p->status == 504;
+    lease_end(&p->lease,
+              outcome == OUTCOME_ABORTED ? LEASE_ABANDONED
+              : is_failure               ? LEASE_FAILED
+                                         : LEASE_SERVED,
+              loop_now_ms(p->shard->loop));
+    if (p->model) {
+        struct usage_record record = {0};
+        fill_record(p, outcome, &record);
+        shard_note_record(p->shard, &record);
+    }
+    proxy_free(p);
+}
+
+void proxy_fail(struct proxy *p, enum fault fault, enum outcome outcome, const char *message)
+{
+    static const struct http_exchange_ops none;
+    struct http_exchange *ex = TAKE(p->ex);
+    const struct fault_extra extra = {.headers = p->reply_headers + 1,
+                                      .header_count = p->reply_header_count};
+    http_exchange_set_ops(ex, &none, NULL);
+    fault_reply(ex, fault, p->route->dialect, message, &p->id, &extra);
+    p->status = fault_status(fault);
+    proxy_end(p, outcome);
+}
+
+void proxy_abort(struct proxy *p)
+{
+    p->ex = NULL;
+    proxy_end(p, OUTCOME_ABORTED);
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What proxy.c (the request: reading, choosing, admitting), proxy_ask.c (one attempt after the
+ * other), proxy_answer.c (the response on its way) and proxy_end.c (the record, the last word)
+ * share.
+ */
+#pragma once
+
+#include "gateway/balance.h"
+#include "gateway/body.h"
+#include "gateway/multipart.h"
+#include "gateway/proxy.h"
+#include "gateway/queue.h"
+#include "gateway/scan.h"
+#include "gateway/stream_filter.h"
+#include "http/forward.h"
+
+enum {
+    PROXY_HEADERS_MAX = 8,    /* that a reply gets from us */
+    PROXY_EDITS_MAX = 3,      /* of a request's body */
+    PROXY_TAKEN_MAX = 32 << 20, /* bytes of a response that is kept to be translated */
+};
+
+/* What is known of the body while it comes; gone once the request is on its way. */
+struct reading {
+    bool is_form; /* multipart, else JSON */
+    union {
+        struct scan scan;
+        struct multipart form;
+    };
+    bool has_model; /* it was looked up already */
+};
+
+enum answer_kind {
+    ANSWER_PLAIN,  /* passes as it is; `usage_scan` reads along */
+    ANSWER_EVENTS, /* through `filter` */
+};
+
+struct proxy {
+    struct shard *shard;
+    struct http_exchange *ex; /* NULL once it is gone */
+    const struct route *route;
+    struct request_id id;
+    struct entry *user, *key; /* references; key NULL: a session */
+    struct entry *model;      /* a reference; NULL until it is known */
+    char *name;               /* owned: as the client wrote it; NULL until it is known */
+    char *engine_path;        /* owned: what the engine is asked for, with the query */
+    enum phase phase;
+    bool passes_body; /* the body is streamed through, not kept */
+
+    /* The request. */
+    struct body body;
+    struct reading *reading; /* owned; NULL once the body is complete */
+    struct scan_request *request; /* owned; what the JSON body says; NULL: it isn't JSON */
+    struct scan_span form_model;  /* of a form: where the model's name stands */
+    bool is_stream;               /* the client wants events */
+    uint64_t request_bytes, prompt_bytes;
+    struct str edits_text; /* borrowed by the call under way */
+
+    /* Attempts. */
+    struct waiter waiter;
+    struct tried tried;
+    struct lease lease;
+    struct forward *forward; /* NULL: none is under way */
+    struct timer first_byte; /* armed while a byte is owed */
+    unsigned attempts;
+    struct http_header reply_headers[PROXY_HEADERS_MAX];
+    unsigned reply_header_count;
+
+    /* The response. */
+    enum answer_kind kind;
+    struct stream_filter *filter; /* owned; ANSWER_EVENTS */
+    struct usage_scan *usage_scan; /* owned; ANSWER_PLAIN of JSON */
+    unsigned status;              /* as sent to the client; 0: none yet */
+    uint64_t response_bytes;
+
+    /* Times by the clock's microseconds, and of the wall. */
+    int64_t started_us, queued_us, waited_us, first_byte_us;
+    int64_t started_ms;
+};
+
+/* ---- proxy.c ---- */
+
+/* Sets the phase; what a client's leaving is booked under. */
+void proxy_set_phase(struct proxy *p, enum phase phase);
+
+/* Finds an instance, or queues, or refuses. */
+void proxy_choose(struct proxy *p);
+
+/* ---- proxy_ask.c ---- */
+
+/* Whether one more instance may be asked for this request. */
+bool proxy_may_ask_again(const struct proxy *p);
+
+/* Forwards to the instance in p->lease. */
+void proxy_ask(struct proxy *p);
+
+/* ---- proxy_answer.c: callbacks of the forward ---- */
+
+void proxy_on_head(struct forward *forward, const struct http_response_head *head, void *ctx);
+void proxy_on_body(struct forward *forward, struct str data, void *ctx);
+void proxy_on_end(struct forward *forward, void *ctx);
+
+/* Upstream broke off after its response had begun. */
+void proxy_end_cut(struct proxy *p, int code, const char *text);
+
+/* ---- proxy_end.c ---- */
+
+/* Replies with an error of ours, books the request as `outcome`, and lets go of it. */
+void proxy_fail(struct proxy *p, enum fault fault, enum outcome outcome, const char *message);
+
+/* The request is over: writes its record, gives everything back and frees. */
+void proxy_end(struct proxy *p, enum outcome outcome);
+
+/* The client left in the present phase. */
+void proxy_abort(struct proxy *p);

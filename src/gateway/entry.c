@@ -5,7 +5,7 @@
 
 static const char *const kind_names[ENTRY_KINDS] = {
     [ENTRY_USER] = "user",   [ENTRY_KEY] = "key",           [ENTRY_SESSION] = "session",
-    [ENTRY_MODEL] = "model", [ENTRY_ENDPOINT] = "endpoint",
+    [ENTRY_MODEL] = "model", [ENTRY_ENDPOINT] = "endpoint", [ENTRY_ROUTE] = "route",
 };
 
 int entry_kind_parse(const char *name, enum entry_kind *ret)
@@ -54,6 +54,13 @@ static char *read_text_or_null(struct reader *r, const char *key)
     return json_is_null(json_object_get(r->object, key)) ? mem_strdup("") : read_text(r, key);
 }
 
+/* Whether a member is there that older controls don't tell; null is as if it weren't. */
+static bool has(const struct reader *r, const char *key)
+{
+    const json_t *value = json_object_get(r->object, key);
+    return value && !json_is_null(value);
+}
+
 static int64_t read_int(struct reader *r, const char *key, int64_t min, int64_t max)
 {
     const json_t *value = json_object_get(r->object, key);
@@ -84,6 +91,32 @@ static bool read_bool(struct reader *r, const char *key)
     if (!json_is_boolean(value))
         refuse(r, key, "must be true or false");
     return json_is_true(value);
+}
+
+static int64_t read_int_or_0(struct reader *r, const char *key, int64_t max)
+{
+    return has(r, key) ? read_int(r, key, 0, max) : 0;
+}
+
+static int read_period(struct reader *r, const char *key)
+{
+    if (!has(r, key))
+        return BUDGET_NEVER;
+    const char *word = json_member_string(r->object, key);
+    for (int period = 0; word && period < BUDGET_PERIOD_COUNT; period++)
+        if (strcmp(word, budget_period_names[period]) == 0)
+            return period;
+    refuse(r, key, "must be never, hour, day, week or month");
+    return BUDGET_NEVER;
+}
+
+static void read_limits(struct reader *r, struct limits *limits)
+{
+    limits->requests_per_minute = read_int_or_0(r, "requests_per_minute", LIMITS_COUNT_MAX);
+    limits->tokens_per_minute = read_int_or_0(r, "tokens_per_minute", LIMITS_COUNT_MAX);
+    limits->concurrent_requests = read_int_or_0(r, "concurrent_requests", LIMITS_COUNT_MAX);
+    limits->token_budget = read_int_or_0(r, "token_budget", INT64_MAX);
+    limits->budget_period = read_period(r, "budget_period");
 }
 
 static void read_list(struct reader *r, const char *key, struct entry_list *list)
@@ -131,6 +164,7 @@ static void read_user(struct reader *r, struct user_entry *user)
     user->is_admin = read_bool(r, "is_admin");
     user->is_active = read_bool(r, "is_active");
     user->require_password_change = read_bool(r, "require_password_change");
+    read_limits(r, &user->limits);
 }
 
 static void read_key(struct reader *r, struct key_entry *key)
@@ -144,6 +178,7 @@ static void read_key(struct reader *r, struct key_entry *key)
     key->may_infer = scope.count == 0 || list_has(&scope, "*") || list_has(&scope, "inference");
     list_fini(&scope);
     read_list(r, "allowed_model_names", &key->allowed_model_names);
+    read_limits(r, &key->limits);
 }
 
 static void read_session(struct reader *r, struct session_entry *session)
@@ -157,6 +192,9 @@ static void read_model(struct reader *r, struct model_entry *model)
 {
     model->name = read_text(r, "name");
     model->created_ms = read_time(r, "created_ms");
+    model->generic_proxy = has(r, "generic_proxy") && read_bool(r, "generic_proxy");
+    model->first_byte_timeout_ms = read_int_or_0(r, "first_byte_timeout_ms", ENTRY_TIMEOUT_MAX);
+    read_limits(r, &model->limits);
 }
 
 /* The token goes into a header: a line break in it would split the request to the engine. */
@@ -177,10 +215,38 @@ static void read_endpoint(struct reader *r, struct endpoint_entry *endpoint)
     endpoint->local_port = read_port(r, "local_port");
     endpoint->netns_id = read_text_or_null(r, "netns_id");
     endpoint->token = read_text(r, "token");
+    endpoint->served_name =
+        has(r, "served_name") ? read_text(r, "served_name") : mem_strdup("");
     if (!is_header_safe(endpoint->token))
         refuse(r, "token", "must be visible ASCII");
     if (endpoint->host && strlen(endpoint->host) > 255)
         refuse(r, "host", "must be at most 255 bytes");
+}
+
+static void read_targets(struct reader *r, struct route_entry *route)
+{
+    const json_t *array = json_object_get(r->object, "targets");
+    size_t count = json_array_size(array);
+    if (!json_is_array(array) || count > ENTRY_TARGETS_MAX) {
+        refuse(r, "targets", "must be an array of at most 64 objects");
+        return;
+    }
+    route->targets = mem_alloc_array(count, sizeof route->targets[0]);
+    for (; route->target_count < count && r->rc == 0; route->target_count++) {
+        struct route_target *target = &route->targets[route->target_count];
+        struct reader item = {.object = json_array_get(array, route->target_count), .err = r->err};
+        target->model_id = read_id(&item, "model_id");
+        target->weight = (unsigned)read_int(&item, "weight", 0, ENTRY_WEIGHT_MAX);
+        if (item.rc < 0)
+            r->rc = err_wrap(r->err, item.rc, "targets");
+    }
+}
+
+static void read_route(struct reader *r, struct route_entry *route)
+{
+    route->name = read_text(r, "name");
+    route->fallback_model_id = read_int_or_0(r, "fallback_model_id", INT64_MAX);
+    read_targets(r, route);
 }
 
 int entry_read(enum entry_kind kind, const json_t *object, struct entry **ret, struct err *err)
@@ -205,6 +271,9 @@ int entry_read(enum entry_kind kind, const json_t *object, struct entry **ret, s
         break;
     case ENTRY_ENDPOINT:
         read_endpoint(&r, &entry->endpoint);
+        break;
+    case ENTRY_ROUTE:
+        read_route(&r, &entry->route);
         break;
     case ENTRY_KINDS:
         break;
@@ -231,6 +300,7 @@ static void fini_endpoint(struct endpoint_entry *endpoint)
     free(endpoint->host);
     free(endpoint->netns_id);
     mem_free_secret(endpoint->token);
+    free(endpoint->served_name);
     endpoint_load_unref(endpoint->load);
 }
 
@@ -253,6 +323,10 @@ static void entry_free(struct entry *entry)
         break;
     case ENTRY_ENDPOINT:
         fini_endpoint(&entry->endpoint);
+        break;
+    case ENTRY_ROUTE:
+        free(entry->route.name);
+        free(entry->route.targets);
         break;
     case ENTRY_KINDS:
         break;
@@ -284,6 +358,8 @@ struct str entry_lookup_key(const struct entry *entry)
         return str_of(entry->model.name);
     case ENTRY_ENDPOINT:
         return bytes_of(&entry->endpoint.model_id);
+    case ENTRY_ROUTE:
+        return str_of(entry->route.name);
     case ENTRY_KINDS:
         break;
     }

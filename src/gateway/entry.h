@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the feed's lines are about: users, keys, sessions, models, endpoints as the gateway knows
- * them. An entry is made from one "put" line, never changes, and is shared by reference count
+ * What the feed's lines are about: users, keys, sessions, models, endpoints, routes as the gateway
+ * knows them. An entry is made from one "put" line, never changes, and is shared by reference count
  * between the feed's tables, the snapshots and the requests that use it, on all threads.
  *
  *     struct entry *entry;
@@ -12,16 +12,28 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "domain/limits.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-enum entry_kind { ENTRY_USER, ENTRY_KEY, ENTRY_SESSION, ENTRY_MODEL, ENTRY_ENDPOINT, ENTRY_KINDS };
+enum entry_kind {
+    ENTRY_USER,
+    ENTRY_KEY,
+    ENTRY_SESSION,
+    ENTRY_MODEL,
+    ENTRY_ENDPOINT,
+    ENTRY_ROUTE,
+    ENTRY_KINDS
+};
 
 enum {
-    ENTRY_TEXT_MAX = 1024, /* bytes of any string in an entry */
-    ENTRY_LIST_MAX = 4096, /* strings in a list of an entry */
+    ENTRY_TEXT_MAX = 1024,         /* bytes of any string in an entry */
+    ENTRY_LIST_MAX = 4096,         /* strings in a list of an entry */
+    ENTRY_TARGETS_MAX = 64,        /* of a route */
+    ENTRY_WEIGHT_MAX = 100,        /* of a target */
+    ENTRY_TIMEOUT_MAX = 604800000, /* ms: a week */
 };
 
 struct entry_list {
@@ -34,6 +46,7 @@ struct user_entry {
     bool is_admin;
     bool is_active;
     bool require_password_change;
+    struct limits limits; /* of all that the user's keys and sessions ask for */
 };
 
 struct key_entry {
@@ -43,6 +56,7 @@ struct key_entry {
     int64_t expires_at_ms;                 /* wall time; 0 = never */
     bool may_infer;                        /* the scope has "*" or "inference", or is empty */
     struct entry_list allowed_model_names; /* empty means all */
+    struct limits limits;                  /* beside the user's own */
     atomic_int_fast64_t used_ms;           /* wall time of the last use, to a second; 0: none */
 };
 
@@ -54,7 +68,10 @@ struct session_entry {
 
 struct model_entry {
     char *name;
-    int64_t created_ms; /* wall time */
+    int64_t created_ms;            /* wall time */
+    bool generic_proxy;            /* any path may be asked of its engines */
+    int64_t first_byte_timeout_ms; /* request out -> first byte of the response; 0: none */
+    struct limits limits;          /* of all requests to it */
 };
 
 /* Requests that an endpoint has in progress. Outlives the entry: a changed endpoint keeps it. */
@@ -71,8 +88,22 @@ struct endpoint_entry {
     unsigned local_port; /* of the engine itself, on the worker's loopback */
     char *netns_id;      /* where local_port can be reached; "": not known */
     char *token;         /* the instance's; secret */
+    char *served_name;   /* what its engine calls the model; "": the model's name */
     /* A reference; set once, before the first snapshot with the entry. */
     struct endpoint_load *load;
+};
+
+struct route_target {
+    int64_t model_id; /* may be of a model that is gone: the feed tells of each by itself */
+    unsigned weight;  /* 0-ENTRY_WEIGHT_MAX; 0: gets nothing */
+};
+
+/* A name that clients may write; goes before a model of the same name. */
+struct route_entry {
+    char *name;
+    struct route_target *targets; /* owned */
+    size_t target_count;
+    int64_t fallback_model_id; /* 0: none */
 };
 
 struct entry {
@@ -85,10 +116,11 @@ struct entry {
         struct session_entry session;
         struct model_entry model;
         struct endpoint_entry endpoint;
+        struct route_entry route;
     };
 };
 
-/* -EINVAL when there is no kind of that name ("user", "key", "session", "model", "endpoint"). */
+/* -EINVAL when there is no kind of that name ("user", "key", ..., "route"). */
 int entry_kind_parse(const char *name, enum entry_kind *ret) must_check;
 const char *entry_kind_name(enum entry_kind kind);
 
@@ -104,7 +136,10 @@ struct entry *entry_ref(struct entry *entry);
 /* The last one frees. NULL is fine. */
 void entry_unref(struct entry *entry);
 
-/* What a snapshot finds it by: a user's id, access key, token digest, model name, model's id. */
+/*
+ * What a snapshot finds it by: a user's id, access key, token digest, model's name, endpoint's
+ * model's id, route's name.
+ */
 struct str entry_lookup_key(const struct entry *entry);
 
 /* Whether an allowed-models list lets `name` pass; an empty one lets all. */

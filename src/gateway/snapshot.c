@@ -9,6 +9,7 @@ struct index {
     struct entry **items; /* owned, a reference each */
     size_t count;
     struct map first; /* lookup key -> its first place in `items` */
+    struct map by_id; /* id -> entry, of models: targets of routes name them so */
 };
 
 static int compare_entries(const void *left, const void *right)
@@ -20,6 +21,11 @@ static int compare_entries(const void *left, const void *right)
     if (order == 0)
         order = (key_a.len > key_b.len) - (key_a.len < key_b.len);
     return order ? order : (a->id > b->id) - (a->id < b->id);
+}
+
+static struct str id_key(const int64_t *id)
+{
+    return str_sub((const char *)id, sizeof *id);
 }
 
 static struct index *index_new(const struct map *table)
@@ -34,6 +40,8 @@ static struct index *index_new(const struct map *table)
     /* Backwards, so that the first of several with the same key is what stays in the map. */
     for (size_t i = index->count; i-- > 0;)
         map_put(&index->first, entry_lookup_key(index->items[i]), &index->items[i]);
+    for (size_t i = 0; i < index->count && index->items[i]->kind == ENTRY_MODEL; i++)
+        map_put(&index->by_id, id_key(&index->items[i]->id), index->items[i]);
     return index;
 }
 
@@ -51,6 +59,7 @@ static void index_unref(struct index *index)
         entry_unref(index->items[i]);
     free(index->items);
     map_fini(&index->first);
+    map_fini(&index->by_id);
     free(index);
 }
 
@@ -75,7 +84,7 @@ static struct entry *find_one(const struct snapshot *snapshot, enum entry_kind k
 
 struct entry *snapshot_user(const struct snapshot *snapshot, int64_t id)
 {
-    return find_one(snapshot, ENTRY_USER, str_sub((const char *)&id, sizeof id));
+    return find_one(snapshot, ENTRY_USER, id_key(&id));
 }
 
 struct entry *snapshot_key(const struct snapshot *snapshot, struct str access_key)
@@ -93,22 +102,40 @@ struct entry *snapshot_model(const struct snapshot *snapshot, struct str name)
     return find_one(snapshot, ENTRY_MODEL, name);
 }
 
+struct entry *snapshot_model_by_id(const struct snapshot *snapshot, int64_t id)
+{
+    return map_get(&snapshot->kinds[ENTRY_MODEL]->by_id, id_key(&id));
+}
+
+struct entry *snapshot_route(const struct snapshot *snapshot, struct str name)
+{
+    return find_one(snapshot, ENTRY_ROUTE, name);
+}
+
+static struct entry_span all_of(const struct snapshot *snapshot, enum entry_kind kind)
+{
+    const struct index *index = snapshot->kinds[kind];
+    return (struct entry_span){.items = index->items, .count = index->count};
+}
+
 struct entry_span snapshot_keys(const struct snapshot *snapshot)
 {
-    const struct index *index = snapshot->kinds[ENTRY_KEY];
-    return (struct entry_span){.items = index->items, .count = index->count};
+    return all_of(snapshot, ENTRY_KEY);
 }
 
 struct entry_span snapshot_models(const struct snapshot *snapshot)
 {
-    const struct index *index = snapshot->kinds[ENTRY_MODEL];
-    return (struct entry_span){.items = index->items, .count = index->count};
+    return all_of(snapshot, ENTRY_MODEL);
+}
+
+struct entry_span snapshot_routes(const struct snapshot *snapshot)
+{
+    return all_of(snapshot, ENTRY_ROUTE);
 }
 
 struct entry_span snapshot_endpoints(const struct snapshot *snapshot, int64_t model_id)
 {
-    return index_find(snapshot->kinds[ENTRY_ENDPOINT],
-                      str_sub((const char *)&model_id, sizeof model_id));
+    return index_find(snapshot->kinds[ENTRY_ENDPOINT], id_key(&model_id));
 }
 
 /*

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Everything that a request is decided by, at one moment: users, keys, sessions, models, endpoints.
+ * Everything that a request is decided by, at one moment: users, keys, sessions, models, endpoints,
+ * routes.
  *
  * A snapshot never changes after it was built, so all threads read it without a lock; it is shared
  * by reference count. It is made of one index a kind; kinds that didn't change share the index with
@@ -43,12 +44,15 @@ struct entry *snapshot_user(const struct snapshot *snapshot, int64_t id);
 struct entry *snapshot_key(const struct snapshot *snapshot, struct str access_key);
 struct entry *snapshot_session(const struct snapshot *snapshot, struct str token_digest);
 struct entry *snapshot_model(const struct snapshot *snapshot, struct str name);
+struct entry *snapshot_model_by_id(const struct snapshot *snapshot, int64_t id);
+struct entry *snapshot_route(const struct snapshot *snapshot, struct str name);
 
 /* All keys. */
 struct entry_span snapshot_keys(const struct snapshot *snapshot);
 
-/* All models by name. */
+/* All models by name; all routes by name. */
 struct entry_span snapshot_models(const struct snapshot *snapshot);
+struct entry_span snapshot_routes(const struct snapshot *snapshot);
 
 /* The endpoints of a model by id; an empty span when there is none. */
 struct entry_span snapshot_endpoints(const struct snapshot *snapshot, int64_t model_id);

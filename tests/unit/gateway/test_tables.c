@@ -26,6 +26,12 @@
     "{\"op\":\"put\",\"seq\":1,\"kind\":\"endpoint\",\"id\":" id ",\"name\":\"hello-a\","          \
     "\"model_id\":2,\"host\":\"10.0.0.5\",\"port\":10150,\"local_port\":" port                     \
     ",\"netns_id\":\"n\",\"token\":\"secret\"}"
+#define LIMITS                                                                                     \
+    "\"requests_per_minute\":60,\"tokens_per_minute\":null,\"concurrent_requests\":4,"             \
+    "\"token_budget\":9000000000,\"budget_period\":\"week\""
+#define ROUTE(targets, fallback)                                                                   \
+    "{\"op\":\"put\",\"seq\":1,\"kind\":\"route\",\"id\":5,\"name\":\"gpt-4\","                    \
+    "\"targets\":" targets fallback "}"
 #define RESET "{\"op\":\"reset\",\"seq\":1}"
 #define READY "{\"op\":\"ready\",\"seq\":1}"
 
@@ -74,6 +80,89 @@ static void test_whole_state(void **state)
     assert_int_equal(endpoints.items[1]->endpoint.local_port, 40001);
     assert_int_equal(snapshot_endpoints(snapshot, 3).count, 0);
     snapshot_unref(snapshot);
+}
+
+/* Members that older controls don't tell: 0, false, "" when they are absent. */
+static void test_limits_and_more(void **state)
+{
+    static const char *const lines[] = {
+        RESET,
+        USER,
+        KEY,
+        ENDPOINT("7", "40000"),
+        MODEL,
+        "{\"op\":\"put\",\"seq\":1,\"kind\":\"user\",\"id\":2,\"username\":\"bo\","
+        "\"is_admin\":false,"
+        "\"is_active\":true,\"require_password_change\":false," LIMITS "}",
+        "{\"op\":\"put\",\"seq\":1,\"kind\":\"key\",\"id\":4,\"access_key\":\"b\","
+        "\"secret_digest\":\"d\",\"user_id\":2,\"expires_at_ms\":0,\"scope\":[],"
+        "\"allowed_model_names\":[]," LIMITS "}",
+        "{\"op\":\"put\",\"seq\":1,\"kind\":\"model\",\"id\":3,\"name\":\"raw\",\"created_ms\":1,"
+        "\"generic_proxy\":true,\"first_byte_timeout_ms\":2500," LIMITS "}",
+        "{\"op\":\"put\",\"seq\":1,\"kind\":\"endpoint\",\"id\":9,\"name\":\"raw-a\","
+        "\"model_id\":3,"
+        "\"host\":\"h\",\"port\":1,\"local_port\":2,\"netns_id\":null,\"token\":\"t\","
+        "\"served_name\":\"old\"}",
+        READY,
+        NULL};
+    struct tables tables = {0};
+    apply_all(&tables, lines);
+    struct snapshot *snapshot = build(&tables, NULL);
+    const struct model_entry *raw = &snapshot_model_by_id(snapshot, 3)->model;
+    assert_true(raw->generic_proxy);
+    assert_int_equal(raw->first_byte_timeout_ms, 2500);
+    assert_string_equal(snapshot_endpoints(snapshot, 3).items[0]->endpoint.served_name, "old");
+    const struct limits *with[] = {&raw->limits, &snapshot_user(snapshot, 2)->user.limits,
+                                   &snapshot_key(snapshot, STR("b"))->key.limits};
+    for (size_t i = 0; i < ARRAY_LEN(with); i++) {
+        assert_int_equal(with[i]->requests_per_minute, 60);
+        assert_int_equal(with[i]->tokens_per_minute, 0);
+        assert_int_equal(with[i]->concurrent_requests, 4);
+        assert_int_equal(with[i]->token_budget, 9000000000);
+        assert_int_equal(with[i]->budget_period, BUDGET_WEEK);
+    }
+    const struct model_entry *hello = &snapshot_model_by_id(snapshot, 2)->model;
+    assert_false(hello->generic_proxy || hello->first_byte_timeout_ms);
+    assert_string_equal(snapshot_endpoints(snapshot, 2).items[0]->endpoint.served_name, "");
+    assert_false(limits_are_set(&hello->limits));
+    assert_false(limits_are_set(&snapshot_user(snapshot, 1)->user.limits));
+    assert_null(snapshot_model_by_id(snapshot, 4));
+    snapshot_unref(snapshot);
+    tables_fini(&tables);
+}
+
+/* A renamed model is found by its id all the same; routes come and go with one line each. */
+static void test_routes(void **state)
+{
+    static const char *const lines[] = {
+        RESET, MODEL,
+        ROUTE("[{\"model_id\":2,\"weight\":90},{\"model_id\":3,\"weight\":0}]",
+              ",\"fallback_model_id\":4"),
+        READY, NULL};
+    struct tables tables = {0};
+    apply_all(&tables, lines);
+    struct snapshot *before = build(&tables, NULL);
+    const struct route_entry *route = &snapshot_route(before, STR("gpt-4"))->route;
+    assert_int_equal(route->target_count, 2);
+    assert_int_equal(route->targets[0].model_id, 2);
+    assert_int_equal(route->targets[0].weight, 90);
+    assert_int_equal(route->targets[1].weight, 0);
+    assert_int_equal(route->fallback_model_id, 4);
+    assert_int_equal(snapshot_routes(before).count, 1);
+    assert_null(snapshot_route(before, STR("hello")));
+
+    assert_int_equal(apply(&tables, "{\"op\":\"put\",\"seq\":2,\"kind\":\"model\",\"id\":2,"
+                                    "\"name\":\"moved\",\"created_ms\":5000}"),
+                     0);
+    assert_int_equal(apply(&tables, "{\"op\":\"del\",\"seq\":3,\"kind\":\"route\",\"id\":5}"), 0);
+    struct snapshot *after = build(&tables, before);
+    assert_string_equal(snapshot_model_by_id(after, 2)->model.name, "moved");
+    assert_string_equal(snapshot_model_by_id(before, 2)->model.name, "hello");
+    assert_int_equal(snapshot_routes(after).count, 0);
+    assert_non_null(snapshot_route(before, STR("gpt-4")));
+    snapshot_unref(before);
+    snapshot_unref(after);
+    tables_fini(&tables);
 }
 
 static void test_changes_share_what_stays(void **state)
@@ -130,7 +219,7 @@ static void test_passes_over_what_is_newer(void **state)
 {
     static const char *const lines[] = {RESET,
                                         READY,
-                                        "{\"op\":\"put\",\"seq\":2,\"kind\":\"route\",\"id\":1}",
+                                        "{\"op\":\"put\",\"seq\":2,\"kind\":\"tenant\",\"id\":1}",
                                         "{\"op\":\"hint\",\"seq\":2}",
                                         "{\"op\":\"del\",\"seq\":2,\"kind\":\"model\",\"id\":99}",
                                         NULL};
@@ -143,52 +232,69 @@ static void test_passes_over_what_is_newer(void **state)
     tables_fini(&tables);
 }
 
+static const struct {
+    const char *line;
+    int code;
+    const char *text;
+} bad_lines[] = {
+    {"x", ERR_SYNTAX, "line 1"},
+    {"[]", ERR_SYNTAX, "not a JSON object"},
+    {"{}", ERR_INVALID, "op must be"},
+    {"{\"op\":\"ready\"}", ERR_INVALID, "seq"},
+    {"{\"op\":\"ready\",\"seq\":\"1\"}", ERR_INVALID, "seq"},
+    {"{\"op\":\"ready\",\"seq\":0}", ERR_PROTOCOL, "seq goes back from 1 to 0"},
+    {"{\"op\":\"put\",\"seq\":1}", ERR_INVALID, "kind"},
+    {"{\"op\":\"put\",\"seq\":1,\"kind\":\"model\",\"name\":\"a\",\"created_ms\":0}",
+     ERR_INVALID, "model: id must"},
+    {"{\"op\":\"put\",\"seq\":1,\"kind\":\"model\",\"id\":0,\"name\":\"a\",\"created_ms\":0}",
+     ERR_INVALID, "model: id must"},
+    {"{\"op\":\"put\",\"seq\":1,\"kind\":\"model\",\"id\":1,\"name\":7,\"created_ms\":0}",
+     ERR_INVALID, "model: name must"},
+    {"{\"op\":\"put\",\"seq\":1,\"kind\":\"user\",\"id\":1,\"username\":\"a\",\"is_admin\":1,"
+     "\"is_active\":true,\"require_password_change\":false}",
+     ERR_INVALID, "user: is_admin must"},
+    {"{\"op\":\"put\",\"seq\":1,\"kind\":\"key\",\"id\":1,\"access_key\":\"a\",\"secret_"
+     "digest\":"
+     "\"b\",\"user_id\":1,\"expires_at_ms\":0,\"scope\":[1],\"allowed_model_names\":[]}",
+     ERR_INVALID, "key: scope must hold strings"},
+    {"{\"op\":\"put\",\"seq\":1,\"kind\":\"key\",\"id\":1,\"access_key\":\"a\",\"secret_"
+     "digest\":"
+     "\"b\",\"user_id\":1,\"expires_at_ms\":0,\"scope\":[]}",
+     ERR_INVALID, "key: allowed_model_names must"},
+    {ENDPOINT("7", "65536"), ERR_INVALID, "endpoint: local_port must"},
+    {"{\"op\":\"put\",\"seq\":1,\"kind\":\"endpoint\",\"id\":7,\"name\":\"a\",\"model_id\":2,"
+     "\"host\":\"h\",\"port\":1,\"local_port\":1,\"netns_id\":\"n\",\"token\":\"a\\r\\nX: y\"}",
+     ERR_INVALID, "endpoint: token must"},
+    {"{\"op\":\"put\",\"seq\":1,\"kind\":\"model\",\"id\":1,\"name\":\"a\",\"created_ms\":0,"
+     "\"requests_per_minute\":-1}",
+     ERR_INVALID, "model: requests_per_minute must"},
+    {"{\"op\":\"put\",\"seq\":1,\"kind\":\"model\",\"id\":1,\"name\":\"a\",\"created_ms\":0,"
+     "\"budget_period\":\"year\"}",
+     ERR_INVALID, "model: budget_period must be never, hour"},
+    {"{\"op\":\"put\",\"seq\":1,\"kind\":\"model\",\"id\":1,\"name\":\"a\",\"created_ms\":0,"
+     "\"generic_proxy\":1}",
+     ERR_INVALID, "model: generic_proxy must"},
+    {"{\"op\":\"put\",\"seq\":1,\"kind\":\"route\",\"id\":1,\"name\":\"a\"}", ERR_INVALID,
+     "route: targets must be an array"},
+    {ROUTE("[7]", ""), ERR_INVALID, "route: targets: model_id must"},
+    {ROUTE("[{\"model_id\":2,\"weight\":101}]", ""), ERR_INVALID,
+     "route: targets: weight must"},
+    {ROUTE("[]", ",\"fallback_model_id\":\"2\""), ERR_INVALID,
+     "route: fallback_model_id must"},
+    {"{\"op\":\"del\",\"seq\":1,\"kind\":\"model\"}", ERR_INVALID, "model: id must"},
+};
+
 static void test_refuses_bad_lines(void **state)
 {
-    static const struct {
-        const char *line;
-        int code;
-        const char *text;
-    } rows[] = {
-        {"x", ERR_SYNTAX, "line 1"},
-        {"[]", ERR_SYNTAX, "not a JSON object"},
-        {"{}", ERR_INVALID, "op must be"},
-        {"{\"op\":\"ready\"}", ERR_INVALID, "seq"},
-        {"{\"op\":\"ready\",\"seq\":\"1\"}", ERR_INVALID, "seq"},
-        {"{\"op\":\"ready\",\"seq\":0}", ERR_PROTOCOL, "seq goes back from 1 to 0"},
-        {"{\"op\":\"put\",\"seq\":1}", ERR_INVALID, "kind"},
-        {"{\"op\":\"put\",\"seq\":1,\"kind\":\"model\",\"name\":\"a\",\"created_ms\":0}",
-         ERR_INVALID, "model: id must"},
-        {"{\"op\":\"put\",\"seq\":1,\"kind\":\"model\",\"id\":0,\"name\":\"a\",\"created_ms\":0}",
-         ERR_INVALID, "model: id must"},
-        {"{\"op\":\"put\",\"seq\":1,\"kind\":\"model\",\"id\":1,\"name\":7,\"created_ms\":0}",
-         ERR_INVALID, "model: name must"},
-        {"{\"op\":\"put\",\"seq\":1,\"kind\":\"user\",\"id\":1,\"username\":\"a\",\"is_admin\":1,"
-         "\"is_active\":true,\"require_password_change\":false}",
-         ERR_INVALID, "user: is_admin must"},
-        {"{\"op\":\"put\",\"seq\":1,\"kind\":\"key\",\"id\":1,\"access_key\":\"a\",\"secret_"
-         "digest\":"
-         "\"b\",\"user_id\":1,\"expires_at_ms\":0,\"scope\":[1],\"allowed_model_names\":[]}",
-         ERR_INVALID, "key: scope must hold strings"},
-        {"{\"op\":\"put\",\"seq\":1,\"kind\":\"key\",\"id\":1,\"access_key\":\"a\",\"secret_"
-         "digest\":"
-         "\"b\",\"user_id\":1,\"expires_at_ms\":0,\"scope\":[]}",
-         ERR_INVALID, "key: allowed_model_names must"},
-        {ENDPOINT("7", "65536"), ERR_INVALID, "endpoint: local_port must"},
-        {"{\"op\":\"put\",\"seq\":1,\"kind\":\"endpoint\",\"id\":7,\"name\":\"a\",\"model_id\":2,"
-         "\"host\":\"h\",\"port\":1,\"local_port\":1,\"netns_id\":\"n\",\"token\":\"a\\r\\nX: y\"}",
-         ERR_INVALID, "endpoint: token must"},
-        {"{\"op\":\"del\",\"seq\":1,\"kind\":\"model\"}", ERR_INVALID, "model: id must"},
-    };
     struct tables tables = {0};
     assert_int_equal(apply(&tables, USER), ERR_PROTOCOL);
     assert_int_equal(apply(&tables, RESET), 0);
     tables_clean(&tables);
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(bad_lines); i++) {
         struct err err = {0};
-        int rc = tables_apply(&tables, str_of(rows[i].line), &err);
-        if (rc != rows[i].code || !strstr(err.text, rows[i].text))
-            fail_msg("%s: %d %s", rows[i].line, rc, err.text);
+        int rc = tables_apply(&tables, str_of(bad_lines[i].line), &err);
+        if (rc != bad_lines[i].code || !strstr(err.text, bad_lines[i].text))
+            fail_msg("%s: %d %s", bad_lines[i].line, rc, err.text);
         assert_false(tables_is_dirty(&tables));
     }
     assert_int_equal(apply(&tables, READY), 0);
@@ -230,6 +336,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole_state),
+        cmocka_unit_test(test_limits_and_more),
+        cmocka_unit_test(test_routes),
         cmocka_unit_test(test_changes_share_what_stays),
         cmocka_unit_test(test_reset_forgets),
         cmocka_unit_test(test_passes_over_what_is_newer),

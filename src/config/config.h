@@ -15,7 +15,7 @@
 /* What database_url begins with; an absolute path follows. */
 #define CONFIG_SQLITE_PREFIX "sqlite:///"
 
-enum { CONFIG_OPTION_MAX = 32 }; /* rows of the table at most */
+enum { CONFIG_OPTION_MAX = 48 }; /* rows of the table at most */
 
 struct config {
     unsigned char sources[CONFIG_OPTION_MAX]; /* enum config_source of each row's value */
@@ -37,6 +37,9 @@ struct config {
     bool disable_worker;
     char *bootstrap_password; /* NULL: generated; secret */
     int64_t gateway_threads;  /* 0: one per core, at most 4 */
+    int64_t max_request_body; /* MiB */
+    int64_t queue_timeout;    /* s; 0: requests don't wait for an instance */
+    int64_t queue_size;       /* of one model in one thread of the gateway */
     int64_t reschedule_grace; /* 300 s */
     /* worker */
     char *server_url;      /* NULL: this is a server */

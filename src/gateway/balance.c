@@ -30,6 +30,14 @@ static struct entry *choose(struct entry_span endpoints, const struct tried *tri
     return best;
 }
 
+bool lease_is_possible(struct entry_span endpoints, const struct tried *tried)
+{
+    for (size_t i = 0; tried->count < LEASE_TRIED_MAX && i < endpoints.count; i++)
+        if (!was_tried(tried, endpoints.items[i]->id))
+            return true;
+    return false;
+}
+
 bool lease_take(struct lease *lease, struct entry_span endpoints, struct tried *tried,
                 unsigned *turn, int64_t now_ms)
 {

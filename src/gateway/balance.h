@@ -39,5 +39,8 @@ enum lease_end {
 bool lease_take(struct lease *lease, struct entry_span endpoints, struct tried *tried,
                 unsigned *turn, int64_t now_ms);
 
+/* Whether lease_take() would find one. */
+bool lease_is_possible(struct entry_span endpoints, const struct tried *tried);
+
 /* The request to it is over. A lease that holds nothing is fine. */
 void lease_end(struct lease *lease, enum lease_end end, int64_t now_ms);

@@ -3,7 +3,7 @@
 
 #include "gateway/authenticate.h"
 #include "gateway/management.h"
-#include "gateway/openai.h"
+#include "gateway/models.h"
 #include "gateway/pass.h"
 #include "gateway/proxy.h"
 #include "gateway/route.h"
@@ -55,8 +55,8 @@ static void reply_no_route(struct http_exchange *ex, const struct route_match *m
     }
     struct request_id id;
     request_id_set(&id, &head->headers);
-    openai_reply_error(ex, &id, match->route ? OPENAI_METHOD_UNKNOWN : OPENAI_PATH_UNKNOWN, text,
-                       allow);
+    fault_reply(ex, match->route ? FAULT_METHOD_UNKNOWN : FAULT_PATH_UNKNOWN, match->dialect, text,
+                &id, &(struct fault_extra){.allow = allow});
 }
 
 /* `name` as it stands in the path. */
@@ -64,14 +64,14 @@ static void reply_model(const struct shard *shard, struct http_exchange *ex,
                         const struct request_id *id, const struct entry *key, struct str name)
 {
     struct err err = {0};
-    struct entry *model;
-    enum openai_fault fault = OPENAI_PATH_UNKNOWN;
+    struct targets targets;
+    enum fault fault = FAULT_PATH_UNKNOWN;
     auto_free char *decoded = NULL;
     if (http_percent_decode(name, &decoded, &err) == 0 &&
-        openai_find_model(shard->snapshot, key, decoded, &model, &fault, &err))
-        openai_reply_model(ex, id, model);
+        models_find(shard->snapshot, key, decoded, 0, &targets, &fault, &err))
+        models_reply_one(ex, id, decoded, &targets);
     else
-        openai_reply_error(ex, id, fault, err.text, NULL);
+        fault_reply(ex, fault, DIALECT_OPENAI, err.text, id, NULL);
 }
 
 static void reply_models(const struct shard *shard, struct http_exchange *ex,
@@ -80,10 +80,10 @@ static void reply_models(const struct shard *shard, struct http_exchange *ex,
     struct request_id id;
     struct identity identity;
     request_id_set(&id, &http_exchange_head(ex)->headers);
-    if (!proxy_admit(shard, ex, &id, &identity))
+    if (!proxy_admit(shard, ex, match->dialect, &id, &identity))
         return;
     if (match->route->action == ROUTE_MODELS)
-        openai_reply_models(ex, &id, shard->snapshot, identity.key);
+        models_reply_list(ex, &id, shard->snapshot, identity.key);
     else
         reply_model(shard, ex, &id, identity.key, match->rest);
 }
@@ -99,7 +99,8 @@ void dispatch_request(struct shard *shard, struct http_exchange *ex)
     }
     switch (match.route->action) {
     case ROUTE_INFER:
-        proxy_start(shard, ex, match.route->engine_path);
+    case ROUTE_PROXY:
+        proxy_start(shard, ex, &match);
         break;
     case ROUTE_MODELS:
     case ROUTE_MODEL:
@@ -108,6 +109,7 @@ void dispatch_request(struct shard *shard, struct http_exchange *ex)
     case ROUTE_CONTROL:
         pass_start(shard, ex);
         break;
+    case ROUTE_METRICS:
     case ROUTE_HEALTH:
         reply_text(ex, 200, "text/plain", STR("ok"));
         break;

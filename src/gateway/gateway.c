@@ -119,6 +119,8 @@ int gateway_new(const struct gateway_params *params, struct gateway **ret, struc
     gateway->loop = params->loop;
     gateway->shared.control = params->control;
     gateway->shared.netns_id = mem_strdup(params->netns_id);
+    gateway->shared.settings = params->settings;
+    gateway->shared.spool_dir = params->spool_dir;
     timer_init(&gateway->drain_timer, params->loop, check_drain, gateway);
     while (gateway->shard_count < params->threads)
         gateway->shards[gateway->shard_count++] =

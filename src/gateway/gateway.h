@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "gateway/shard.h"
 #include "http/client.h"
 
 enum { GATEWAY_THREADS_MAX = 64 };
@@ -23,6 +24,8 @@ struct gateway_params {
     const char *host;           /* numeric address to listen on */
     unsigned port;              /* 0 picks one */
     unsigned threads;           /* 1-GATEWAY_THREADS_MAX */
+    struct gateway_settings settings;
+    const char *spool_dir;      /* for large request bodies; NULL: see body.h */
     struct http_target control; /* where the feed comes from and management requests go */
     const char *token;          /* cluster token; NULL: read from token_path */
     const char *token_path;     /* may be NULL when there is a token */

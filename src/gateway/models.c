@@ -11,10 +11,10 @@ static void reply_json(struct http_exchange *ex, const struct request_id *id, st
     buf_fini(body);
 }
 
-static void write_model(struct json_writer *w, const struct entry *model)
+static void write_model(struct json_writer *w, const char *name, const struct entry *model)
 {
     json_begin_object(w);
-    json_put_string(w, "id", model->model.name);
+    json_put_string(w, "id", name);
     json_put_string(w, "object", "model");
     json_put_int(w, "created", model->model.created_ms / 1000);
     json_put_string(w, "owned_by", "gpustack");
@@ -26,10 +26,20 @@ static bool may_use(const struct entry *key, const char *name)
     return !key || entry_list_allows(&key->key.allowed_model_names, name);
 }
 
+/* Writes the name if it can be used now. */
+static void write_served(struct json_writer *w, const struct snapshot *snapshot,
+                         const struct entry *key, const char *name)
+{
+    struct targets targets;
+    if (may_use(key, name) && targets_find(snapshot, name, 0, &targets) &&
+        targets_are_served(snapshot, &targets))
+        write_model(w, name, targets.models[0]);
+}
+
 void models_reply_list(struct http_exchange *ex, const struct request_id *id,
                        const struct snapshot *snapshot, const struct entry *key)
 {
-    struct entry_span models = snapshot_models(snapshot);
+    struct entry_span models = snapshot_models(snapshot), routes = snapshot_routes(snapshot);
     struct buf body = {0};
     struct json_writer w = json_writer_into(&body);
     json_begin_object(&w);
@@ -37,33 +47,32 @@ void models_reply_list(struct http_exchange *ex, const struct request_id *id,
     json_add_key(&w, "data");
     json_begin_array(&w);
     for (size_t i = 0; i < models.count; i++)
-        if (may_use(key, models.items[i]->model.name) &&
-            snapshot_endpoints(snapshot, models.items[i]->id).count > 0)
-            write_model(&w, models.items[i]);
+        if (!snapshot_route(snapshot, str_of(models.items[i]->model.name)))
+            write_served(&w, snapshot, key, models.items[i]->model.name);
+    for (size_t i = 0; i < routes.count; i++)
+        write_served(&w, snapshot, key, routes.items[i]->route.name);
     json_end_array(&w);
     json_end_object(&w);
     reply_json(ex, id, &body);
 }
 
-void models_reply_one(struct http_exchange *ex, const struct request_id *id,
-                      const struct entry *model)
+void models_reply_one(struct http_exchange *ex, const struct request_id *id, const char *name,
+                      const struct targets *targets)
 {
     struct buf body = {0};
     struct json_writer w = json_writer_into(&body);
-    write_model(&w, model);
+    write_model(&w, name, targets->models[0]);
     reply_json(ex, id, &body);
 }
 
 bool models_find(const struct snapshot *snapshot, const struct entry *key, const char *name,
-                 struct entry **ret, enum fault *ret_fault, struct err *err)
+                 unsigned turn, struct targets *ret, enum fault *ret_fault, struct err *err)
 {
-    struct entry *model = snapshot_model(snapshot, str_of(name));
-    if (model && may_use(key, name)) {
-        *ret = model;
+    bool is_known = targets_find(snapshot, name, turn, ret);
+    if (is_known && may_use(key, name))
         return true;
-    }
-    *ret_fault = model ? FAULT_MODEL_FORBIDDEN : FAULT_MODEL_UNKNOWN;
-    if (model)
+    *ret_fault = is_known ? FAULT_MODEL_FORBIDDEN : FAULT_MODEL_UNKNOWN;
+    if (is_known)
         err_set(err, ERR_FORBIDDEN, "the API key may not use the model '%s'", name);
     else
         err_set(err, ERR_NOT_FOUND, "the model '%s' does not exist", name);

@@ -3,19 +3,19 @@
 #pragma once
 
 #include "gateway/fault.h"
-#include "gateway/snapshot.h"
+#include "gateway/targets.h"
 
 /* Replies with the names that can be served now and that `key` (NULL: no limits) may use. */
 void models_reply_list(struct http_exchange *ex, const struct request_id *id,
                        const struct snapshot *snapshot, const struct entry *key);
 
-/* Replies with one model. */
-void models_reply_one(struct http_exchange *ex, const struct request_id *id,
-                      const struct entry *model);
+/* Replies with one of them. */
+void models_reply_one(struct http_exchange *ex, const struct request_id *id, const char *name,
+                      const struct targets *targets);
 
 /*
- * Finds the model `name` for the owner of `key` (NULL: no limits). `*ret` borrows from the
- * snapshot. Otherwise false with the fault and its text.
+ * Finds what `name` stands for, for the owner of `key` (NULL: no limits); `turn` and `*ret` as in
+ * targets_find(). Otherwise false with the fault and its text.
  */
 bool models_find(const struct snapshot *snapshot, const struct entry *key, const char *name,
-                 struct entry **ret, enum fault *ret_fault, struct err *err);
+                 unsigned turn, struct targets *ret, enum fault *ret_fault, struct err *err);

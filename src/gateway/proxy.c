@@ -31,17 +31,19 @@ void proxy_set_phase(struct proxy *p, enum phase phase)
 
 /* ---- which model ---- */
 
-/* Sets model and name; false when the request was refused. */
+/* Sets targets and name; false when the request was refused. */
 static bool look_up(struct proxy *p, const char *name)
 {
     struct err err = {0};
     enum fault fault;
-    struct entry *model;
-    if (!models_find(p->shard->snapshot, p->key, name, &model, &fault, &err)) {
+    struct targets targets;
+    if (!models_find(p->shard->snapshot, p->key, name, p->shard->turn, &targets, &fault, &err)) {
         proxy_fail(p, fault, OUTCOME_CLIENT_ERROR, err.text);
         return false;
     }
-    p->model = entry_ref(model);
+    for (unsigned i = 0; i < targets.count; i++)
+        p->targets.models[p->targets.count++] = entry_ref(targets.models[i]);
+    p->model = p->targets.models[0];
     p->name = mem_strdup(name);
     return true;
 }
@@ -73,10 +75,16 @@ static void on_turn(struct waiter *waiter, bool is_late)
         proxy_choose(p);
 }
 
+bool proxy_is_servable(const struct waiter *waiter)
+{
+    const struct proxy *p = CONTAINER_OF(waiter, const struct proxy, waiter);
+    return targets_are_served(p->shard->snapshot, &p->targets);
+}
+
 static void wait_for_instance(struct proxy *p)
 {
     const struct gateway_settings *settings = &p->shard->shared->settings;
-    if (settings->queue_timeout_ms == 0 || p->model->model.is_stopped) {
+    if (settings->queue_timeout_ms == 0) {
         fail_without_instance(p);
         return;
     }
@@ -94,8 +102,7 @@ static void wait_for_instance(struct proxy *p)
 
 void proxy_choose(struct proxy *p)
 {
-    struct entry_span endpoints = snapshot_endpoints(p->shard->snapshot, p->model->id);
-    if (lease_take(&p->lease, endpoints, &p->tried, &p->shard->turn, loop_now_ms(p->shard->loop)))
+    if (proxy_take_instance(p))
         proxy_ask(p);
     else
         wait_for_instance(p);
@@ -271,8 +278,7 @@ static void pass_through(struct proxy *p, struct str rest)
     http_exchange_set_ops(p->ex, &waiting_ops, p);
     if (!look_up_in_path(p, rest))
         return;
-    struct entry_span endpoints = snapshot_endpoints(p->shard->snapshot, p->model->id);
-    if (lease_take(&p->lease, endpoints, &p->tried, &p->shard->turn, loop_now_ms(p->shard->loop)))
+    if (proxy_take_instance(p))
         proxy_ask(p);
     else
         fail_without_instance(p);

@@ -24,3 +24,6 @@ bool proxy_admit(const struct shard *shard, struct http_exchange *ex, enum diale
 
 /* Takes the exchange; `match` is of ROUTE_INFER or ROUTE_PROXY. Call it from on_request(). */
 void proxy_start(struct shard *shard, struct http_exchange *ex, const struct route_match *match);
+
+/* Whether the request that waits in the shard's queue may be served with the present snapshot. */
+bool proxy_is_servable(const struct waiter *waiter);

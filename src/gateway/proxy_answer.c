@@ -98,7 +98,7 @@ static void write_cut_event(const struct proxy *p, enum fault fault, const char 
                             struct buf *out)
 {
     auto_free char *message = mem_printf("the engine broke the response off: %s", text);
-    if (!p->filter->between_events && p->filter->started)
+    if (p->filter->is_inside)
         buf_add_cstr(out, "\n\n");
     fault_write_event(fault, p->route->dialect, message, &p->id, out);
 }
@@ -112,6 +112,7 @@ void proxy_on_end(struct forward *forward, void *ctx)
     struct proxy *p = ctx;
     if (p->kind != ANSWER_EVENTS || stream_filter_end(p->filter, true))
         return;
+    p->is_cut = true;
     log_warning("instance", "%s: a stream ended without its last event",
                 p->lease.endpoint->endpoint.name);
     struct buf event = {0};

@@ -6,11 +6,31 @@
 
 #include <errno.h>
 
+static struct entry_span endpoints_of(const struct proxy *p, unsigned target)
+{
+    return snapshot_endpoints(p->shard->snapshot, p->targets.models[target]->id);
+}
+
 bool proxy_may_ask_again(const struct proxy *p)
 {
-    struct entry_span endpoints = snapshot_endpoints(p->shard->snapshot, p->model->id);
-    return !p->passes_body && p->attempts < PROXY_ATTEMPTS &&
-           lease_is_possible(endpoints, &p->tried);
+    if (p->passes_body || p->attempts >= PROXY_ATTEMPTS)
+        return false;
+    for (unsigned i = 0; i < p->targets.count; i++)
+        if (lease_is_possible(endpoints_of(p, i), &p->tried))
+            return true;
+    return false;
+}
+
+bool proxy_take_instance(struct proxy *p)
+{
+    int64_t now_ms = loop_now_ms(p->shard->loop);
+    for (unsigned i = 0; i < p->targets.count; i++) {
+        if (!lease_take(&p->lease, endpoints_of(p, i), &p->tried, &p->shard->turn, now_ms))
+            continue;
+        p->model = p->targets.models[i];
+        return true;
+    }
+    return false;
 }
 
 /* ---- the body as the engine gets it ---- */
@@ -61,7 +81,9 @@ static bool ask_usage(const struct proxy *p, struct edit *ret)
 static bool rename_model(struct proxy *p, struct edit *ret)
 {
     const char *served = p->lease.endpoint->endpoint.served_name;
-    if (!served || strcmp(served, p->name) == 0)
+    if (!*served)
+        served = p->model->model.name;
+    if (strcmp(served, p->name) == 0)
         return false;
     const struct scan_span *value = p->request ? &p->request->model_value : &p->form_model;
     buf_clear(&p->served_name);
@@ -120,14 +142,10 @@ static void on_failed(struct proxy *p, int code, const char *text)
     auto_free char *instance = mem_strdup(p->lease.endpoint->endpoint.name);
     lease_end(&p->lease, LEASE_FAILED, now_ms);
     log_warning("instance", "%s: a request failed before its response began: %s", instance, text);
-    struct entry_span endpoints = snapshot_endpoints(p->shard->snapshot, p->model->id);
-    again = again && lease_take(&p->lease, endpoints, &p->tried, &p->shard->turn, now_ms);
-    if (!again) {
+    if (again && proxy_take_instance(p))
+        proxy_ask(p);
+    else
         reply_failed(p, instance, code, text);
-        return;
-    }
-    p->forward = NULL;
-    proxy_ask(p);
 }
 
 static void on_done(struct forward *forward, enum forward_outcome outcome, int code,

@@ -109,7 +109,8 @@ static void proxy_free(struct proxy *p)
     free(p->request);
     free(p->engine_path);
     free(p->name);
-    entry_unref(p->model);
+    for (unsigned i = 0; i < p->targets.count; i++)
+        entry_unref(p->targets.models[i]);
     entry_unref(p->key);
     entry_unref(p->user);
     free(p);

@@ -13,11 +13,11 @@
 #include "gateway/queue.h"
 #include "gateway/scan.h"
 #include "gateway/stream_filter.h"
+#include "gateway/targets.h"
 #include "http/forward.h"
 
 enum {
     PROXY_HEADERS_MAX = 8,    /* that a reply gets from us */
-    PROXY_EDITS_MAX = 3,      /* of a request's body */
     PROXY_TAKEN_MAX = 32 << 20, /* bytes of a response that is kept to be translated */
 };
 
@@ -42,8 +42,9 @@ struct proxy {
     const struct route *route;
     struct request_id id;
     struct entry *user, *key; /* references; key NULL: a session */
-    struct entry *model;      /* a reference; NULL until it is known */
-    char *name;               /* owned: as the client wrote it; NULL until it is known */
+    struct targets targets;   /* models in the order to be asked, references; empty until known */
+    struct entry *model;      /* of these, the one that is asked now; NULL until known */
+    char *name;               /* owned: as the client wrote it; NULL until known */
     char *engine_path;        /* owned: what the engine is asked for, with the query */
     enum phase phase;
     bool passes_body; /* the body is streamed through, not kept */
@@ -55,7 +56,7 @@ struct proxy {
     struct scan_span form_model;  /* of a form: where the model's name stands */
     bool is_stream;               /* the client wants events */
     uint64_t request_bytes, prompt_bytes;
-    struct str edits_text; /* borrowed by the call under way */
+    struct buf served_name; /* put into the body of the attempt under way */
 
     /* Attempts. */
     struct waiter waiter;
@@ -71,6 +72,7 @@ struct proxy {
     enum answer_kind kind;
     struct stream_filter *filter; /* owned; ANSWER_EVENTS */
     struct usage_scan *usage_scan; /* owned; ANSWER_PLAIN of JSON */
+    bool is_cut;                  /* it ended without its last event, and the client was told */
     unsigned status;              /* as sent to the client; 0: none yet */
     uint64_t response_bytes;
 
@@ -89,8 +91,11 @@ void proxy_choose(struct proxy *p);
 
 /* ---- proxy_ask.c ---- */
 
-/* Whether one more instance may be asked for this request. */
+/* Whether one more instance may be asked for this request, and there is one. */
 bool proxy_may_ask_again(const struct proxy *p);
+
+/* Takes an instance of the models in their order; false when none is left. */
+bool proxy_take_instance(struct proxy *p);
 
 /* Forwards to the instance in p->lease. */
 void proxy_ask(struct proxy *p);
@@ -108,6 +113,9 @@ void proxy_end_cut(struct proxy *p, int code, const char *text);
 
 /* Replies with an error of ours, books the request as `outcome`, and lets go of it. */
 void proxy_fail(struct proxy *p, enum fault fault, enum outcome outcome, const char *message);
+
+/* What a response that went out whole was. */
+enum outcome proxy_outcome(const struct proxy *p);
 
 /* The request is over: writes its record, gives everything back and frees. */
 void proxy_end(struct proxy *p, enum outcome outcome);

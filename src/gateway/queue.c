@@ -47,13 +47,13 @@ void queue_leave(struct waiter *waiter)
     waiter->queue->count--;
 }
 
-void queue_wake(struct queue *queue, bool (*is_served)(int64_t model_id, void *ctx), void *ctx)
+void queue_wake(struct queue *queue, bool (*is_served)(const struct waiter *waiter))
 {
     struct list_node all;
     list_init(&all);
     /* Taken out first: who is called may enter again, behind those that came before. */
     LIST_FOR_EACH (struct waiter, waiter, &queue->waiters, node) {
-        if (!is_served(waiter->model_id, ctx))
+        if (!is_served(waiter))
             continue;
         queue_leave(waiter);
         list_add_tail(&all, &waiter->node);

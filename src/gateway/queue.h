@@ -34,5 +34,5 @@ bool queue_enter(struct queue *queue, struct waiter *waiter, int64_t model_id, i
 /* Takes it out without a call. One that doesn't wait is fine, a zeroed one too. */
 void queue_leave(struct waiter *waiter);
 
-/* Calls those that wait for a model for which `is_served` says that it may be served now. */
-void queue_wake(struct queue *queue, bool (*is_served)(int64_t model_id, void *ctx), void *ctx);
+/* Calls those of which `is_served` says that they may be served now. */
+void queue_wake(struct queue *queue, bool (*is_served)(const struct waiter *waiter));

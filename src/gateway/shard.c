@@ -3,6 +3,7 @@
 
 #include "gateway/dispatch.h"
 #include "gateway/pass.h"
+#include "gateway/proxy.h"
 
 enum {
     STACK_BYTES = 512 << 10,
@@ -38,6 +39,8 @@ struct shard *shard_new(const struct shard_shared *shared, const struct clock *c
     shard->server = http_server_new(shard->loop, on_request, shard);
     shard->pool = http_pool_new(shard->loop);
     list_init(&shard->passes);
+    queue_init(&shard->queue, shard->loop, shared->settings.queue_max);
+    spool_init(&shard->spool, shared->spool_dir);
     timer_init(&shard->drain_timer, shard->loop, check_drain, shard);
     return shard;
 }
@@ -73,7 +76,13 @@ static void take_snapshot(void *arg)
     struct mail *mail = arg;
     snapshot_unref(mail->shard->snapshot);
     mail->shard->snapshot = mail->snapshot;
+    queue_wake(&mail->shard->queue, proxy_is_servable);
     free(mail);
+}
+
+void shard_note_record(struct shard *shard, const struct usage_record *record)
+{
+    (void)shard, (void)record;
 }
 
 void shard_publish(struct shard *shard, struct snapshot *snapshot)
@@ -113,6 +122,7 @@ void shard_free(struct shard *shard)
     http_server_free(shard->server);
     http_pool_free(shard->pool);
     loop_free(shard->loop);
+    spool_fini(&shard->spool);
     snapshot_unref(shard->snapshot);
     free(shard);
 }

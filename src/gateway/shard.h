@@ -10,15 +10,27 @@
 #pragma once
 
 #include "base/list.h"
+#include "gateway/body.h"
+#include "gateway/queue.h"
+#include "gateway/record.h"
 #include "gateway/snapshot.h"
 #include "http/client.h"
 #include "http/server.h"
 
 #include <pthread.h>
 
+/* What an operator sets. */
+struct gateway_settings {
+    uint64_t body_max;        /* bytes of a request body */
+    int64_t queue_timeout_ms; /* a request waits so long for an instance; 0: not at all */
+    unsigned queue_max;       /* requests that wait for an instance of a model, per shard */
+};
+
 /* What all shards see; outlives them. */
 struct shard_shared {
     struct http_target control;
+    struct gateway_settings settings;
+    const char *spool_dir; /* where large bodies go; NULL: see body.h */
     char *netns_id;           /* owned; endpoints with the same one are on this machine */
     atomic_bool is_connected; /* the feed follows control; relaxed */
 };
@@ -29,7 +41,9 @@ struct shard {
     struct http_server *server;
     struct http_pool *pool;
     struct snapshot *snapshot; /* a reference; NULL until the first came */
-    unsigned turn;             /* for balance_take() */
+    unsigned turn;             /* for lease_take() and targets_find() */
+    struct queue queue;        /* requests that wait for an instance */
+    struct spool spool;        /* their bodies */
     struct list_node passes;   /* struct pass: exchanges with control in progress */
     struct timer drain_timer;
     int64_t drain_until_ms; /* loop time */
@@ -55,6 +69,9 @@ void shard_publish(struct shard *shard, struct snapshot *snapshot);
  * `max_ms`, then sets is_drained.
  */
 void shard_drain(struct shard *shard, int64_t max_ms);
+
+/* Shard's thread: a request is over. */
+void shard_note_record(struct shard *shard, const struct usage_record *record);
 
 /* Stops the thread and waits for it, breaks off what is left, frees. NULL is fine. */
 void shard_free(struct shard *shard);

@@ -148,7 +148,7 @@ void stream_filter_feed(struct stream_filter *filter, struct str piece, int64_t 
     while (sse_next(&filter->sse, &event)) {
         bool is_borrowed = event.raw.ptr >= piece.ptr && event.raw.ptr < piece.ptr + piece.len;
         take_event(filter, &event, now_us, &run);
-        filter->between_events = !event.is_partial;
+        filter->is_inside = event.is_partial;
         if (!is_borrowed)
             flush(&run); /* its memory is used again for the next one */
     }

@@ -21,7 +21,7 @@ struct stream_filter {
     bool hides_usage; /* the client didn't ask for the chunk that only tells usage */
     bool is_complete; /* a terminal event came */
     bool has_error;   /* the engine told an error in the stream */
-    bool between_events;
+    bool is_inside;   /* the last bytes that were sent are the middle of an event */
     uint32_t content_chunks; /* that were passed on; a token each, as engines do it */
     int64_t started_us;      /* of the request */
     int64_t first_us;        /* of the first chunk with content; 0: none yet */

@@ -10,30 +10,37 @@ static bool is_local(const struct endpoint_entry *endpoint, const char *netns_id
            strcmp(endpoint->netns_id, netns_id) == 0;
 }
 
+static void set_host(struct http_target *target, const char *host, unsigned port)
+{
+    size_t len = strnlen(host, sizeof target->host - 1);
+    memcpy(target->host, host, len);
+    target->host[len] = '\0';
+    target->port = port;
+    target->tls = false;
+    target->unix_path[0] = '\0';
+}
+
 void engine_target_init(struct engine_target *ret, const struct entry *endpoint,
-                        const char *netns_id, const char *path)
+                        const char *netns_id, struct str path)
 {
     const struct endpoint_entry *to = &endpoint->endpoint;
-    *ret = (struct engine_target){.bearer = mem_printf("Bearer %s", to->token)};
-    ret->headers[ret->header_count++] =
-        (struct http_header){STR("Authorization"), str_of(ret->bearer)};
-    snprintf(ret->instance_id, sizeof ret->instance_id, "%lld", (long long)endpoint->id);
+    ret->headers[0] = (struct http_header){STR("Authorization"), str_of(to->bearer)};
+    ret->header_count = 1;
+    ret->path = path;
+    ret->relayed = NULL;
     if (is_local(to, netns_id)) {
-        snprintf(ret->target.host, sizeof ret->target.host, "127.0.0.1");
-        ret->target.port = to->local_port;
-        ret->path = mem_strdup(path);
+        set_host(&ret->target, "127.0.0.1", to->local_port);
         return;
     }
-    snprintf(ret->target.host, sizeof ret->target.host, "%s", to->host);
-    ret->target.port = to->port;
-    ret->path = mem_printf("/proxy%s", path);
+    set_host(&ret->target, to->host, to->port);
+    snprintf(ret->instance_id, sizeof ret->instance_id, "%lld", (long long)endpoint->id);
+    ret->relayed = mem_printf("/proxy%.*s", STR_ARGS(path));
+    ret->path = str_of(ret->relayed);
     ret->headers[ret->header_count++] =
         (struct http_header){STR("X-GPUStack-Model-Instance"), str_of(ret->instance_id)};
 }
 
 void engine_target_fini(struct engine_target *target)
 {
-    free(target->path);
-    mem_free_secret(target->bearer);
-    *target = (struct engine_target){0};
+    free(TAKE(target->relayed));
 }

@@ -214,11 +214,13 @@ static void read_endpoint(struct reader *r, struct endpoint_entry *endpoint)
     endpoint->port = read_port(r, "port");
     endpoint->local_port = read_port(r, "local_port");
     endpoint->netns_id = read_text_or_null(r, "netns_id");
-    endpoint->token = read_text(r, "token");
+    char *token = read_text(r, "token");
     endpoint->served_name =
         has(r, "served_name") ? read_text(r, "served_name") : mem_strdup("");
-    if (!is_header_safe(endpoint->token))
+    if (!is_header_safe(token))
         refuse(r, "token", "must be visible ASCII");
+    endpoint->bearer = token ? mem_printf("Bearer %s", token) : NULL;
+    mem_free_secret(token);
     if (endpoint->host && strlen(endpoint->host) > 255)
         refuse(r, "host", "must be at most 255 bytes");
 }
@@ -299,7 +301,7 @@ static void fini_endpoint(struct endpoint_entry *endpoint)
     free(endpoint->name);
     free(endpoint->host);
     free(endpoint->netns_id);
-    mem_free_secret(endpoint->token);
+    mem_free_secret(endpoint->bearer);
     free(endpoint->served_name);
     endpoint_load_unref(endpoint->load);
 }

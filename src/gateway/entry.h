@@ -87,7 +87,7 @@ struct endpoint_entry {
     unsigned port;       /* of the worker's relay */
     unsigned local_port; /* of the engine itself, on the worker's loopback */
     char *netns_id;      /* where local_port can be reached; "": not known */
-    char *token;         /* the instance's; secret */
+    char *bearer;        /* "Bearer " and the instance's token; secret */
     char *served_name;   /* what its engine calls the model; "": the model's name */
     /* A reference; set once, before the first snapshot with the entry. */
     struct endpoint_load *load;

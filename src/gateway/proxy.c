@@ -75,9 +75,9 @@ static void on_turn(struct waiter *waiter, bool is_late)
         proxy_choose(p);
 }
 
-bool proxy_is_servable(const struct waiter *waiter)
+bool proxy_is_servable(struct waiter *waiter)
 {
-    const struct proxy *p = CONTAINER_OF(waiter, const struct proxy, waiter);
+    const struct proxy *p = CONTAINER_OF(waiter, struct proxy, waiter);
     return targets_are_served(p->shard->snapshot, &p->targets);
 }
 

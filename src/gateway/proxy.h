@@ -26,4 +26,4 @@ bool proxy_admit(const struct shard *shard, struct http_exchange *ex, enum diale
 void proxy_start(struct shard *shard, struct http_exchange *ex, const struct route_match *match);
 
 /* Whether the request that waits in the shard's queue may be served with the present snapshot. */
-bool proxy_is_servable(const struct waiter *waiter);
+bool proxy_is_servable(struct waiter *waiter);

@@ -200,8 +200,8 @@ void proxy_ask(struct proxy *p)
     struct engine_target to;
     struct http_header add[ARRAY_LEN(to.headers) + 1];
     const char *path = p->engine_path ? p->engine_path : p->route->engine_path;
-    engine_target_init(&to, p->lease.endpoint, p->shard->shared->netns_id, path);
-    memcpy(add, to.headers, sizeof to.headers);
+    engine_target_init(&to, p->lease.endpoint, p->shard->shared->netns_id, str_of(path));
+    memcpy(add, to.headers, to.header_count * sizeof add[0]);
     add[to.header_count] = request_id_header(&p->id);
     p->attempts++;
     proxy_set_phase(p, PHASE_CONNECTING);
@@ -209,7 +209,7 @@ void proxy_ask(struct proxy *p)
     const struct forward_params params = {
         .pool = p->shard->pool,
         .target = &to.target,
-        .path = str_of(to.path),
+        .path = to.path,
         .add = add,
         .add_count = to.header_count + 1,
         .drops = header_is_kept_from_engines,

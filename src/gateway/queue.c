@@ -47,7 +47,7 @@ void queue_leave(struct waiter *waiter)
     waiter->queue->count--;
 }
 
-void queue_wake(struct queue *queue, bool (*is_served)(const struct waiter *waiter))
+void queue_wake(struct queue *queue, bool (*is_served)(struct waiter *waiter))
 {
     struct list_node all;
     list_init(&all);

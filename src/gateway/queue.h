@@ -35,4 +35,4 @@ bool queue_enter(struct queue *queue, struct waiter *waiter, int64_t model_id, i
 void queue_leave(struct waiter *waiter);
 
 /* Calls those of which `is_served` says that they may be served now. */
-void queue_wake(struct queue *queue, bool (*is_served)(const struct waiter *waiter));
+void queue_wake(struct queue *queue, bool (*is_served)(struct waiter *waiter));

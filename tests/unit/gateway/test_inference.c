@@ -3,8 +3,6 @@
  * feed. */
 #include "world.h"
 
-#include "gateway/proxy.h"
-
 static void test_chat(void **state)
 {
     struct world w;
@@ -150,20 +148,20 @@ static void test_size_limit(void **state)
     world_init(&w);
     feed_endpoint(&w, 7, w.engines[0].port, "here");
     world_start(&w, 1);
-    auto_free char *body = mem_alloc(PROXY_BODY_MAX + 2);
-    memset(body, ' ', PROXY_BODY_MAX + 1);
+    auto_free char *body = mem_alloc(BODY_MAX + 2);
+    memset(body, ' ', BODY_MAX + 1);
     memcpy(body, "{\"model\":\"hello\"}", 17);
     ask(&w, &a, HTTP_POST, CHAT, ADMIN_KEY, body);
     assert_int_equal(a.status, 413);
     assert_string_equal(
-        a.body.ptr, "{\"error\":{\"message\":\"the body is larger than 33554432 bytes, the most "
+        a.body.ptr, "{\"error\":{\"message\":\"the body is larger than 9437184 bytes, the most "
                     "that is taken\",\"type\":\"invalid_request_error\",\"code\":"
                     "\"request_too_large\",\"param\":null}}");
     answer_fini(&a);
-    body[PROXY_BODY_MAX] = '\0';
+    body[BODY_MAX] = '\0';
     ask(&w, &a, HTTP_POST, CHAT, ADMIN_KEY, body);
     assert_int_equal(a.status, 200);
-    assert_int_equal(w.engines[0].body.len, PROXY_BODY_MAX);
+    assert_int_equal(w.engines[0].body.len, BODY_MAX);
     answer_fini(&a);
     world_fini(&w);
 }
@@ -175,7 +173,7 @@ static void test_size_limit_of_announced(void **state)
     struct answer a;
     world_init(&w);
     world_start(&w, 1);
-    ask_streamed(&w, &a, PROXY_BODY_MAX + 1);
+    ask_streamed(&w, &a, BODY_MAX + 1);
     WAIT_UNTIL(&w, a.status != 0 || a.is_ended);
     assert_int_equal(a.status, 413);
     answer_fini(&a);
@@ -193,7 +191,7 @@ static void test_size_limit_of_chunks(void **state)
     world_start(&w, 1);
     memset(piece, ' ', sizeof piece);
     ask_streamed(&w, &a, -1);
-    for (size_t sent = 0; a.call && sent <= PROXY_BODY_MAX; sent += sizeof piece)
+    for (size_t sent = 0; a.call && sent <= BODY_MAX; sent += sizeof piece)
         while (a.call && http_call_write(a.call, str_sub(piece, sizeof piece)) > HTTP_HIGH_WATER)
             loop_run(w.loop);
     WAIT_UNTIL(&w, a.status != 0 || a.is_ended);

@@ -19,7 +19,7 @@ static void test_paths(void **state)
         enum http_method method;
         const char *path;
         int action; /* NOTHING: no such path */
-        enum route_dialect dialect;
+        enum dialect dialect;
         const char *engine_path;
         const char *allow; /* the method is refused with it */
     } rows[] = {
@@ -29,7 +29,19 @@ static void test_paths(void **state)
         {HTTP_POST, "/v1/completions", ROUTE_INFER, DIALECT_OPENAI, "/v1/completions", 0},
         {HTTP_POST, "/v1/embeddings", ROUTE_INFER, DIALECT_OPENAI, "/v1/embeddings", 0},
         {HTTP_POST, "/v1/rerank", ROUTE_INFER, DIALECT_OPENAI, "/v1/rerank", 0},
-        {HTTP_POST, "/v2/rerank", ROUTE_INFER, DIALECT_OPENAI, "/v1/rerank", 0},
+        {HTTP_POST, "/v2/rerank", ROUTE_INFER, DIALECT_COHERE, "/v1/rerank", 0},
+        {HTTP_POST, "/rerank", ROUTE_INFER, DIALECT_OPENAI, "/v1/rerank", 0},
+        {HTTP_POST, "/v1/responses", ROUTE_INFER, DIALECT_OPENAI, "/v1/responses", 0},
+        {HTTP_POST, "/v1/messages", ROUTE_INFER, DIALECT_ANTHROPIC, "/v1/messages", 0},
+        {HTTP_POST, "/v1/messages/count_tokens", ROUTE_INFER, DIALECT_ANTHROPIC,
+         "/v1/messages/count_tokens", 0},
+        {HTTP_POST, "/v1/messages/batches", NOTHING, DIALECT_ANTHROPIC, 0, 0},
+        {HTTP_POST, "/v1/tokenize", ROUTE_INFER, DIALECT_OPENAI, "/tokenize", 0},
+        {HTTP_POST, "/detokenize", ROUTE_INFER, DIALECT_OPENAI, "/detokenize", 0},
+        {HTTP_POST, "/v1/images/edits", ROUTE_INFER, DIALECT_OPENAI, "/v1/images/edits", 0},
+        {HTTP_POST, "/v1/audio/speech", ROUTE_INFER, DIALECT_OPENAI, "/v1/audio/speech", 0},
+        {HTTP_PUT, "/model/proxy/a/b", ROUTE_PROXY, DIALECT_OPENAI, 0, 0},
+        {HTTP_GET, "/metrics", ROUTE_METRICS, DIALECT_MANAGEMENT, 0, 0},
         {HTTP_GET, "/v1/models", ROUTE_MODELS, DIALECT_OPENAI, 0, 0},
         {HTTP_HEAD, "/v1-openai/models", ROUTE_MODELS, DIALECT_OPENAI, 0, 0},
         {HTTP_GET, "/v1/models/a/b", ROUTE_MODEL, DIALECT_OPENAI, 0, 0},
@@ -46,7 +58,7 @@ static void test_paths(void **state)
          "POST"},
         {HTTP_DELETE, "/v1/models", ROUTE_MODELS, DIALECT_OPENAI, 0, "GET, HEAD"},
         {HTTP_POST, "/healthz", ROUTE_HEALTH, DIALECT_MANAGEMENT, 0, "GET, HEAD"},
-        {HTTP_GET, "/v2/rerank", ROUTE_INFER, DIALECT_OPENAI, "/v1/rerank", "POST"},
+        {HTTP_GET, "/v2/rerank", ROUTE_INFER, DIALECT_COHERE, "/v1/rerank", "POST"},
         {HTTP_POST, "/v1/chat/completions/", NOTHING, DIALECT_OPENAI, 0, 0},
         {HTTP_GET, "/v1/models/", NOTHING, DIALECT_OPENAI, 0, 0},
         {HTTP_POST, "/v1/../v2/models", NOTHING, DIALECT_OPENAI, 0, 0},
@@ -75,6 +87,45 @@ static void test_rest_is_the_name(void **state)
 {
     struct route_match match = route_find(HTTP_GET, STR("/v1-openai/models/Qwen/Qwen3"));
     assert_true(str_eq(match.rest, STR("Qwen/Qwen3")));
+}
+
+static void test_paths_of_a_models_own(void **state)
+{
+    static const struct {
+        const char *rest, *model, *path; /* model NULL: refused */
+    } rows[] = {
+        {"hello/infill", "hello", "/infill"},
+        {"Qwen%2FQwen3/v1/audio/voices", "Qwen%2FQwen3", "/v1/audio/voices"},
+        {"hello/health", "hello", "/health"},
+        {"hello", NULL, NULL},
+        {"hello/", NULL, NULL},
+        {"/x", NULL, NULL},
+        {"hello/a//b", NULL, NULL},
+        {"hello/../v2/models", NULL, NULL},
+        {"hello/a/./b", NULL, NULL},
+        {"hello/a/..", NULL, NULL},
+        {"hello/a/b/", NULL, NULL},
+        {"hello/a%2e%2e/b", NULL, NULL},
+        {"hello/%73leep", NULL, NULL},
+        {"hello/a\\b", NULL, NULL},
+        {"hello/a;b", NULL, NULL},
+        {"hello/sleep", NULL, NULL},
+        {"hello/v1/Load_LoRA_adapter", NULL, NULL},
+        {"hello/collective_rpc", NULL, NULL},
+        {"hello/slots/0", NULL, NULL},
+        {"hello/v2/repository/index", NULL, NULL},
+        {"hello/stopService", NULL, NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct str model, path;
+        bool is_good = route_split_proxy(str_of(rows[i].rest), &model, &path);
+        if (is_good != (rows[i].model != NULL))
+            fail_msg("%s: %d", rows[i].rest, is_good);
+        if (is_good) {
+            assert_true(str_eq(model, str_of(rows[i].model)));
+            assert_true(str_eq(path, str_of(rows[i].path)));
+        }
+    }
 }
 
 static void test_request_ids(void **state)
@@ -129,7 +180,7 @@ static void test_dropped_headers(void **state)
 
 static void test_engine_targets(void **state)
 {
-    char host[] = "10.0.0.5", netns[] = "boot:net", token[] = "tok", name[] = "a";
+    char host[] = "10.0.0.5", netns[] = "boot:net", bearer[] = "Bearer tok", name[] = "a";
     struct entry entry = {.kind = ENTRY_ENDPOINT, .id = 7};
     struct engine_target to;
     entry.endpoint = (struct endpoint_entry){.name = name,
@@ -137,25 +188,25 @@ static void test_engine_targets(void **state)
                                              .port = 10150,
                                              .local_port = 40000,
                                              .netns_id = netns,
-                                             .token = token};
-    engine_target_init(&to, &entry, "boot:net", "/v1/x");
+                                             .bearer = bearer};
+    engine_target_init(&to, &entry, "boot:net", STR("/v1/x"));
     assert_string_equal(to.target.host, "127.0.0.1");
     assert_int_equal(to.target.port, 40000);
-    assert_string_equal(to.path, "/v1/x");
+    assert_true(str_eq(to.path, STR("/v1/x")));
     assert_int_equal(to.header_count, 1);
     assert_string_equal(to.headers[0].value.ptr, "Bearer tok");
     engine_target_fini(&to);
 
-    engine_target_init(&to, &entry, "boot:other", "/v1/x");
+    engine_target_init(&to, &entry, "boot:other", STR("/v1/x"));
     assert_string_equal(to.target.host, "10.0.0.5");
     assert_int_equal(to.target.port, 10150);
-    assert_string_equal(to.path, "/proxy/v1/x");
+    assert_true(str_eq(to.path, STR("/proxy/v1/x")));
     assert_int_equal(to.header_count, 2);
     assert_string_equal(to.headers[1].value.ptr, "7");
     engine_target_fini(&to);
 
     netns[0] = '\0';
-    engine_target_init(&to, &entry, "", "/v1/x");
+    engine_target_init(&to, &entry, "", STR("/v1/x"));
     assert_string_equal(to.target.host, "10.0.0.5");
     engine_target_fini(&to);
 }
@@ -165,6 +216,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_paths),           cmocka_unit_test(test_rest_is_the_name),
         cmocka_unit_test(test_request_ids),     cmocka_unit_test(test_request_id_length),
+        cmocka_unit_test(test_paths_of_a_models_own),
         cmocka_unit_test(test_dropped_headers), cmocka_unit_test(test_engine_targets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,7 +20,7 @@
 
 #include <cmocka.h>
 
-enum { ENGINES = 2, WAIT_MS = 3000, TICK_MS = 2 };
+enum { ENGINES = 2, WAIT_MS = 3000, TICK_MS = 2, BODY_MAX = 9 << 20 };
 
 #define SECRET "00112233445566778899aabbccddeeff"
 #define ADMIN_KEY "Bearer gpustack_aaaaaaaaaaaaaaaa_" SECRET
@@ -55,6 +55,7 @@ struct world {
     struct http_exchange *watch; /* open /v2/watch, or NULL */
     struct engine engines[ENGINES];
     struct gateway *gateway;
+    struct gateway_settings settings; /* for gateway_up() */
     struct timer tick;
     bool is_drained;
 };
@@ -404,6 +405,7 @@ static inline void gateway_up(struct world *world, unsigned threads)
     struct gateway_params params = {.loop = world->loop,
                                     .host = "127.0.0.1",
                                     .threads = threads,
+                                    .settings = world->settings,
                                     .token = "cluster",
                                     .netns_id = "here"};
     snprintf(params.control.unix_path, sizeof params.control.unix_path, "%s", world->socket);
@@ -414,7 +416,8 @@ static inline void gateway_up(struct world *world, unsigned threads)
 
 static inline void world_init(struct world *world)
 {
-    *world = (struct world){.dir = "/tmp/gateway-test-XXXXXX"};
+    *world = (struct world){.dir = "/tmp/gateway-test-XXXXXX",
+                            .settings = {.body_max = BODY_MAX, .queue_max = 2}};
     assert_non_null(mkdtemp(world->dir));
     world->socket = mem_printf("%s/control.sock", world->dir);
     world->loop = loop_new(&clock_system);

@@ -19,7 +19,7 @@
 
 enum {
     BODY_MEMORY_MAX = 4 << 20,    /* a larger body goes to a file */
-    SPOOL_MEMORY_MAX = 256 << 20, /* all bodies in memory of a shard; what comes on top goes to files */
+    SPOOL_MEMORY_MAX = 256 << 20, /* all bodies of a shard in memory; more go to files */
 };
 
 /* What the bodies of a shard share. */

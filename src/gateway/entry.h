@@ -74,10 +74,11 @@ struct model_entry {
     struct limits limits;          /* of all requests to it */
 };
 
-/* Requests that an endpoint has in progress. Outlives the entry: a changed endpoint keeps it. */
+/* What the gateway learns of an endpoint. Outlives the entry: a changed endpoint keeps it. */
 struct endpoint_load {
     atomic_uint refs;
-    atomic_uint outstanding;
+    atomic_uint outstanding;     /* requests in progress */
+    atomic_bool lacks_anthropic; /* it said that it has no Messages API; relaxed */
 };
 
 struct endpoint_entry {

@@ -46,8 +46,9 @@ struct fault_extra {
 unsigned fault_status(enum fault fault);
 
 /*
- * The error as one JSON object without a line's end: {"error":{message,type,code,param}} for OpenAI,
- * {"type":"error","error":{type,message},"request_id"} for Anthropic, both forms in one for Cohere.
+ * The error as one JSON object without a line's end: {"error":{message,type,code,param}} for
+ * OpenAI, {"type":"error","error":{type,message},"request_id"} for Anthropic, and for Cohere
+ * {"message"} beside OpenAI's.
  */
 void fault_write(enum fault fault, enum dialect dialect, const char *message,
                  const struct request_id *id, struct buf *out);

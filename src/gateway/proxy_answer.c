@@ -28,13 +28,23 @@ static void expect_events(struct proxy *p, struct forward *forward)
     bool hides_usage = !p->request || !p->request->asks_usage;
     p->kind = ANSWER_EVENTS;
     p->filter = mem_alloc(sizeof *p->filter);
-    stream_filter_init(p->filter, p->route->operation, hides_usage, p->started_us);
+    enum operation operation = p->translation ? OPERATION_CHAT : p->route->operation;
+    stream_filter_init(p->filter, operation, hides_usage && !p->translation, p->started_us);
     forward_rewrite(forward);
 }
 
-static void expect_plain(struct proxy *p, struct str type)
+/* An engine without Anthropic's API says so; what it says of a model, it would say again. */
+static bool lacks_anthropic(const struct proxy *p, unsigned status)
 {
-    p->kind = ANSWER_PLAIN;
+    return p->route->dialect == DIALECT_ANTHROPIC && !p->translation && !p->passes_body &&
+           (status == 404 || status == 405 || status == 501);
+}
+
+static void expect_plain(struct proxy *p, struct forward *forward, struct str type)
+{
+    p->kind = p->translation ? ANSWER_TAKEN : ANSWER_PLAIN;
+    if (p->translation)
+        forward_take(forward);
     if (!str_eq_nocase(type, STR("application/json")))
         return;
     p->usage_scan = mem_alloc(sizeof *p->usage_scan);
@@ -51,13 +61,20 @@ void proxy_on_head(struct forward *forward, const struct http_response_head *hea
         forward_cancel(forward, ERR_UNAVAILABLE, text);
         return;
     }
+    if (lacks_anthropic(p, head->status)) {
+        atomic_store_explicit(&p->lease.endpoint->endpoint.load->lacks_anthropic, true,
+                              memory_order_relaxed);
+        p->must_translate = true;
+        forward_cancel(forward, ERR_UNAVAILABLE, "it doesn't speak Anthropic's API");
+        return;
+    }
     p->status = head->status;
     bool is_events = head->status == 200 && str_eq_nocase(type, STR("text/event-stream"));
     proxy_set_phase(p, is_events ? PHASE_STREAMING : PHASE_BODY);
     if (is_events)
         expect_events(p, forward);
     else
-        expect_plain(p, type);
+        expect_plain(p, forward, type);
 }
 
 /* ---- the body ---- */
@@ -65,8 +82,15 @@ void proxy_on_head(struct forward *forward, const struct http_response_head *hea
 static void send_events(struct str data, void *ctx)
 {
     struct proxy *p = ctx;
+    struct buf translated = {0};
+    if (p->translation) {
+        translation_feed(p->translation, data, &translated);
+        data = buf_str(&translated);
+    }
     p->response_bytes += data.len;
-    forward_send(p->forward, data);
+    if (data.len)
+        forward_send(p->forward, data);
+    buf_fini(&translated);
 }
 
 static void note_first_byte(struct proxy *p)
@@ -80,15 +104,17 @@ static void note_first_byte(struct proxy *p)
 void proxy_on_body(struct forward *forward, struct str data, void *ctx)
 {
     struct proxy *p = ctx;
-    (void)forward;
     note_first_byte(p);
     if (p->kind == ANSWER_EVENTS) {
         stream_filter_feed(p->filter, data, now_us(p), send_events, p);
         return;
     }
-    p->response_bytes += data.len;
     if (p->usage_scan)
         usage_scan_feed(p->usage_scan, data);
+    if (p->kind == ANSWER_PLAIN)
+        p->response_bytes += data.len;
+    else if (!translation_keep(p->translation, data))
+        forward_cancel(forward, ERR_TOO_LARGE, "its response is too large to be translated");
 }
 
 /* ---- the end ---- */
@@ -98,9 +124,41 @@ static void write_cut_event(const struct proxy *p, enum fault fault, const char 
                             struct buf *out)
 {
     auto_free char *message = mem_printf("the engine broke the response off: %s", text);
+    if (p->translation) {
+        translation_fail(p->translation, fault_status(fault), message, out);
+        return;
+    }
     if (p->filter->is_inside)
         buf_add_cstr(out, "\n\n");
     fault_write_event(fault, p->route->dialect, message, &p->id, out);
+}
+
+/* What the client's stream lacks when the engine's was complete. */
+static void end_translated(struct proxy *p, struct forward *forward)
+{
+    struct buf out = {0};
+    if (!p->translation)
+        return;
+    translation_end(p->translation, &out);
+    if (out.len)
+        forward_send(forward, buf_str(&out));
+    buf_fini(&out);
+}
+
+void proxy_end_taken(struct proxy *p)
+{
+    static const struct http_exchange_ops none;
+    struct http_exchange *ex = TAKE(p->ex);
+    struct buf out = {0};
+    struct http_header headers[PROXY_HEADERS_MAX + 1] = {
+        {STR("Content-Type"), STR("application/json")}};
+    memcpy(headers + 1, p->reply_headers, sizeof p->reply_headers);
+    p->status = translation_finish(p->translation, p->status, &out);
+    p->response_bytes = out.len;
+    http_exchange_set_ops(ex, &none, NULL);
+    http_reply(ex, p->status, headers, 2 + p->reply_header_count, buf_str(&out));
+    buf_fini(&out);
+    proxy_end(p, proxy_outcome(p));
 }
 
 /*
@@ -110,8 +168,12 @@ static void write_cut_event(const struct proxy *p, enum fault fault, const char 
 void proxy_on_end(struct forward *forward, void *ctx)
 {
     struct proxy *p = ctx;
-    if (p->kind != ANSWER_EVENTS || stream_filter_end(p->filter, true))
+    if (p->kind != ANSWER_EVENTS)
         return;
+    if (stream_filter_end(p->filter, true)) {
+        end_translated(p, forward);
+        return;
+    }
     p->is_cut = true;
     log_warning("instance", "%s: a stream ended without its last event",
                 p->lease.endpoint->endpoint.name);

@@ -77,12 +77,16 @@ static bool ask_usage(const struct proxy *p, struct edit *ret)
     return true;
 }
 
+static const char *served_name(const struct proxy *p)
+{
+    const char *served = p->lease.endpoint->endpoint.served_name;
+    return *served ? served : p->model->model.name;
+}
+
 /* Writes the name that the engine knows the model by, where the client's is another. */
 static bool rename_model(struct proxy *p, struct edit *ret)
 {
-    const char *served = p->lease.endpoint->endpoint.served_name;
-    if (!*served)
-        served = p->model->model.name;
+    const char *served = served_name(p);
     if (strcmp(served, p->name) == 0)
         return false;
     const struct scan_span *value = p->request ? &p->request->model_value : &p->form_model;
@@ -99,6 +103,8 @@ static bool rename_model(struct proxy *p, struct edit *ret)
 
 static struct http_body engine_body(struct proxy *p)
 {
+    if (p->translation)
+        return http_body_of(translation_body(p->translation));
     struct edit edits[2], swapped;
     unsigned count = 0;
     count += rename_model(p, &edits[count]);
@@ -134,9 +140,13 @@ static void reply_failed(struct proxy *p, const char *instance, int code, const 
                    OUTCOME_ENGINE_ERROR, message);
 }
 
-/* No byte of a response came. */
+/* No byte of a response came, or one that isn't passed on. */
 static void on_failed(struct proxy *p, int code, const char *text)
 {
+    if (p->must_translate) {
+        proxy_ask(p); /* the same instance, in the words that it knows */
+        return;
+    }
     int64_t now_ms = loop_now_ms(p->shard->loop);
     bool again = is_repeatable(p, code) && proxy_may_ask_again(p);
     auto_free char *instance = mem_strdup(p->lease.endpoint->endpoint.name);
@@ -171,6 +181,7 @@ static void on_done(struct forward *forward, enum forward_outcome outcome, int c
         proxy_end_cut(p, code, text);
         break;
     case FORWARD_TAKEN:
+        proxy_end_taken(p);
         break;
     }
 }
@@ -195,12 +206,43 @@ static void arm_first_byte(struct proxy *p)
         timer_start(&p->first_byte, timeout_ms);
 }
 
+/* Whether the instance is known not to speak the dialect of the client. */
+static bool needs_translation(const struct proxy *p)
+{
+    bool is_anthropic = p->route->dialect == DIALECT_ANTHROPIC;
+    const struct endpoint_load *load = p->lease.endpoint->endpoint.load;
+    return is_anthropic && atomic_load_explicit(&load->lacks_anthropic, memory_order_relaxed);
+}
+
+/* In the words that this instance knows; false when the request was refused. */
+static bool translate(struct proxy *p)
+{
+    struct err err = {0};
+    translation_free(TAKE(p->translation));
+    p->must_translate = false;
+    if (!needs_translation(p))
+        return true;
+    if (translation_new(p->route->operation, body_str(&p->body), p->name, served_name(p), &p->id,
+                        &p->translation, &err) == 0)
+        return true;
+    proxy_fail(p, FAULT_BAD_BODY, OUTCOME_CLIENT_ERROR, err.text);
+    return false;
+}
+
+static const char *path_of(const struct proxy *p)
+{
+    if (p->translation)
+        return translation_path(p->translation);
+    return p->engine_path ? p->engine_path : p->route->engine_path;
+}
+
 void proxy_ask(struct proxy *p)
 {
     struct engine_target to;
     struct http_header add[ARRAY_LEN(to.headers) + 1];
-    const char *path = p->engine_path ? p->engine_path : p->route->engine_path;
-    engine_target_init(&to, p->lease.endpoint, p->shard->shared->netns_id, str_of(path));
+    if (!translate(p))
+        return;
+    engine_target_init(&to, p->lease.endpoint, p->shard->shared->netns_id, str_of(path_of(p)));
     memcpy(add, to.headers, to.header_count * sizeof add[0]);
     add[to.header_count] = request_id_header(&p->id);
     p->attempts++;

@@ -14,11 +14,11 @@
 #include "gateway/scan.h"
 #include "gateway/stream_filter.h"
 #include "gateway/targets.h"
+#include "gateway/translation.h"
 #include "http/forward.h"
 
 enum {
     PROXY_HEADERS_MAX = 8,    /* that a reply gets from us */
-    PROXY_TAKEN_MAX = 32 << 20, /* bytes of a response that is kept to be translated */
 };
 
 /* What is known of the body while it comes; gone once the request is on its way. */
@@ -34,6 +34,7 @@ struct reading {
 enum answer_kind {
     ANSWER_PLAIN,  /* passes as it is; `usage_scan` reads along */
     ANSWER_EVENTS, /* through `filter` */
+    ANSWER_TAKEN,  /* kept to be translated; `usage_scan` reads along */
 };
 
 struct proxy {
@@ -57,6 +58,8 @@ struct proxy {
     bool is_stream;               /* the client wants events */
     uint64_t request_bytes, prompt_bytes;
     struct buf served_name; /* put into the body of the attempt under way */
+    struct translation *translation; /* owned; NULL: the engine speaks the client's dialect */
+    bool must_translate;             /* the engine has just said that it doesn't */
 
     /* Attempts. */
     struct waiter waiter;
@@ -105,6 +108,9 @@ void proxy_ask(struct proxy *p);
 void proxy_on_head(struct forward *forward, const struct http_response_head *head, void *ctx);
 void proxy_on_body(struct forward *forward, struct str data, void *ctx);
 void proxy_on_end(struct forward *forward, void *ctx);
+
+/* The whole response was kept: it is translated and sent. */
+void proxy_end_taken(struct proxy *p);
 
 /* Upstream broke off after its response had begun. */
 void proxy_end_cut(struct proxy *p, int code, const char *text);

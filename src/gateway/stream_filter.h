@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What happens to an engine's server-sent events on their way to the client. They pass as they came,
- * in the turn in which they came, but for two: the chunk with the usage that the gateway asked for
- * is taken out when the client didn't, and completed with what the gateway measured when it did.
+ * What happens to an engine's server-sent events on their way to the client. They pass as they
+ * came, in the turn in which they came, but for one: the chunk with the usage that the gateway
+ * asked for is taken out when the client didn't, and completed with what the gateway measured when
+ * it did.
  *
  * By the way it counts: tokens as the engine tells them, chunks with content, times; and it knows
  * whether the stream said that it is complete, for an end without a word must not pass for success.
@@ -41,7 +42,7 @@ void stream_filter_feed(struct stream_filter *filter, struct str piece, int64_t 
 
 /*
  * The engine's stream has ended, well or not: what is left of an event that isn't whole is dropped.
- * Whether what the client has got can stand as it is: the stream was complete, or of a kind that has
- * no word for it and `is_whole` says that the engine ended it properly.
+ * Whether what the client has got can stand as it is: the stream was complete, or of a kind that
+ * has no word for it and `is_whole` says that the engine ended it properly.
  */
 bool stream_filter_end(struct stream_filter *filter, bool is_whole);

@@ -10,7 +10,7 @@
 enum { TARGETS_MAX = 8 }; /* that one request may come to; of more the lightest are left out */
 
 struct targets {
-    struct entry *models[TARGETS_MAX]; /* borrow from the snapshot, or references: the owner's say */
+    struct entry *models[TARGETS_MAX]; /* borrow from the snapshot, unless the owner holds them */
     unsigned count;
 };
 

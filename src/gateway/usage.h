@@ -76,7 +76,7 @@ struct chunk_view {
     bool has_finish;      /* a finish_reason, or a delta's stop_reason, that isn't null */
     bool has_content;     /* text, reasoning or tool calls, however short */
     bool has_error;       /* "error" that isn't null, or "object" is "error" */
-    struct str usage;     /* the usage object, also that of a "response" or "message"; empty: none */
+    struct str usage;     /* the usage object, also of a "response" or "message"; empty: none */
     struct str type;      /* event type of Responses and Messages; empty: none. As written */
     struct str id, model; /* at the top level, as written */
 };

@@ -28,13 +28,23 @@ enum { ENGINES = 2, WAIT_MS = 3000, TICK_MS = 2, BODY_MAX = 9 << 20 };
 #define CHAT "/v1/chat/completions"
 #define HELLO "{\"model\":\"hello\",\"x\": [1,2] }"
 
-enum engine_mode { ENGINE_JSON, ENGINE_RESET, ENGINE_HOLD, ENGINE_EVENTS, ENGINE_TEXT };
+enum engine_mode {
+    ENGINE_JSON,
+    ENGINE_RESET,
+    ENGINE_HOLD,
+    ENGINE_EVENTS,
+    ENGINE_TEXT,
+    ENGINE_BUSY,   /* 503 */
+    ENGINE_SCRIPT, /* its `script` as it stands, with 200 and `type` */
+};
 
 struct engine {
     struct world *world;
     struct http_server *server;
     unsigned port;
     enum engine_mode mode;
+    const char *type, *script; /* ENGINE_SCRIPT */
+    unsigned status;           /* the same; 0: 200 */
     unsigned requests;        /* complete ones so far */
     unsigned gone;            /* exchanges that the gateway broke off */
     struct http_exchange *ex; /* the one in progress, or NULL */
@@ -245,6 +255,15 @@ static inline void engine_end(struct http_exchange *ex, void *ctx)
     case ENGINE_EVENTS:
         http_reply_start(ex, 200, &events, 1, -1);
         http_reply_write(ex, STR("data: 1\n\n"));
+        break;
+    case ENGINE_BUSY:
+        http_reply(ex, 503, NULL, 0, STR("busy"));
+        break;
+    case ENGINE_SCRIPT:
+        http_reply_start(ex, engine->status ? engine->status : 200,
+                         &(struct http_header){STR("Content-Type"), str_of(engine->type)}, 1, -1);
+        http_reply_write(ex, str_of(engine->script));
+        http_reply_end(ex);
         break;
     case ENGINE_TEXT:
         http_reply_start(ex, 200, NULL, 0, 100);

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/translation.h"
+
+#include "gateway/anthropic_error.h"
+#include "gateway/anthropic_request.h"
+#include "gateway/anthropic_response.h"
+#include "gateway/anthropic_stream.h"
+
+struct translation {
+    enum operation operation;
+    char *name; /* owned: the model as the client wrote it */
+    struct request_id id;
+    struct buf body;                 /* the translated request */
+    struct buf kept;                 /* the response, if it isn't events */
+    struct sse sse;                  /* the engine's events */
+    struct anthropic_stream *stream; /* NULL until the first came */
+};
+
+void translation_free(struct translation *t)
+{
+    if (!t)
+        return;
+    anthropic_stream_free(t->stream);
+    sse_fini(&t->sse);
+    buf_fini(&t->kept);
+    buf_fini(&t->body);
+    free(t->name);
+    free(t);
+}
+
+int translation_new(enum operation operation, struct str body, const char *name,
+                    const char *served_name, const struct request_id *id, struct translation **ret,
+                    struct err *err)
+{
+    struct translation *t = mem_alloc(sizeof *t);
+    t->operation = operation;
+    t->name = mem_strdup(name);
+    t->id = *id;
+    int rc = operation == OPERATION_COUNT_TOKENS
+                 ? anthropic_count_to_tokenize(body, served_name, &t->body, err)
+                 : anthropic_request_to_chat(body, served_name, &t->body, err);
+    if (rc < 0) {
+        translation_free(t);
+        return rc;
+    }
+    *ret = t;
+    return 0;
+}
+
+struct str translation_body(const struct translation *t)
+{
+    return buf_str(&t->body);
+}
+
+const char *translation_path(const struct translation *t)
+{
+    return t->operation == OPERATION_COUNT_TOKENS ? "/tokenize" : "/v1/chat/completions";
+}
+
+/* ---- a response that isn't events ---- */
+
+bool translation_keep(struct translation *t, struct str piece)
+{
+    if (piece.len > TRANSLATION_RESPONSE_MAX - t->kept.len)
+        return false;
+    buf_add_str(&t->kept, piece);
+    return true;
+}
+
+static int translate(const struct translation *t, struct buf *out, struct err *err)
+{
+    const struct anthropic_reply about = {.model = t->name, .request_id = t->id.text};
+    if (t->operation == OPERATION_COUNT_TOKENS)
+        return anthropic_count_from_tokenize(buf_str(&t->kept), out, err);
+    return anthropic_response_from_chat(buf_str(&t->kept), &about, out, err);
+}
+
+unsigned translation_finish(const struct translation *t, unsigned status, struct buf *out)
+{
+    struct err err = {0};
+    if (status != 200) {
+        anthropic_error_from_engine(status, buf_str(&t->kept), t->id.text, out);
+        return status;
+    }
+    if (translate(t, out, &err) == 0)
+        return 200;
+    auto_free char *message = mem_printf("the engine's answer can't be understood: %s", err.text);
+    anthropic_write_error(anthropic_error_type(502), str_of(message), t->id.text, out);
+    return 502;
+}
+
+/* ---- events ---- */
+
+static struct anthropic_stream *stream_of(struct translation *t)
+{
+    const struct anthropic_reply about = {.model = t->name, .request_id = t->id.text};
+    if (!t->stream)
+        t->stream = anthropic_stream_new(&about);
+    return t->stream;
+}
+
+void translation_feed(struct translation *t, struct str piece, struct buf *out)
+{
+    struct sse_event event;
+    sse_feed(&t->sse, piece);
+    while (sse_next(&t->sse, &event))
+        if (event.data.ptr)
+            anthropic_stream_event(stream_of(t), event.data, out);
+}
+
+void translation_end(struct translation *t, struct buf *out)
+{
+    anthropic_stream_end(stream_of(t), out);
+}
+
+void translation_fail(struct translation *t, unsigned status, const char *message, struct buf *out)
+{
+    anthropic_stream_fail(stream_of(t), anthropic_error_type(status), str_of(message), out);
+}
+
+bool translation_is_complete(const struct translation *t)
+{
+    return t->stream && anthropic_stream_is_complete(t->stream);
+}

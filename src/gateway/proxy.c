@@ -17,7 +17,7 @@ struct proxy {
     struct request_id id;
     struct entry *key; /* a reference; NULL: a session, without limits on models */
     struct buf body;   /* the request's, as it came */
-    struct scan scan;
+    struct scan_request scan;
     const char **drop;      /* owned; headers that engines never see */
     struct entry *endpoint; /* from balance_take(); NULL while none is asked */
     unsigned attempts;

@@ -1,325 +1,359 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/scan.h"
 
-#include "base/mem.h"
+#include "gateway/json_bytes_priv.h"
+#include "gateway/scan_priv.h"
 
-#include <stdint.h>
+static const struct str payload_prefix = {"data:", 5};
 
-enum { KEY_MAX = 16 }; /* decoded bytes of a key that could be a wanted one */
-
-struct cursor {
-    const char *start, *at, *end;
-    struct err *err;
-};
-
-enum wanted { WANTED_NONE, WANTED_MODEL, WANTED_STREAM };
-
-static int fault(const struct cursor *c, const char *what)
+/* The next byte that isn't blank, or -1 at the end of the piece. */
+static int peek(struct scan_cursor *c)
 {
-    return err_set(c->err, ERR_SYNTAX, "the body is not valid JSON: %s at byte %zu", what,
-                   (size_t)(c->at - c->start));
-}
-
-static void skip_blanks(struct cursor *c)
-{
-    while (c->at < c->end && (*c->at == ' ' || *c->at == '\n' || *c->at == '\r' || *c->at == '\t'))
-        c->at++;
-}
-
-/* The next byte that isn't blank, or -1 at the end. */
-static int peek(struct cursor *c)
-{
-    skip_blanks(c);
+    c->at = json_pass(c->at, c->end, JSON_BLANK);
     return c->at < c->end ? (unsigned char)*c->at : -1;
 }
 
-static int expect(struct cursor *c, char wanted, const char *what)
-{
-    if (peek(c) != (unsigned char)wanted)
-        return fault(c, what);
-    c->at++;
-    return 0;
-}
-
-/* A quote ends the string unless an odd number of backslashes stands before it. */
-static bool is_escaped(const char *quote, const char *start)
-{
-    const char *p = quote;
-    while (p > start && p[-1] == '\\')
-        p--;
-    return (quote - p) % 2 != 0;
-}
-
-/* From the opening quote to behind the closing one; gives what is between, escapes and all. */
-static int take_string(struct cursor *c, struct str *ret)
-{
-    const char *start = ++c->at;
-    const char *from = start; /* backslashes before it belong to quotes that were seen already */
-    for (;;) {
-        const char *quote = memchr(c->at, '"', (size_t)(c->end - c->at));
-        if (!quote) {
-            c->at = c->end;
-            return fault(c, "a string doesn't end");
-        }
-        c->at = quote + 1;
-        if (!is_escaped(quote, from)) {
-            *ret = str_sub(start, (size_t)(quote - start));
-            return 0;
-        }
-        from = c->at;
-    }
-}
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
-/* Four hex digits behind "\u" from the front of `text`; -1 when they aren't. */
-static int32_t take_code_unit(struct str *text)
-{
-    if (text->len < 6 || text->ptr[0] != '\\' || text->ptr[1] != 'u')
-        return -1;
-    int32_t unit = 0;
-    for (int i = 2; i < 6; i++) {
-        int digit = hex_value(text->ptr[i]);
-        if (digit < 0)
-            return -1;
-        unit = unit * 16 + digit;
-    }
-    *text = str_skip(*text, 6);
-    return unit;
-}
-
-/* A code point from one escape or from a surrogate pair of two; -1 when it is none. */
-static int32_t take_code_point(struct str *text)
-{
-    int32_t high = take_code_unit(text);
-    if (high < 0xd800 || high > 0xdfff)
-        return high;
-    if (high > 0xdbff)
-        return -1;
-    int32_t low = take_code_unit(text);
-    if (low < 0xdc00 || low > 0xdfff)
-        return -1;
-    return 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
-}
-
-static size_t encode_utf8(int32_t point, char out[4])
-{
-    if (point < 0x80) {
-        out[0] = (char)point;
-        return 1;
-    }
-    size_t n = point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
-    for (size_t i = n - 1; i > 0; i--, point >>= 6)
-        out[i] = (char)(0x80 | (point & 0x3f));
-    out[0] = (char)((0xf00 >> n & 0xff) | point);
-    return n;
-}
-
-/* One escape from the front of `text` as UTF-8; 0 when it isn't valid or is a NUL. */
-static size_t take_escape(struct str *text, char out[4])
-{
-    static const char names[] = "\"\\/bfnrt";
-    static const char values[] = "\"\\/\b\f\n\r\t";
-    if (text->len < 2)
-        return 0;
-    if (text->ptr[1] == 'u') {
-        int32_t point = take_code_point(text);
-        return point > 0 ? encode_utf8(point, out) : 0;
-    }
-    const char *name = memchr(names, text->ptr[1], sizeof names - 1);
-    if (!name)
-        return 0;
-    out[0] = values[name - names];
-    *text = str_skip(*text, 2);
-    return 1;
-}
+/* ---- keys and words: in place when they are whole, else collected ---- */
 
 /*
- * Decodes the inside of a string into `out`, which has room for max + 1 bytes. ERR_TOO_LARGE when
- * it doesn't fit, ERR_SYNTAX for a bad escape or a control character.
+ * `part` is the present piece's part of a key or a word. Gives the whole once `is_last`: the part
+ * itself when there was none before. What is longer than `held` is cut, but not equal to any key.
  */
-static int decode_string(struct str text, size_t max, char *out)
+static struct str hold(struct scan *s, struct str part, bool is_last)
 {
-    size_t len = 0;
-    while (text.len) {
-        char bytes[4] = {text.ptr[0]};
-        size_t n = 1;
-        if (text.ptr[0] == '\\')
-            n = take_escape(&text, bytes);
-        else if ((unsigned char)text.ptr[0] < 0x20)
-            n = 0;
-        else
-            text = str_skip(text, 1);
-        if (n == 0)
-            return ERR_SYNTAX;
-        if (len + n > max)
-            return ERR_TOO_LARGE;
-        memcpy(out + len, bytes, n);
-        len += n;
+    if (is_last && s->held_len == 0)
+        return str_sub(part.ptr, part.len <= SCAN_HELD_MAX ? part.len : SCAN_HELD_MAX + 1);
+    size_t room = sizeof s->held - s->held_len;
+    size_t n = part.len < room ? part.len : room;
+    memcpy(s->held + s->held_len, part.ptr, n);
+    s->held_len = (uint8_t)(s->held_len + n);
+    struct str whole = str_sub(s->held, s->held_len);
+    if (is_last)
+        s->held_len = 0;
+    return whole;
+}
+
+/* ---- strings that may be payloads ---- */
+
+/* Bytes of the string's first KiB, `s->string_len` of which were there before. */
+static void look_at_head(struct scan *s, const char *p, size_t n)
+{
+    unsigned gaps = 0;
+    unsigned escapes = 0;
+    for (size_t i = 0; i < n; i++) {
+        gaps |= (unsigned char)(p[i] - 0x21) > 0x7e - 0x21;
+        escapes |= p[i] == '\\';
     }
-    out[len] = '\0';
+    for (size_t i = 0; i < n && s->payload_match == s->string_len + i; i++)
+        if (s->payload_match < payload_prefix.len && p[i] == payload_prefix.ptr[s->payload_match])
+            s->payload_match++;
+    s->has_gap |= gaps != 0;
+    s->has_escape |= escapes != 0;
+}
+
+static bool is_payload(const struct scan *s)
+{
+    if (s->has_gap)
+        return false;
+    return s->payload_match == payload_prefix.len ||
+           (s->string_len > SCAN_PAYLOAD_MIN && !s->has_escape);
+}
+
+static void note_part(struct scan *s, const char *p, size_t n)
+{
+    if (s->string_len < SCAN_PAYLOAD_HEAD) {
+        size_t rest = SCAN_PAYLOAD_HEAD - (size_t)s->string_len;
+        look_at_head(s, p, n < rest ? n : rest);
+    }
+    s->string_len += n;
+}
+
+static void end_string(struct scan *s)
+{
+    if (is_payload(s))
+        s->payload_bytes += s->string_len;
+    s->string_len = 0;
+    s->payload_match = 0;
+    s->has_gap = s->has_escape = false;
+}
+
+/* From inside of a string to behind its end; false when the piece ends before. */
+static bool pass_string(struct scan_cursor *c)
+{
+    struct scan *s = c->s;
+    const char *inside = c->at;
+    const char *quote = json_string_end(inside, c->end, &s->is_escaped);
+    size_t n = (size_t)((quote ? quote : c->end) - inside);
+    c->at = quote ? quote + 1 : c->end;
+    /* Nearly all strings are whole, short and no URLs: not to be looked at. */
+    if (quote && s->string_len == 0 && n <= SCAN_PAYLOAD_MIN &&
+        !str_has_prefix(str_sub(inside, n), payload_prefix))
+        return true;
+    note_part(s, inside, n);
+    if (quote)
+        end_string(s);
+    return quote != NULL;
+}
+
+/* ---- values ---- */
+
+static int pass_value_string(struct scan_cursor *c, enum state inside, enum state behind)
+{
+    c->s->state = (uint8_t)(pass_string(c) ? behind : inside);
     return 0;
 }
 
-/* Numbers, true, false, null: a run of the bytes they are made of. */
-static int take_word(struct cursor *c, struct str *ret)
+/* Brackets and strings up to the bracket that closes the value. `open` has a bit for each level. */
+static int pass_nested(struct scan_cursor *c)
 {
-    const char *start = c->at;
-    while (c->at < c->end &&
-           ((*c->at >= '0' && *c->at <= '9') || (*c->at >= 'a' && *c->at <= 'z') || *c->at == '-' ||
-            *c->at == '+' || *c->at == '.' || *c->at == 'E'))
-        c->at++;
-    if (c->at == start)
-        return fault(c, "a value is missing");
-    *ret = str_sub(start, (size_t)(c->at - start));
-    return 0;
-}
-
-/* From an opening bracket to behind the one that closes it. `open` has a bit for each level. */
-static int skip_nested(struct cursor *c)
-{
-    uint64_t open[SCAN_DEPTH_MAX / 64] = {0};
-    struct str ignored;
-    unsigned depth = 0;
-    while (c->at < c->end) {
+    struct scan *s = c->s;
+    while ((c->at = json_next_structure(c->at, c->end)) < c->end) {
         char byte = *c->at;
         if (byte == '"') {
-            if (take_string(c, &ignored) < 0)
-                return ERR_SYNTAX;
+            c->at++;
+            if (!pass_string(c)) {
+                s->state = IN_NESTED_STRING;
+                return 0;
+            }
             continue;
         }
         if (byte == '{' || byte == '[') {
-            if (depth == SCAN_DEPTH_MAX)
+            if (s->depth == SCAN_DEPTH_MAX)
                 return err_set(c->err, ERR_TOO_LARGE, "the body is nested deeper than %d levels",
                                SCAN_DEPTH_MAX);
-            uint64_t bit = UINT64_C(1) << depth % 64;
-            open[depth / 64] = byte == '{' ? open[depth / 64] | bit : open[depth / 64] & ~bit;
-            depth++;
-        } else if (byte == '}' || byte == ']') {
-            depth--;
-            if ((open[depth / 64] >> depth % 64 & 1) != (byte == '}'))
-                return fault(c, "a bracket closes another kind");
+            uint64_t bit = UINT64_C(1) << s->depth % 64;
+            uint64_t *open = &s->open[s->depth / 64];
+            *open = byte == '{' ? *open | bit : *open & ~bit;
+            s->depth++;
+        } else {
+            s->depth--;
+            if ((s->open[s->depth / 64] >> s->depth % 64 & 1) != (byte == '}'))
+                return scan_fault(c, "a bracket closes another kind");
         }
         c->at++;
-        if (depth == 0)
+        if (s->depth == 0) {
+            s->state = COMMA;
             return 0;
+        }
     }
-    return fault(c, "a bracket isn't closed");
-}
-
-static int skip_value(struct cursor *c)
-{
-    struct str ignored;
-    switch (peek(c)) {
-    case '"':
-        return take_string(c, &ignored);
-    case '{':
-    case '[':
-        return skip_nested(c);
-    default:
-        return take_word(c, &ignored);
-    }
-}
-
-/* Which wanted key the inside of a key string is. A key that can't be decoded is none of them. */
-static enum wanted key_wanted(struct str raw)
-{
-    char key[KEY_MAX + 1];
-    if (decode_string(raw, KEY_MAX, key) < 0)
-        return WANTED_NONE;
-    if (strcmp(key, "model") == 0)
-        return WANTED_MODEL;
-    return strcmp(key, "stream") == 0 ? WANTED_STREAM : WANTED_NONE;
-}
-
-static int take_model(struct cursor *c, struct scan *scan)
-{
-    struct str raw;
-    if (peek(c) != '"')
-        return err_set(c->err, ERR_INVALID, "model must be a string");
-    if (take_string(c, &raw) < 0)
-        return ERR_SYNTAX;
-    int rc = decode_string(raw, SCAN_MODEL_MAX, scan->model);
-    if (rc == ERR_TOO_LARGE)
-        return err_set(c->err, rc, "model is longer than %d bytes", SCAN_MODEL_MAX);
-    if (rc < 0)
-        return fault(c, "model has a bad escape or a control character before");
-    if (scan->model[0] == '\0')
-        return err_set(c->err, ERR_INVALID, "model must not be empty");
     return 0;
 }
 
-static int take_stream(struct cursor *c, struct scan *scan)
+static int begin_value(struct scan_cursor *c)
 {
-    struct str word = {0};
+    struct scan *s = c->s;
     int first = peek(c);
-    if (first >= 'a' && first <= 'z' && take_word(c, &word) < 0)
-        return ERR_SYNTAX;
-    scan->stream = str_eq(word, STR("true"));
-    if (!scan->stream && !str_eq(word, STR("false")) && !str_eq(word, STR("null")))
-        return err_set(c->err, ERR_INVALID, "stream must be true or false");
-    return 0;
-}
-
-/* One "key": value. `seen` has a bit for each wanted key that came already. */
-static int take_member(struct cursor *c, unsigned *seen, struct scan *scan)
-{
-    struct str raw;
-    if (peek(c) != '"')
-        return fault(c, "a key is missing");
-    if (take_string(c, &raw) < 0 || expect(c, ':', "a colon is missing") < 0)
-        return ERR_SYNTAX;
-    enum wanted wanted = key_wanted(raw);
-    if (wanted == WANTED_NONE)
-        return skip_value(c);
-    const char *name = wanted == WANTED_MODEL ? "model" : "stream";
-    if (!str_eq(raw, str_of(name)))
-        return err_set(c->err, ERR_INVALID, "the key %s must be written without escapes", name);
-    if (*seen & 1u << wanted)
-        return err_set(c->err, ERR_INVALID, "the key %s comes twice", name);
-    *seen |= 1u << wanted;
-    return wanted == WANTED_MODEL ? take_model(c, scan) : take_stream(c, scan);
-}
-
-static int take_members(struct cursor *c, struct scan *scan)
-{
-    unsigned seen = 0;
-    if (peek(c) == '}')
+    if (first < 0)
         return 0;
-    for (;;) {
-        int rc = take_member(c, &seen, scan);
-        if (rc < 0)
-            return rc;
-        if (peek(c) != ',')
-            return 0;
-        c->at++;
+    s->value_at = scan_offset(c, c->at);
+    if (json_is((char)first, JSON_WORD) && s->wanted != WANTED_MODEL) {
+        s->state = IN_WORD;
+        return 0;
     }
+    if (first != '"' && first != '{' && first != '[')
+        return s->wanted == WANTED_MODEL ? scan_wrong_type(c) : scan_fault(c, "a value is missing");
+    if (s->wanted == WANTED_NONE && first != '"') {
+        s->state = IN_NESTED;
+        return 0;
+    }
+    c->at++;
+    if (s->wanted == WANTED_NONE)
+        return pass_value_string(c, IN_STRING, COMMA);
+    if (s->wanted == WANTED_MODEL && first == '"') {
+        s->state = IN_MODEL;
+        return 0;
+    }
+    if (s->wanted != WANTED_OPTIONS || first != '{')
+        return scan_wrong_type(c);
+    s->in_options = true;
+    s->options_at = s->value_at;
+    s->state = FIRST_KEY;
+    return 0;
 }
 
-int scan_request(struct str body, struct scan *ret, struct err *err)
+static int pass_word(struct scan_cursor *c)
 {
-    struct cursor c = {.start = body.ptr, .at = body.ptr, .end = body.ptr + body.len, .err = err};
-    struct scan scan = {0};
-    if (body.len == 0)
-        return err_set(err, ERR_SYNTAX, "the body is empty; a JSON object is expected");
-    if (expect(&c, '{', "an object is expected") < 0)
-        return ERR_SYNTAX;
-    int rc = take_members(&c, &scan);
-    if (rc < 0)
-        return rc;
-    if (expect(&c, '}', "a comma or brace is missing") < 0)
-        return ERR_SYNTAX;
-    if (peek(&c) != -1)
-        return fault(&c, "something follows the object");
-    *ret = scan;
+    struct scan *s = c->s;
+    const char *start = c->at;
+    c->at = json_pass(c->at, c->end, JSON_WORD);
+    bool is_last = c->at < c->end;
+    if (is_last)
+        s->state = COMMA;
+    if (s->wanted == WANTED_NONE)
+        return 0;
+    struct str word = hold(s, str_sub(start, (size_t)(c->at - start)), is_last);
+    return is_last ? scan_take_word(c, word) : 0;
+}
+
+/* ---- the skeleton ---- */
+
+static int pass_key(struct scan_cursor *c)
+{
+    struct scan *s = c->s;
+    const char *start = c->at;
+    const char *quote = json_string_end(start, c->end, &s->is_escaped);
+    c->at = quote ? quote + 1 : c->end;
+    struct str part = str_sub(start, (size_t)((quote ? quote : c->end) - start));
+    struct str key = hold(s, part, quote != NULL);
+    return quote ? scan_take_key(c, key) : 0;
+}
+
+/* The brace that closes the body or stream_options. */
+static void close_object(struct scan_cursor *c)
+{
+    struct scan *s = c->s;
+    c->at++;
+    s->state = s->in_options ? COMMA : AFTER;
+    if (s->in_options)
+        s->request.options_value =
+            (struct scan_span){s->options_at, scan_offset(c, c->at) - s->options_at};
+    s->in_options = false;
+}
+
+static int begin_key(struct scan_cursor *c)
+{
+    struct scan *s = c->s;
+    int first = peek(c);
+    if (first < 0)
+        return 0;
+    if (first == '}' && s->state == FIRST_KEY) {
+        s->request.options_is_empty |= s->in_options;
+        close_object(c);
+        return 0;
+    }
+    if (first != '"')
+        return scan_fault(c, "a key is missing");
+    c->at++;
+    s->state = IN_KEY;
+    return pass_key(c);
+}
+
+static int pass_open(struct scan_cursor *c)
+{
+    int first = peek(c);
+    if (first < 0)
+        return 0;
+    if (first != '{')
+        return scan_fault(c, "an object is expected");
+    c->at++;
+    c->s->request.open_at = scan_offset(c, c->at);
+    c->s->state = FIRST_KEY;
     return 0;
+}
+
+static int pass_colon(struct scan_cursor *c)
+{
+    int first = peek(c);
+    if (first < 0)
+        return 0;
+    if (first != ':')
+        return scan_fault(c, "a colon is missing");
+    c->at++;
+    c->s->state = VALUE;
+    return begin_value(c);
+}
+
+static int pass_comma(struct scan_cursor *c)
+{
+    int first = peek(c);
+    if (first < 0)
+        return 0;
+    if (first == '}') {
+        close_object(c);
+        return 0;
+    }
+    if (first != ',')
+        return scan_fault(c, "a comma or brace is missing");
+    c->at++;
+    c->s->state = KEY;
+    return begin_key(c);
+}
+
+static int step(struct scan_cursor *c)
+{
+    switch ((enum state)c->s->state) {
+    case BEFORE:
+        return pass_open(c);
+    case FIRST_KEY:
+    case KEY:
+        return begin_key(c);
+    case IN_KEY:
+        return pass_key(c);
+    case COLON:
+        return pass_colon(c);
+    case VALUE:
+        return begin_value(c);
+    case IN_WORD:
+        return pass_word(c);
+    case IN_MODEL:
+        return scan_take_model(c);
+    case IN_STRING:
+        return pass_value_string(c, IN_STRING, COMMA);
+    case IN_NESTED:
+        return pass_nested(c);
+    case IN_NESTED_STRING:
+        return pass_value_string(c, IN_NESTED_STRING, IN_NESTED);
+    case COMMA:
+        return pass_comma(c);
+    case AFTER:
+        return peek(c) < 0 ? 0 : scan_fault(c, "something follows the object");
+    }
+    return 0;
+}
+
+void scan_init(struct scan *scan)
+{
+    *scan = (struct scan){.request = {.output_cap = -1, .choices = 1}};
+}
+
+int scan_feed(struct scan *scan, struct str piece, struct err *err)
+{
+    if (piece.len == 0)
+        return 0;
+    struct scan_cursor c = {scan, piece.ptr, piece.ptr, piece.ptr + piece.len, err};
+    int rc = 0;
+    while (rc == 0 && c.at < c.end)
+        rc = step(&c);
+    scan->base += piece.len;
+    return rc;
+}
+
+int scan_end(struct scan *scan, struct err *err)
+{
+    static const char *const missing[] = {
+        [BEFORE] = "an object is expected",
+        [FIRST_KEY] = "a key is missing",
+        [KEY] = "a key is missing",
+        [IN_KEY] = "a string doesn't end",
+        [COLON] = "a colon is missing",
+        [VALUE] = "a value is missing",
+        [IN_WORD] = "a comma or brace is missing",
+        [IN_MODEL] = "a string doesn't end",
+        [IN_STRING] = "a string doesn't end",
+        [IN_NESTED] = "a bracket isn't closed",
+        [IN_NESTED_STRING] = "a string doesn't end",
+        [COMMA] = "a comma or brace is missing",
+    };
+    struct scan_cursor at_end = {.s = scan, .err = err};
+    scan->request.prompt_bytes = scan->base - scan->payload_bytes;
+    if (scan->base == 0)
+        return err_set(err, ERR_SYNTAX, "the body is empty; a JSON object is expected");
+    return scan->state == AFTER ? 0 : scan_fault(&at_end, missing[scan->state]);
+}
+
+bool scan_has_model(const struct scan *scan)
+{
+    return scan->request.model_value.len > 0;
+}
+
+int scan_request(struct str body, struct scan_request *ret, struct err *err)
+{
+    struct scan scan;
+    scan_init(&scan);
+    int rc = scan_feed(&scan, body, err);
+    if (rc == 0)
+        rc = scan_end(&scan, err);
+    if (rc == 0)
+        *ret = scan.request;
+    return rc;
 }

@@ -24,12 +24,12 @@
 #include <stdint.h>
 
 enum {
-    SCAN_DEPTH_MAX = 256,           /* nested arrays and objects */
-    SCAN_MODEL_MAX = 256,           /* bytes of a model's name, decoded */
-    SCAN_CHOICES_MAX = 1024,        /* more "n" than that is the engine's to judge */
-    SCAN_PAYLOAD_MIN = 64 << 10,    /* a longer string without gaps is taken for base64 */
-    SCAN_PAYLOAD_HEAD = 1 << 10,    /* bytes of a string that tell whether it has gaps */
-    SCAN_KEY_MAX = 21,              /* bytes of the longest wanted key */
+    SCAN_DEPTH_MAX = 256,             /* nested arrays and objects */
+    SCAN_MODEL_MAX = 256,             /* bytes of a model's name, decoded */
+    SCAN_CHOICES_MAX = 1024,          /* more "n" than that is the engine's to judge */
+    SCAN_PAYLOAD_MIN = 64 << 10,      /* a longer string without gaps is taken for base64 */
+    SCAN_PAYLOAD_HEAD = 1 << 10,      /* bytes of a string that tell whether it has gaps */
+    SCAN_KEY_MAX = 21,                /* bytes of the longest wanted key */
     SCAN_HELD_MAX = 6 * SCAN_KEY_MAX, /* the same when every byte of it is escaped */
 };
 
@@ -40,43 +40,43 @@ struct scan_span {
 
 /* The result; whole only after scan_end(). */
 struct scan_request {
-    char model[SCAN_MODEL_MAX + 1];  /* decoded; empty when the body names none */
-    struct scan_span model_value;    /* with its quotes */
-    bool stream;                     /* false when absent or null */
-    bool options_is_empty;           /* stream_options is an object without members */
-    bool asks_usage;                 /* stream_options.include_usage is true */
-    struct scan_span options_value;  /* value of stream_options: an object or null */
-    struct scan_span usage_value;    /* value of stream_options.include_usage */
-    uint64_t open_at;                /* offset behind the outer '{' */
-    int64_t output_cap;              /* largest of max_tokens, max_completion_tokens,
-                                        max_output_tokens and max_tokens_to_sample, at most
-                                        2^31 - 1; -1: none, null or negative (no limit) */
-    int64_t choices;                 /* larger of n and best_of; 1 when absent or not 1..1024 */
-    uint64_t prompt_bytes;           /* the body without payloads: strings whose first KiB has no
-                                        gap (blank, control or non-ASCII byte) and that begin with
-                                        "data:", or are longer than 64 KiB and have no escape in
-                                        that KiB either */
+    char model[SCAN_MODEL_MAX + 1]; /* decoded; empty when the body names none */
+    struct scan_span model_value;   /* with its quotes */
+    bool stream;                    /* false when absent or null */
+    bool asks_usage;                /* stream_options.include_usage is true */
+    bool options_is_empty;          /* stream_options is an object without members */
+    struct scan_span options_value; /* value of stream_options: an object or null */
+    struct scan_span usage_value;   /* value of stream_options.include_usage */
+    uint64_t open_at;               /* offset behind the outer '{' */
+    int64_t output_cap;             /* largest of max_tokens, max_completion_tokens,
+                                       max_output_tokens and max_tokens_to_sample, at most
+                                       2^31 - 1; -1: none, null or negative (no limit) */
+    int64_t choices;                /* larger of n and best_of; 1 when absent or not 1-1024 */
+    uint64_t prompt_bytes;          /* the body without payloads: strings without a gap (blank,
+                                       control or non-ASCII byte) in their first KiB that begin
+                                       with "data:", or are longer than 64 KiB and have no
+                                       escape in that KiB either */
 };
 
 /* The scanner's state. All but `request` is its own. */
 struct scan {
     struct scan_request request;
-    uint64_t base;                   /* offset of the present piece in the body */
-    uint64_t value_at;               /* offset of the present wanted value or string */
-    uint64_t payload_bytes;          /* of strings that are payloads */
+    uint64_t base;                      /* offset of the present piece in the body */
+    uint64_t value_at, options_at;      /* offsets of the present wanted value, of stream_options */
+    uint64_t string_len;                /* bytes of the string that has begun */
+    uint64_t payload_bytes;             /* of strings that are payloads */
     uint64_t open[SCAN_DEPTH_MAX / 64]; /* a bit for each nested level: it is an object */
-    uint16_t depth;                  /* nested levels that are open */
-    uint16_t seen;                   /* a bit for each wanted key that came already */
-    uint16_t model_len;              /* bytes decoded so far */
-    uint8_t state, wanted;           /* in scan.c */
-    uint8_t held_len;                /* HELD_MAX + 1: too long to be wanted */
-    uint8_t escape_len;
-    uint8_t payload_match;           /* bytes of "data:" that the string begins with */
-    bool is_escaped;                 /* the next byte of the string belongs to an escape */
-    bool in_options;                 /* inside of stream_options */
-    bool has_gap, has_escape;        /* in the string's first KiB */
-    char escape[12];                 /* an escape of the model's name that isn't whole yet */
-    char held[SCAN_HELD_MAX];        /* a key or a word that isn't whole yet */
+    uint16_t depth;                     /* nested levels that are open */
+    uint16_t seen;                      /* a bit for each wanted key that came already */
+    uint16_t model_len;                 /* bytes decoded so far */
+    uint8_t state, wanted;              /* of the enums in scan.c */
+    uint8_t held_len, escape_len;       /* bytes of `held` and `escape` */
+    uint8_t payload_match;              /* bytes of "data:" that the string begins with */
+    bool is_escaped;                    /* the string's next byte belongs to an escape */
+    bool in_options;                    /* inside of stream_options */
+    bool has_gap, has_escape;           /* in the string's first KiB */
+    char escape[12];                    /* an escape of the model's name that isn't whole yet */
+    char held[SCAN_HELD_MAX + 1];       /* a key or a word that isn't whole yet */
 };
 
 /* Starts a body. */

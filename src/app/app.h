@@ -44,6 +44,7 @@ struct app_signals {
     const char *command;
     struct config *config;      /* SIGHUP reloads it */
     void (*on_stop)(void *ctx); /* SIGTERM and SIGINT, each time */
+    void (*on_reload)(void *ctx); /* after `config` was reloaded. Optional */
     void *ctx;
     struct signal_watch *watches[3]; /* set by app_signals_watch() */
 };

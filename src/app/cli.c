@@ -4,6 +4,7 @@
 #include "app/credentials.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "io/stream.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -149,16 +150,40 @@ static int exit_status(int rc)
     }
 }
 
+static void open_loop(struct cli *cli)
+{
+    if (cli->loop)
+        return;
+    cli->loop = loop_new(&clock_system);
+    cli->pool = http_pool_new(cli->loop);
+}
+
+/* `path` NULL: what the environment says. */
+static int trust(struct cli *cli, const char *path, struct err *err)
+{
+    if (!path)
+        path = getenv("GPUSTACK_SSL_CA_FILE");
+    if (!path || !*path)
+        return 0;
+    open_loop(cli);
+    return stream_trust_file(cli->loop, path, err);
+}
+
 /* 0 to go on, 1 when help was printed, or an error. */
 static int begin(struct cli *cli, int argc, char **argv, struct err *err)
 {
     bool help = false;
+    const char *ca_file = NULL;
     const struct cli_option common[] = {
         {.name = "json", .help = "print JSON as the server sends it", .flag = &cli->json},
         {.name = "server-url",
          .value = "URL",
          .help = "the server to talk to",
          .text = &cli->server_option},
+        {.name = "ssl-ca-file",
+         .value = "FILE",
+         .help = "trust these authorities, too (PEM)",
+         .text = &ca_file},
         {.name = "help", .letter = 'h', .help = "print this", .flag = &help},
         {0},
     };
@@ -169,6 +194,8 @@ static int begin(struct cli *cli, int argc, char **argv, struct err *err)
     }
     if (rc == 0 && cli->arg_count < cli->spec->min_args)
         rc = cli_usage(err, "usage: gpustack %s %s", cli->spec->command, cli->spec->arguments);
+    if (rc == 0)
+        rc = trust(cli, ca_file, err);
     return rc == 0 ? choose_server(cli, err) : rc;
 }
 
@@ -336,10 +363,7 @@ static void run_call(struct call *call, enum http_method method, const char *pat
                      const json_t *body)
 {
     struct cli *cli = call->cli;
-    if (!cli->loop) {
-        cli->loop = loop_new(&clock_system);
-        cli->pool = http_pool_new(cli->loop);
-    }
+    open_loop(cli);
     auto_free char *bearer = cli->bearer ? mem_printf("Bearer %s", cli->bearer) : NULL;
     struct http_header headers[3];
     unsigned count = 0;

@@ -105,8 +105,12 @@ int cmd_control(int argc, char **argv)
     if (rc < 0) {
         log_error("control", "can't start: %s", err.text);
     } else {
-        role.signals =
-            (struct app_signals){argc, argv, "control", &role.config, on_stop, &role, {0}};
+        role.signals = (struct app_signals){.argc = argc,
+                                            .argv = argv,
+                                            .command = "control",
+                                            .config = &role.config,
+                                            .on_stop = on_stop,
+                                            .ctx = &role};
         app_signals_watch(&role.signals, role.loop);
         log_info("control", "ready with %zu models, %zu workers",
                  control_cluster(role.control)->tables[KIND_MODEL].count,

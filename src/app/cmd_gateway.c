@@ -47,6 +47,7 @@ static int start_role(struct gateway_role *role, struct err *err)
     const struct config *config = &role->config;
     auto_free char *netns = netns_id();
     auto_free char *token_path = mem_printf("%s/token", config->data_dir);
+    auto_free char *socket = config_gateway_socket(config);
     auth_init();
     role->loop = loop_new(&clock_system);
     struct gateway_params params = {
@@ -60,14 +61,19 @@ static int start_role(struct gateway_role *role, struct err *err)
         .token = config->token,
         .token_path = token_path,
         .netns_id = netns,
+        .chain_path = config->ssl_certfile,
+        .key_path = config->ssl_keyfile,
+        .socket_path = config->ssl_certfile && !config->server_url ? socket : NULL,
+        .ca_path = config->ssl_ca_file,
     };
     int rc = find_control(config, &params.control, err);
     if (rc < 0)
         return rc;
     rc = gateway_new(&params, &role->gateway, err);
     if (rc == 0)
-        log_info("gateway", "serving on %s port %u with %u threads", config->host,
-                 gateway_port(role->gateway), params.threads);
+        log_info("gateway", "serving on %s port %u (%s) with %u threads", config->host,
+                 gateway_port(role->gateway), config->ssl_certfile ? "HTTPS" : "HTTP",
+                 params.threads);
     return rc;
 }
 
@@ -90,6 +96,12 @@ static void on_stop(void *ctx)
     gateway_drain(role->gateway, DRAIN_MS, stop_loop, role);
 }
 
+static void on_reload(void *ctx)
+{
+    struct gateway_role *role = ctx;
+    gateway_reload(role->gateway);
+}
+
 static void stop_role(struct gateway_role *role)
 {
     app_signals_fini(&role->signals);
@@ -108,8 +120,13 @@ int cmd_gateway(int argc, char **argv)
     if (rc < 0) {
         log_error("gateway", "can't start: %s", err.text);
     } else {
-        role.signals =
-            (struct app_signals){argc, argv, "gateway", &role.config, on_stop, &role, {0}};
+        role.signals = (struct app_signals){.argc = argc,
+                                            .argv = argv,
+                                            .command = "gateway",
+                                            .config = &role.config,
+                                            .on_stop = on_stop,
+                                            .on_reload = on_reload,
+                                            .ctx = &role};
         app_signals_watch(&role.signals, role.loop);
         loop_run(role.loop);
     }

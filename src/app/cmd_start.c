@@ -31,7 +31,7 @@ static int write_server_url(const struct config *config, struct err *err)
 {
     if (config->server_url)
         return 0;
-    auto_free char *url = config_server_url(config);
+    auto_free char *url = config_local_url(config);
     auto_free char *line = mem_printf("%s\n", url);
     auto_free char *path = mem_printf("%s/run/server_url", config->data_dir);
     return file_write(path, str_of(line), 0644, err);

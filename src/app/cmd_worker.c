@@ -3,6 +3,7 @@
 #include "app/app.h"
 #include "app/command.h"
 #include "base/log.h"
+#include "io/stream.h"
 #include "worker/worker.h"
 
 /* The same binary, also when the file was replaced by an update meanwhile. */
@@ -39,7 +40,9 @@ static int run(struct worker_command *command)
     struct err err = {0};
     command->loop = loop_new(&clock_system);
     set_prober_argv(command);
-    if (worker_role_new(command->loop, &command->config, command->prober_argv, &role, &err) < 0) {
+    const char *ca = command->config.ssl_ca_file;
+    if ((ca && stream_trust_file(command->loop, ca, &err) < 0) ||
+        worker_role_new(command->loop, &command->config, command->prober_argv, &role, &err) < 0) {
         log_error("worker", "can't start: %s", err.text);
         return APP_BAD_SYSTEM;
     }
@@ -57,8 +60,12 @@ int cmd_worker(int argc, char **argv)
     int rc = app_role_config(argc, argv, "worker", &command.config, &err);
     if (rc != 0)
         return rc < 0 ? app_usage_error("worker", &err) : APP_OK;
-    command.signals =
-        (struct app_signals){argc, argv, "worker", &command.config, on_stop, &command, {0}};
+    command.signals = (struct app_signals){.argc = argc,
+                                           .argv = argv,
+                                           .command = "worker",
+                                           .config = &command.config,
+                                           .on_stop = on_stop,
+                                           .ctx = &command};
     /*
      * Not exit(): that would wait for a pool thread, which may hang in a dead network file system.
      */

@@ -167,6 +167,11 @@ char *config_control_socket(const struct config *config)
     return mem_printf("%s/run/control.sock", config->data_dir);
 }
 
+char *config_gateway_socket(const struct config *config)
+{
+    return mem_printf("%s/run/gateway.sock", config->data_dir);
+}
+
 char *config_admin_socket(const struct config *config)
 {
     return mem_printf("%s/run/admin.sock", config->data_dir);
@@ -190,6 +195,14 @@ char *config_server_url(const struct config *config)
         return mem_strdup(config->server_url);
     const char *host = config_local_host(config);
     bool is_v6 = strchr(host, ':');
-    return mem_printf("http://%s%s%s:%lld", is_v6 ? "[" : "", host, is_v6 ? "]" : "",
-                      (long long)config->port);
+    return mem_printf("%s://%s%s%s:%lld", config->ssl_certfile ? "https" : "http",
+                      is_v6 ? "[" : "", host, is_v6 ? "]" : "", (long long)config->port);
+}
+
+char *config_local_url(const struct config *config)
+{
+    if (!config->ssl_certfile)
+        return config_server_url(config);
+    auto_free char *path = config_gateway_socket(config);
+    return mem_printf("unix:%s", path);
 }

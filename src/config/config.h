@@ -31,7 +31,9 @@ struct config {
     bool debug;            /* --debug as given; use log_level */
     /* server */
     char *host;            /* 0.0.0.0 */
-    int64_t port;          /* 80 */
+    int64_t port;          /* 80; with ssl_certfile 443 */
+    char *ssl_certfile;    /* NULL: in the clear */
+    char *ssl_keyfile;     /* NULL exactly when ssl_certfile is */
     char *database_url;    /* sqlite:///<data_dir>/database.db */
     bool database_on_network_fs; /* --force-network-database */
     bool disable_worker;
@@ -43,6 +45,7 @@ struct config {
     int64_t reschedule_grace; /* 300 s */
     /* worker */
     char *server_url;      /* NULL: this is a server */
+    char *ssl_ca_file;     /* NULL: none but the system's */
     char *worker_ip;       /* NULL: found */
     char *worker_name;     /* NULL: <data_dir>/worker_name, else host name */
     int64_t worker_port;   /* 10150 */
@@ -102,9 +105,13 @@ void config_apply_reload(struct config *current, const struct config *fresh);
  */
 char *config_default_data_dir(char *const *environment);
 
-/* <data_dir>/run/control.sock and <data_dir>/run/admin.sock. Returns owned. */
+/*
+ * <data_dir>/run/control.sock, <data_dir>/run/admin.sock and <data_dir>/run/gateway.sock. Returns
+ * owned.
+ */
 char *config_control_socket(const struct config *config);
 char *config_admin_socket(const struct config *config);
+char *config_gateway_socket(const struct config *config);
 
 /* The SQLite file that database_url means, an absolute path. Borrows. */
 const char *config_database_path(const struct config *config);
@@ -115,3 +122,9 @@ const char *config_local_host(const struct config *config);
 
 /* Base URL of the server: server_url, or that of the server on this machine. Returns owned. */
 char *config_server_url(const struct config *config);
+
+/*
+ * How programs on this machine reach its own server: its URL, or where that is HTTPS, for a name
+ * that need not be known here, the gateway's socket as "unix:PATH". Returns owned.
+ */
+char *config_local_url(const struct config *config);

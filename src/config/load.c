@@ -5,7 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 
-enum { FILE_MAX_BYTES = 256 << 10 };
+enum { FILE_MAX_BYTES = 256 << 10, HTTPS_PORT = 443 };
 
 unsigned config_roles(const char *command)
 {
@@ -151,6 +151,9 @@ static int derive(struct config *config, char *const *environment, struct err *e
     if (!config->database_url)
         config->database_url =
             mem_printf("%s%s/database.db", CONFIG_SQLITE_PREFIX, config->data_dir);
+    size_t port = option_index(option_by_name(STR("port")));
+    if (config->ssl_certfile && config->sources[port] == CONFIG_DEFAULT)
+        config->port = HTTPS_PORT;
     size_t debug = option_index(option_by_name(STR("debug")));
     size_t level = option_index(option_by_name(STR("log-level")));
     if (config->debug && config->sources[debug] >= config->sources[level]) {
@@ -164,6 +167,10 @@ static int derive(struct config *config, char *const *environment, struct err *e
 static int check_together(const struct config *config, struct err *err)
 {
     int64_t first = config->service_port_first, last = config->service_port_last;
+    if (!config->ssl_certfile != !config->ssl_keyfile)
+        return err_set(err, ERR_INVALID, "--%s is given without --%s; HTTPS needs both",
+                       config->ssl_certfile ? "ssl-certfile" : "ssl-keyfile",
+                       config->ssl_certfile ? "ssl-keyfile" : "ssl-certfile");
     if (config->worker_port >= first && config->worker_port <= last)
         return err_set(err, ERR_INVALID,
                        "--worker-port %lld lies in --service-port-range %lld-%lld",

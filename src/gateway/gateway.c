@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/gateway.h"
 
+#include "base/log.h"
 #include "gateway/key_uses.h"
 #include "gateway/shard.h"
+#include "io/certificate_watch.h"
 #include "io/listener.h"
+#include "io/stream.h"
 
 #include <assert.h>
 
@@ -18,6 +21,7 @@ struct gateway {
     struct http_pool *pool; /* the feed's */
     struct feed *feed;
     struct key_uses *key_uses;
+    struct certificate_watch *certificate_watch; /* NULL: in the clear */
     struct timer drain_timer;
     void (*on_drained)(void *ctx);
     void *drained_ctx;
@@ -36,6 +40,65 @@ static void on_connected(struct feed *feed, bool is_connected, void *ctx)
     struct gateway *gateway = ctx;
     atomic_store_explicit(&gateway->shared.is_connected, is_connected, memory_order_relaxed);
 }
+
+/* ---- TLS ---- */
+
+static void warn_of(const struct certificate *certificate)
+{
+    if (certificate_warning(certificate))
+        log_warning("gateway", "%s", certificate_warning(certificate));
+}
+
+static void on_certificate(int rc, struct certificate *fresh, const char *text, void *ctx)
+{
+    struct gateway *gateway = ctx;
+    if (rc < 0) {
+        log_error("gateway", "the certificate was not replaced, the former one stays: %s", text);
+        return;
+    }
+    for (unsigned i = 0; i < gateway->shard_count; i++)
+        shard_replace_certificate(gateway->shards[i], fresh);
+    log_info("gateway", "certificate loaded: %s", certificate_text(fresh));
+    warn_of(fresh);
+}
+
+/* Before the shards listen. */
+static int load_certificate(struct gateway *gateway, const struct gateway_params *params,
+                            struct err *err)
+{
+    struct certificate *certificate = NULL;
+    if (!params->chain_path)
+        return 0;
+    gateway->certificate_watch = certificate_watch_new(
+        params->loop, params->chain_path, params->key_path, on_certificate, gateway);
+    int rc = certificate_load(params->chain_path, params->key_path, &certificate, err);
+    if (rc < 0)
+        return rc;
+    for (unsigned i = 0; i < gateway->shard_count; i++)
+        shard_set_certificate(gateway->shards[i], certificate);
+    warn_of(certificate);
+    certificate_unref(certificate);
+    return 0;
+}
+
+static int trust_authorities(struct gateway *gateway, const struct gateway_params *params,
+                             struct err *err)
+{
+    int rc = 0;
+    if (params->ca_path)
+        rc = stream_trust_file(params->loop, params->ca_path, err);
+    for (unsigned i = 0; params->ca_path && rc == 0 && i < gateway->shard_count; i++)
+        rc = stream_trust_file(gateway->shards[i]->loop, params->ca_path, err);
+    return rc;
+}
+
+void gateway_reload(struct gateway *gateway)
+{
+    if (gateway->certificate_watch)
+        certificate_watch_reload(gateway->certificate_watch);
+}
+
+/* ---- listening ---- */
 
 static void ignore_connection(struct listener *listener, int fd, const char *peer, int64_t peer_uid,
                               void *ctx)
@@ -67,6 +130,9 @@ static int listen_all(struct gateway *gateway, const struct gateway_params *para
         if (rc > 0)
             gateway->port = (unsigned)rc;
     }
+    /* One thread is enough for what this machine's own programs ask. */
+    if (rc >= 0 && params->socket_path)
+        rc = shard_listen_unix(gateway->shards[0], params->socket_path, err);
     return rc < 0 ? rc : 0;
 }
 
@@ -125,7 +191,11 @@ int gateway_new(const struct gateway_params *params, struct gateway **ret, struc
     while (gateway->shard_count < params->threads)
         gateway->shards[gateway->shard_count++] =
             shard_new(&gateway->shared, loop_clock(params->loop));
-    int rc = listen_all(gateway, params, err);
+    int rc = load_certificate(gateway, params, err);
+    if (rc == 0)
+        rc = trust_authorities(gateway, params, err);
+    if (rc == 0)
+        rc = listen_all(gateway, params, err);
     if (rc == 0)
         rc = start_all(gateway, err);
     if (rc < 0) {
@@ -156,6 +226,7 @@ void gateway_free(struct gateway *gateway)
 {
     if (!gateway)
         return;
+    certificate_watch_free(gateway->certificate_watch);
     key_uses_free(gateway->key_uses);
     feed_free(gateway->feed);
     http_pool_free(gateway->pool);

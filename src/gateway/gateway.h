@@ -30,6 +30,10 @@ struct gateway_params {
     const char *token;          /* cluster token; NULL: read from token_path */
     const char *token_path;     /* may be NULL when there is a token */
     const char *netns_id;       /* of this process: netns_id() */
+    const char *chain_path;     /* certificate chain and key: the port speaks HTTPS; both NULL: */
+    const char *key_path;       /* in the clear */
+    const char *socket_path;    /* unix socket for this machine's programs, in the clear; NULL */
+    const char *ca_path;        /* authorities to trust besides the system's, for `control`; NULL */
 };
 
 /*
@@ -38,6 +42,9 @@ struct gateway_params {
  */
 int gateway_new(const struct gateway_params *params, struct gateway **ret,
                 struct err *err) must_check;
+
+/* Takes up the certificate's files as they are now; they are also followed on their own. */
+void gateway_reload(struct gateway *gateway);
 
 unsigned gateway_port(const struct gateway *gateway);
 

@@ -14,6 +14,7 @@ enum {
 struct mail {
     struct shard *shard;
     struct snapshot *snapshot; /* publish: a reference */
+    struct certificate *certificate; /* replace_certificate: a reference */
     int64_t max_ms;            /* drain */
 };
 
@@ -49,6 +50,16 @@ int shard_listen(struct shard *shard, const char *host, unsigned port, bool reus
                  struct err *err)
 {
     return http_server_listen_tcp(shard->server, host, port, reuse_port, err);
+}
+
+int shard_listen_unix(struct shard *shard, const char *path, struct err *err)
+{
+    return http_server_listen_unix(shard->server, path, err);
+}
+
+void shard_set_certificate(struct shard *shard, struct certificate *certificate)
+{
+    http_server_set_certificate(shard->server, certificate);
 }
 
 static void *run(void *arg)
@@ -90,6 +101,21 @@ void shard_publish(struct shard *shard, struct snapshot *snapshot)
     struct mail *mail = mem_alloc(sizeof *mail);
     *mail = (struct mail){.shard = shard, .snapshot = snapshot_ref(snapshot)};
     loop_post(shard->loop, take_snapshot, mail);
+}
+
+static void take_certificate(void *arg)
+{
+    struct mail *mail = arg;
+    http_server_set_certificate(mail->shard->server, mail->certificate);
+    certificate_unref(mail->certificate);
+    free(mail);
+}
+
+void shard_replace_certificate(struct shard *shard, struct certificate *certificate)
+{
+    struct mail *mail = mem_alloc(sizeof *mail);
+    *mail = (struct mail){.shard = shard, .certificate = certificate_ref(certificate)};
+    loop_post(shard->loop, take_certificate, mail);
 }
 
 static void start_drain(void *arg)

@@ -58,6 +58,15 @@ struct shard *shard_new(const struct shard_shared *shared, const struct clock *c
 int shard_listen(struct shard *shard, const char *host, unsigned port, bool reuse_port,
                  struct err *err) must_check;
 
+/* As http_server_listen_unix(). Before shard_start(). */
+int shard_listen_unix(struct shard *shard, const char *path, struct err *err) must_check;
+
+/* What connects by TCP from now on speaks TLS. Before shard_start(). */
+void shard_set_certificate(struct shard *shard, struct certificate *certificate);
+
+/* Any thread: the same while it runs; takes a reference of its own. */
+void shard_replace_certificate(struct shard *shard, struct certificate *certificate);
+
 /* Starts the thread. -EAGAIN when there are no more threads. */
 int shard_start(struct shard *shard, struct err *err) must_check;
 

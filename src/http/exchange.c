@@ -24,6 +24,11 @@ const char *http_exchange_peer(const struct http_exchange *ex)
     return ex->conn->peer;
 }
 
+bool http_exchange_is_tls(const struct http_exchange *ex)
+{
+    return stream_is_tls(ex->conn->stream);
+}
+
 int64_t http_exchange_peer_uid(const struct http_exchange *ex)
 {
     return ex->conn->peer_uid;

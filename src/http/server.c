@@ -14,6 +14,9 @@ struct http_server *http_server_new(struct loop *loop, http_request_cb *on_reque
     server->date_s = -1;
     list_init(&server->conns);
     list_init(&server->touched);
+    list_init(&server->hellos);
+    list_init(&server->handshakes);
+    timer_init(&server->handshake_timer, loop, server_tls_start_some, server);
     return server;
 }
 
@@ -107,6 +110,8 @@ void http_server_free(struct http_server *server)
         conn->failed = true;
         server_conn_settle(conn);
     }
+    timer_stop(&server->handshake_timer);
+    certificate_unref(TAKE(server->certificate));
     server->freed = true;
     if (!server->sweep_due)
         free(server);

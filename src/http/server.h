@@ -22,6 +22,7 @@
 #pragma once
 
 #include "http/message.h"
+#include "io/certificate.h"
 #include "io/loop.h"
 
 enum {
@@ -29,6 +30,8 @@ enum {
     HTTP_HEAD_TIMEOUT_MS = 30000, /* from first byte to complete head */
     HTTP_IDLE_TIMEOUT_MS = 75000, /* between requests on a kept connection */
     HTTP_BODY_STALL_MS = 60000,   /* no byte of a request body, or none taken of a response */
+    HTTP_HANDSHAKE_TIMEOUT_MS = 10000, /* for a TLS client's first byte, and for its handshake */
+    HTTP_HANDSHAKES_MAX = 512,    /* TLS handshakes under way per server; others wait */
     HTTP_CONNECTIONS_MAX = 20000, /* per server; more are closed at once */
 };
 
@@ -65,6 +68,13 @@ int http_server_listen_tcp(struct http_server *server, const char *host, unsigne
 int http_server_listen_unix(struct http_server *server, const char *path,
                             struct err *err) must_check;
 
+/*
+ * From now on what connects by TCP speaks TLS with this certificate (a reference is taken); those
+ * that are there go on as they are. A client that comes in the clear is told so. NULL: in the
+ * clear. Unix sockets always are.
+ */
+void http_server_set_certificate(struct http_server *server, struct certificate *certificate);
+
 /* Closes the listeners and idle connections; exchanges in progress go on, then their connections
  * close. */
 void http_server_drain(struct http_server *server);
@@ -86,6 +96,9 @@ const struct http_request_head *http_exchange_head(const struct http_exchange *e
 
 /* Numeric address of the peer ("unix" on a unix socket). */
 const char *http_exchange_peer(const struct http_exchange *ex);
+
+/* Whether the request came under TLS. */
+bool http_exchange_is_tls(const struct http_exchange *ex);
 
 /* User id of the peer on a unix socket (SO_PEERCRED), or -1. */
 int64_t http_exchange_peer_uid(const struct http_exchange *ex);

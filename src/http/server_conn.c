@@ -5,7 +5,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
-#include <sys/socket.h>
 
 /* ---- sending ---- */
 
@@ -59,9 +58,12 @@ void server_conn_send(struct server_conn *c, const struct iovec *parts, int coun
 
 /* ---- phases ---- */
 
-static void enter(struct server_conn *c, enum conn_phase phase)
+void server_conn_enter(struct server_conn *c, enum conn_phase phase)
 {
     static const unsigned allowed[] = {
+        [CONN_HELLO] = 1 << CONN_QUEUED | 1 << CONN_FLUSH | 1 << CONN_DEAD,
+        [CONN_QUEUED] = 1 << CONN_HANDSHAKE | 1 << CONN_DEAD,
+        [CONN_HANDSHAKE] = 1 << CONN_HEAD | 1 << CONN_DEAD,
         [CONN_HEAD] = 1 << CONN_EXCHANGE | 1 << CONN_FLUSH | 1 << CONN_DEAD,
         [CONN_EXCHANGE] = 1 << CONN_HEAD | 1 << CONN_DISCARD | 1 << CONN_FLUSH | 1 << CONN_DEAD,
         [CONN_DISCARD] = 1 << CONN_HEAD | 1 << CONN_FLUSH | 1 << CONN_DEAD,
@@ -76,7 +78,7 @@ static void enter(struct server_conn *c, enum conn_phase phase)
 
 static void enter_head(struct server_conn *c)
 {
-    enter(c, CONN_HEAD);
+    server_conn_enter(c, CONN_HEAD);
     c->parse_due = c->in.len > 0;
     if (c->in.len == 0)
         buf_fini(&c->in);
@@ -91,8 +93,7 @@ static void add_reason(struct buf *out, unsigned status)
             buf_add_char(out, *s);
 }
 
-/* The server's own answer to what can't be handed to a handler; the connection then ends. */
-static void refuse(struct server_conn *c, unsigned status, const char *message)
+void server_conn_refuse(struct server_conn *c, unsigned status, const char *message)
 {
     struct buf body = {0};
     struct buf reason = {0};
@@ -117,7 +118,7 @@ static void refuse(struct server_conn *c, unsigned status, const char *message)
     buf_fini(&reason);
     buf_fini(&c->in);
     c->unread = true;
-    enter(c, CONN_FLUSH);
+    server_conn_enter(c, CONN_FLUSH);
 }
 
 static void end_exchange(struct server_conn *c, bool gone)
@@ -167,14 +168,14 @@ static void start_exchange(struct server_conn *c, const struct http_request_head
     c->continue_due = head->expect_continue && c->body != HTTP_BODY_NONE;
     c->ex = ex;
     c->server->active++;
-    enter(c, CONN_EXCHANGE);
+    server_conn_enter(c, CONN_EXCHANGE);
     c->server->on_request(ex, c->server->ctx);
 }
 
 static bool step_head(struct server_conn *c)
 {
     if (c->server->draining && c->in.len == 0) {
-        enter(c, CONN_DEAD);
+        server_conn_enter(c, CONN_DEAD);
         return true;
     }
     if (!c->parse_due)
@@ -186,7 +187,7 @@ static bool step_head(struct server_conn *c)
     if (rc == 0)
         return false;
     if (rc < 0)
-        refuse(c, refusal_status(rc), err.text);
+        server_conn_refuse(c, refusal_status(rc), err.text);
     else
         start_exchange(c, &head, (size_t)rc);
     return true;
@@ -253,7 +254,7 @@ static void feed_body(struct server_conn *c)
         return;
     }
     end_exchange(c, true);
-    refuse(c, 400, err.text);
+    server_conn_refuse(c, 400, err.text);
 }
 
 /* Tells the client to send the body, once the handler takes it and none has come. */
@@ -272,9 +273,9 @@ static void after_exchange(struct server_conn *c, bool keep_alive)
 {
     if (!keep_alive) {
         c->unread = c->body != HTTP_BODY_NONE || c->in.len > 0;
-        enter(c, CONN_FLUSH);
+        server_conn_enter(c, CONN_FLUSH);
     } else if (c->body != HTTP_BODY_NONE) {
-        enter(c, CONN_DISCARD);
+        server_conn_enter(c, CONN_DISCARD);
     } else {
         enter_head(c);
     }
@@ -319,7 +320,7 @@ static bool step_discard(struct server_conn *c)
 {
     if (c->discarded > CONN_DISCARD_MAX) {
         c->unread = true;
-        enter(c, CONN_FLUSH);
+        server_conn_enter(c, CONN_FLUSH);
         return true;
     }
     if (c->body == HTTP_BODY_NONE) {
@@ -337,13 +338,13 @@ static bool step_flush(struct server_conn *c)
     if (server_conn_queued(c) > 0)
         return false;
     if (!c->unread) {
-        enter(c, CONN_DEAD);
+        server_conn_enter(c, CONN_DEAD);
         return true;
     }
     /* Closing with unread input sends a reset, which can overtake the reply. */
-    shutdown(stream_fd(c->stream), SHUT_WR);
+    stream_shutdown(c->stream);
     c->discarded = 0;
-    enter(c, CONN_LINGER);
+    server_conn_enter(c, CONN_LINGER);
     return true;
 }
 
@@ -353,7 +354,7 @@ static bool step_linger(struct server_conn *c)
     buf_clear(&c->in);
     if (c->discarded <= CONN_DISCARD_MAX)
         return false;
-    enter(c, CONN_DEAD);
+    server_conn_enter(c, CONN_DEAD);
     return true;
 }
 
@@ -362,13 +363,19 @@ static bool step(struct server_conn *c)
     if (c->phase != CONN_DEAD && c->failed) {
         if (c->ex)
             end_exchange(c, true);
-        enter(c, CONN_DEAD);
+        if (c->phase < CONN_HEAD)
+            server_tls_leave(c);
+        server_conn_enter(c, CONN_DEAD);
     }
     if (c->phase != CONN_DEAD && !c->blocked && server_conn_queued(c) > 0) {
         server_conn_send(c, NULL, 0);
         return true;
     }
     switch (c->phase) {
+    case CONN_HELLO:
+    case CONN_QUEUED:
+    case CONN_HANDSHAKE:
+        return false;
     case CONN_HEAD:
         return step_head(c);
     case CONN_EXCHANGE:
@@ -390,7 +397,7 @@ static bool step(struct server_conn *c)
 static bool wants_input(const struct server_conn *c)
 {
     if (c->phase != CONN_EXCHANGE)
-        return c->phase != CONN_FLUSH;
+        return c->phase != CONN_FLUSH && c->phase != CONN_QUEUED;
     if (c->body == HTTP_BODY_NONE)
         return c->in.len < CONN_PIPELINE_MAX;
     return takes_body(c) && c->discarded <= CONN_DISCARD_MAX;
@@ -400,6 +407,11 @@ static bool wants_input(const struct server_conn *c)
 static int64_t deadline(const struct server_conn *c)
 {
     switch (c->phase) {
+    case CONN_HELLO:
+    case CONN_HANDSHAKE:
+        return c->since_ms + HTTP_HANDSHAKE_TIMEOUT_MS;
+    case CONN_QUEUED:
+        return INT64_MAX;
     case CONN_HEAD:
         return c->since_ms + (c->in.len ? HTTP_HEAD_TIMEOUT_MS : HTTP_IDLE_TIMEOUT_MS);
     case CONN_EXCHANGE:
@@ -486,6 +498,16 @@ static void read_input(struct server_conn *c)
         c->parse_due |= memchr(at, '\n', (size_t)n) || c->in.len >= HTTP_HEAD_MAX;
 }
 
+static void on_readable(struct server_conn *c)
+{
+    if (c->phase == CONN_HELLO)
+        server_tls_on_hello(c);
+    else if (c->phase == CONN_HANDSHAKE)
+        server_tls_step(c);
+    else
+        read_input(c);
+}
+
 static void on_event(struct stream *stream, unsigned events, void *ctx)
 {
     struct server_conn *c = ctx;
@@ -493,7 +515,7 @@ static void on_event(struct stream *stream, unsigned events, void *ctx)
         c->blocked = false;
     if (wants_input(c)) {
         if (events & (WATCH_READ | WATCH_HANGUP))
-            read_input(c);
+            on_readable(c);
     } else if (events & (WATCH_READ | WATCH_HANGUP)) {
         /* Nothing is read now, so this is the client's end or an error. */
         c->failed = true;
@@ -506,7 +528,7 @@ static void on_timer(struct timer *timer, void *ctx)
     struct server_conn *c = ctx;
     if (deadline(c) <= loop_now_ms(c->server->loop)) {
         if (c->phase == CONN_HEAD && c->in.len)
-            refuse(c, 408, "the request's head did not come in time");
+            server_conn_refuse(c, 408, "the request's head did not come in time");
         else
             c->failed = true;
     }
@@ -522,6 +544,7 @@ void server_conn_new(struct http_server *server, int fd, const char *peer, int64
     c->stream = stream_from_fd(server->loop, fd, on_event, c);
     timer_init(&c->timer, server->loop, on_timer, c);
     c->since_ms = loop_now_ms(server->loop);
+    c->phase = server->certificate && strcmp(peer, "unix") != 0 ? CONN_HELLO : CONN_HEAD;
     list_add_tail(&server->conns, &c->node);
     server->conn_count++;
     server_conn_settle(c);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What server.c (listeners, the set of connections), server_conn.c (bytes in and out of one
- * connection) and exchange.c (the handler's calls) share.
+ * What server.c (listeners, the set of connections), server_tls.c (a connection's way to TLS),
+ * server_conn.c (bytes in and out of one connection) and exchange.c (the handler's calls) share.
  *
  * Calls from handlers only change state and touch the connection; all callbacks and all freeing
  * happen in server_conn_settle(), which runs from the loop, never from inside a handler's call. So
@@ -27,6 +27,9 @@ enum {
 };
 
 enum conn_phase {
+    CONN_HELLO,     /* TLS is expected, no byte has come */
+    CONN_QUEUED,    /* the client's hello waits for its turn */
+    CONN_HANDSHAKE, /* TLS is being agreed on */
     CONN_HEAD,     /* waits for a request or the rest of its head */
     CONN_EXCHANGE, /* an exchange lives */
     CONN_DISCARD,  /* the response is out, the rest of the request's body is dropped */
@@ -43,6 +46,11 @@ struct http_server {
     unsigned listener_count;
     struct list_node conns;   /* server_conn.node */
     struct list_node touched; /* server_conn.touched: to be settled at the end of this turn */
+    struct certificate *certificate; /* a reference; NULL: in the clear */
+    struct list_node hellos;         /* server_conn.hello, in CONN_QUEUED */
+    struct list_node handshakes;     /* server_conn.hello, in CONN_HANDSHAKE; the oldest first */
+    unsigned handshake_count;
+    struct timer handshake_timer; /* begins some of the handshakes that wait */
     unsigned conn_count;
     unsigned active; /* exchanges */
     bool draining;
@@ -56,6 +64,7 @@ struct server_conn {
     struct http_server *server;
     struct list_node node;
     struct list_node touched;
+    struct list_node hello;
     struct stream *stream;
     struct timer timer; /* fires at or before the deadline, which is computed */
     int64_t since_ms;   /* start of the wait that has a deadline: entry or last progress */
@@ -119,6 +128,24 @@ static inline size_t server_conn_queued(const struct server_conn *conn)
 
 /* Gives up on the connection. */
 void server_conn_fail(struct server_conn *conn);
+
+/* Changes the phase. */
+void server_conn_enter(struct server_conn *conn, enum conn_phase phase);
+
+/* The server's own answer to what can't be handed to a handler; the connection then ends. */
+void server_conn_refuse(struct server_conn *conn, unsigned status, const char *message);
+
+/* In CONN_HELLO there is something to read. */
+void server_tls_on_hello(struct server_conn *conn);
+
+/* In CONN_HANDSHAKE the socket is ready. */
+void server_tls_step(struct server_conn *conn);
+
+/* The way to TLS ends, whether done or not; nothing to do for others. */
+void server_tls_leave(struct server_conn *conn);
+
+/* Callback of handshake_timer. */
+void server_tls_start_some(struct timer *timer, void *ctx);
 
 /* Appends status line, Date, `headers` and the framing headers to `out`. */
 struct reply_head {

@@ -35,6 +35,30 @@ struct stream *stream_from_fd(struct loop *loop, int fd, stream_event_cb *on_eve
     return stream;
 }
 
+int stream_start_tls(struct stream *stream, const struct certificate *certificate, struct err *err)
+{
+    assert(!stream->tls && !stream->connect);
+    stream->tls = tls_new_server(stream->fd, certificate, err);
+    if (!stream->tls)
+        return err ? err->code : ERR_UNAVAILABLE;
+    timer_init(&stream->tls->more, stream->loop, stream_on_more, stream);
+    return 0;
+}
+
+int stream_handshake(struct stream *stream, struct err *err)
+{
+    unsigned events = 0;
+    int rc = tls_handshake(stream->tls, &events, err);
+    stream->tls->read_wants_write = rc == -EAGAIN && (events & WATCH_WRITE);
+    stream_update(stream);
+    return rc;
+}
+
+bool stream_is_tls(const struct stream *stream)
+{
+    return stream->tls != NULL;
+}
+
 /* What to watch the socket for: TLS may have to write in order to read, and the other way round. */
 static unsigned socket_events(const struct stream *stream)
 {
@@ -152,6 +176,13 @@ bool stream_is_stale(struct stream *stream)
     return n >= 0 || errno != EAGAIN;
 }
 
+void stream_shutdown(struct stream *stream)
+{
+    if (stream->tls)
+        tls_say_goodbye(stream->tls);
+    shutdown(stream->fd, SHUT_WR);
+}
+
 int stream_fd(const struct stream *stream)
 {
     return stream->fd;
@@ -182,5 +213,7 @@ void stream_reset(struct stream *stream)
     struct linger at_once = {.l_onoff = 1, .l_linger = 0};
     if (stream->fd >= 0)
         (void)setsockopt(stream->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    if (stream->tls)
+        tls_be_rude(stream->tls);
     stream_free(stream);
 }

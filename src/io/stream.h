@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A connected, non-blocking byte stream: TCP or unix socket, client side optionally under TLS.
+ * A connected, non-blocking byte stream: TCP or unix socket, either side optionally under TLS.
  *
  * The owner says which events it wants and reads or writes when told; there is no buffer here, so
  * back-pressure is simply not asking. One loop's thread. After stream_free() no callback comes;
@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "io/certificate.h"
 #include "io/loop.h"
 
 #include <sys/types.h>
@@ -34,6 +35,20 @@ enum {
 /* An accepted socket; takes `fd`. No event is wanted at first. */
 struct stream *stream_from_fd(struct loop *loop, int fd, stream_event_cb *on_event, void *ctx);
 
+/*
+ * From here on an accepted stream is the server's side of a TLS connection; before a byte of it was
+ * read. stream_handshake() comes next, each time when the stream is ready to be read, until it
+ * returns 0: nothing may be read or written before. The certificate is borrowed for the call.
+ */
+int stream_start_tls(struct stream *stream, const struct certificate *certificate,
+                     struct err *err) must_check;
+
+/* 0 when done, -EAGAIN while it goes on, or why it failed. */
+int stream_handshake(struct stream *stream, struct err *err) must_check;
+
+/* Whether its bytes travel under TLS. */
+bool stream_is_tls(const struct stream *stream);
+
 struct stream_address {
     const char *host; /* name or numeric; NULL with unix_path */
     unsigned port;
@@ -52,6 +67,12 @@ struct stream *stream_connect(struct loop *loop, const struct stream_address *ad
                               void (*on_connect)(struct stream *, int rc, const char *text, void *),
                               stream_event_cb *on_event, void *ctx);
 
+/*
+ * The loop's TLS connections trust the authorities in this file (PEM), too. Blocks; the text names
+ * the file. Before the loop runs.
+ */
+int stream_trust_file(struct loop *loop, const char *path, struct err *err) must_check;
+
 /* Which events are wanted from now on; 0 pauses. Level-triggered. */
 void stream_want(struct stream *stream, unsigned events);
 
@@ -67,6 +88,10 @@ ssize_t stream_write(struct stream *stream, const struct iovec *parts, int count
 /* Whether the peer has closed or sent something while the stream was idle: it can't be reused. */
 bool stream_is_stale(struct stream *stream);
 
+/* Tells the peer that no more bytes come; it may still send. */
+void stream_shutdown(struct stream *stream);
+
+/* The socket; stays the stream's. */
 int stream_fd(const struct stream *stream);
 
 /* Closes. NULL is fine. */

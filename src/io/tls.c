@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/tls_priv.h"
 
+#include "io/certificate_priv.h"
 #include "io/loop_priv.h"
+#include "io/stream.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -9,6 +11,9 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <string.h>
+
+enum { RECORD_MAX = 16 << 10 }; /* bytes of one TLS record */
 
 static const char *last_reason(void)
 {
@@ -31,6 +36,21 @@ static SSL_CTX *settings_new(struct err *err)
     SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                               SSL_MODE_RELEASE_BUFFERS);
     return ctx;
+}
+
+int stream_trust_file(struct loop *loop, const char *path, struct err *err)
+{
+    if (access(path, R_OK) < 0)
+        return err_errno(err, errno, "can't read CA file %s", path);
+    if (!loop->tls)
+        loop->tls = settings_new(err);
+    if (!loop->tls)
+        return ERR_UNAVAILABLE;
+    ERR_clear_error();
+    if (SSL_CTX_load_verify_file(loop->tls, path) != 1)
+        return err_set(err, ERR_INVALID, "CA file %s has no certificate in PEM form: %s", path,
+                       last_reason());
+    return 0;
 }
 
 void tls_forget_settings(struct loop *loop)
@@ -69,6 +89,22 @@ struct tls *tls_new(struct loop *loop, int fd, const char *host, struct err *err
         SSL_free(ssl);
         return NULL;
     }
+    SSL_set_connect_state(ssl);
+    struct tls *tls = mem_alloc(sizeof *tls);
+    tls->ssl = ssl;
+    return tls;
+}
+
+struct tls *tls_new_server(int fd, const struct certificate *certificate, struct err *err)
+{
+    ERR_clear_error();
+    SSL *ssl = SSL_new(certificate_settings(certificate));
+    if (!ssl || SSL_set_fd(ssl, fd) != 1) {
+        err_set(err, ERR_UNAVAILABLE, "can't set up TLS: %s", last_reason());
+        SSL_free(ssl);
+        return NULL;
+    }
+    SSL_set_accept_state(ssl);
     struct tls *tls = mem_alloc(sizeof *tls);
     tls->ssl = ssl;
     return tls;
@@ -78,7 +114,7 @@ int tls_handshake(struct tls *tls, unsigned *ret_events, struct err *err)
 {
     ERR_clear_error();
     errno = 0;
-    int rc = SSL_connect(tls->ssl);
+    int rc = SSL_do_handshake(tls->ssl);
     if (rc == 1)
         return 0;
     int kind = SSL_get_error(tls->ssl, rc);
@@ -117,13 +153,12 @@ ssize_t tls_read(struct tls *tls, void *data, size_t n)
     return rc > 0 ? rc : failure(tls, rc);
 }
 
-/* One part; a goodbye of the peer's makes writing an error. */
-static ssize_t write_part(struct tls *tls, const struct iovec *part)
+/* One record at most; a goodbye of the peer's makes writing an error. */
+static ssize_t write_record(struct tls *tls, const void *data, size_t n)
 {
     ERR_clear_error();
     errno = 0;
-    int n = part->iov_len > INT_MAX ? INT_MAX : (int)part->iov_len;
-    int rc = SSL_write(tls->ssl, part->iov_base, n);
+    int rc = SSL_write(tls->ssl, data, n > RECORD_MAX ? RECORD_MAX : (int)n);
     tls->write_wants_read = rc <= 0 && SSL_want_read(tls->ssl);
     if (rc > 0)
         return rc;
@@ -131,21 +166,40 @@ static ssize_t write_part(struct tls *tls, const struct iovec *part)
     return code ? code : -EPIPE;
 }
 
+/* Copies a record's worth of bytes behind the first `skip` of all parts. */
+static size_t gather(const struct iovec *parts, int count, size_t skip, char *ret)
+{
+    size_t n = 0;
+    for (int i = 0; i < count && n < RECORD_MAX; i++) {
+        size_t past = skip < parts[i].iov_len ? skip : parts[i].iov_len;
+        size_t piece = parts[i].iov_len - past;
+        skip -= past;
+        if (piece > RECORD_MAX - n)
+            piece = RECORD_MAX - n;
+        if (piece)
+            memcpy(ret + n, (const char *)parts[i].iov_base + past, piece);
+        n += piece;
+    }
+    return n;
+}
+
+/*
+ * Small parts share records: each costs a system call and 22 bytes or more. A record that has to
+ * wait is tried again with the same bytes in front, for the owner keeps them in order.
+ */
 ssize_t tls_write(struct tls *tls, const struct iovec *parts, int count)
 {
+    char record[RECORD_MAX];
     ssize_t total = 0;
-    for (int i = 0; i < count; i++) {
-        struct iovec part = parts[i];
-        while (part.iov_len) {
-            ssize_t n = write_part(tls, &part);
-            if (n < 0)
-                return total ? total : n;
-            total += n;
-            part.iov_base = (char *)part.iov_base + n;
-            part.iov_len -= (size_t)n;
-        }
+    for (;;) {
+        size_t size = gather(parts, count, (size_t)total, record);
+        if (size == 0)
+            return total;
+        ssize_t n = write_record(tls, record, size);
+        if (n < 0)
+            return total ? total : n;
+        total += n;
     }
-    return total;
 }
 
 bool tls_has_bytes(const struct tls *tls)
@@ -163,14 +217,24 @@ bool tls_is_stale(struct tls *tls)
     return rc > 0 || failure(tls, rc) != -EAGAIN;
 }
 
+void tls_say_goodbye(struct tls *tls)
+{
+    ERR_clear_error();
+    if (SSL_is_init_finished(tls->ssl))
+        (void)SSL_shutdown(tls->ssl);
+}
+
+void tls_be_rude(struct tls *tls)
+{
+    SSL_set_quiet_shutdown(tls->ssl, 1);
+}
+
 void tls_free(struct tls *tls)
 {
     if (!tls)
         return;
     timer_stop(&tls->more);
-    ERR_clear_error();
-    if (SSL_is_init_finished(tls->ssl))
-        (void)SSL_shutdown(tls->ssl);
+    tls_say_goodbye(tls);
     SSL_free(tls->ssl);
     free(tls);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TLS client side on a connected, non-blocking socket that the stream owns. OpenSSL is first
- * touched by the first tls_new() of a loop. One loop's thread.
+ * TLS on a connected, non-blocking socket that the stream owns, either side. OpenSSL is first
+ * touched by the first of a loop. One loop's thread.
  */
 #pragma once
 
+#include "io/certificate.h"
 #include "io/loop.h"
 
 #include <sys/types.h>
@@ -19,8 +20,14 @@ struct tls {
     struct timer more;     /* for the stream: tells of bytes that are decrypted already */
 };
 
-/* The certificate must be for `host`, a name or an address. Returns owned, or NULL with a text. */
+/*
+ * Client side. The certificate must be for `host`, a name or an address. Returns owned, or NULL
+ * with a text.
+ */
 struct tls *tls_new(struct loop *loop, int fd, const char *host, struct err *err);
+
+/* Server side, with this certificate. As tls_new(). */
+struct tls *tls_new_server(int fd, const struct certificate *certificate, struct err *err);
 
 /* 0 when done, -EAGAIN with the events to wait for, or ERR_PROTOCOL with OpenSSL's reason. */
 int tls_handshake(struct tls *tls, unsigned *ret_events, struct err *err) must_check;
@@ -34,6 +41,12 @@ bool tls_has_bytes(const struct tls *tls);
 
 /* Whether the peer has closed or sent something. */
 bool tls_is_stale(struct tls *tls);
+
+/* Tells the peer that no more bytes come, if that works at once. */
+void tls_say_goodbye(struct tls *tls);
+
+/* No goodbye is said at the end. */
+void tls_be_rude(struct tls *tls);
 
 /* Says goodbye if that works at once and frees; the socket stays open. NULL is fine. */
 void tls_free(struct tls *tls);

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Descriptor and signal watches of a loop. Their memory lives until libuv has closed the handle. */
+/*
+ * Descriptor and signal watches of a loop. Their memory lives until libuv has closed the handle.
+ *
+ * A change of what the kernel watches costs two system calls in libuv. A connection that is kept
+ * loses its interest in input and gains it again with each request; so what is no longer of
+ * interest stays watched until it happens, and only then the kernel is told. Room to write is
+ * nearly always there: that one is told at once.
+ */
 #include "io/loop_priv.h"
 
 struct watch {
@@ -8,6 +15,7 @@ struct watch {
     watch_cb *cb;
     void *ctx;
     unsigned events; /* of interest */
+    unsigned armed;  /* what the kernel watches: at least `events` */
     bool can_poll;   /* false: the kernel can't watch this descriptor, `unwatched` is used */
     struct timer unwatched;
 };
@@ -30,17 +38,25 @@ static unsigned from_uv(int events)
            (events & UV_DISCONNECT ? (unsigned)WATCH_HANGUP : 0);
 }
 
+static void on_poll(uv_poll_t *handle, int status, int events);
+
+static void arm(struct watch *watch, unsigned events)
+{
+    /* Whoever reads may soon want to know of the end only. */
+    watch->armed = events & WATCH_READ ? events | WATCH_HANGUP : events;
+    uv_poll_start(&watch->poll, to_uv(watch->armed), on_poll); /* no events: the same as stop */
+}
+
 static void on_poll(uv_poll_t *handle, int status, int events)
 {
     struct watch *watch = handle->data;
+    unsigned ready = status < 0 ? WATCH_READ | WATCH_WRITE : from_uv(events) & watch->events;
     loop_enter(watch->loop);
-    if (status < 0) {
-        /* libuv has stopped the handle. What is left to read is still told of, turn by turn. */
-        uv_poll_start(handle, to_uv(watch->events), on_poll);
-        watch->cb(watch, WATCH_READ | WATCH_WRITE, watch->ctx);
-        return;
-    }
-    watch->cb(watch, from_uv(events), watch->ctx);
+    /* On an error libuv has stopped the handle. What is left to read is told of, turn by turn. */
+    if (status < 0 || !ready)
+        arm(watch, watch->events);
+    if (ready && watch->events)
+        watch->cb(watch, ready, watch->ctx);
 }
 
 static void on_unwatched(struct timer *timer, void *ctx)
@@ -68,12 +84,15 @@ void watch_set(struct watch *watch, unsigned events)
     if (watch->events == events)
         return;
     watch->events = events;
-    if (watch->can_poll)
-        uv_poll_start(&watch->poll, to_uv(events), on_poll); /* no events: the same as stop */
-    else if (events)
+    if (watch->can_poll) {
+        bool is_covered = (events & ~watch->armed) == 0;
+        if (!is_covered || (watch->armed & ~events & WATCH_WRITE))
+            arm(watch, events);
+    } else if (events) {
         timer_start(&watch->unwatched, 0);
-    else
+    } else {
         timer_stop(&watch->unwatched);
+    }
 }
 
 void watch_free(struct watch *watch)

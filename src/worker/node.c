@@ -118,8 +118,16 @@ int node_server_target(const struct config *config, struct http_target *ret, str
         return http_target_parse(config->server_url, ret, err);
     const char *host = config->host;
     bool is_wildcard = !*host || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
-    *ret = (struct http_target){.port = (unsigned)config->port};
-    snprintf(ret->host, sizeof ret->host, "%s", is_wildcard ? "127.0.0.1" : host);
+    struct http_target target = {.port = (unsigned)config->port};
+    if (config->ssl_certfile) {
+        /* Its certificate is for another name than this machine's address. */
+        auto_free char *url = config_local_url(config);
+        int rc = http_target_parse(url, &target, err);
+        if (rc < 0)
+            return rc;
+    }
+    snprintf(target.host, sizeof target.host, "%s", is_wildcard ? "127.0.0.1" : host);
+    *ret = target;
     return 0;
 }
 

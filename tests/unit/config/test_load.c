@@ -213,6 +213,25 @@ static void test_faults_of_arguments(void **state)
     }
 }
 
+static void test_https(void **state)
+{
+    struct config config;
+    struct err err;
+    assert_true(load((const char *[]){"--ssl-keyfile=/k", NULL}, NULL, &config, &err) < 0);
+    assert_string_equal(err.text,
+                        "--ssl-keyfile is given without --ssl-certfile; HTTPS needs both");
+    const char *args[] = {"--ssl-keyfile=/k", "--ssl-certfile=/c", "--data-dir=/d", NULL, NULL};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(load(args, NULL, &config, &err), 0);
+        auto_free char *url = config_server_url(&config);
+        auto_free char *local = config_local_url(&config);
+        assert_string_equal(url, i == 0 ? "https://127.0.0.1:443" : "https://127.0.0.1:80");
+        assert_string_equal(local, "unix:/d/run/gateway.sock");
+        config_fini(&config);
+        args[3] = "--port=80";
+    }
+}
+
 static void test_faults_of_environment(void **state)
 {
     struct config config;
@@ -387,6 +406,7 @@ int main(void)
         cmocka_unit_test(test_spellings),
         cmocka_unit_test(test_debug_and_level),
         cmocka_unit_test(test_faults_of_arguments),
+        cmocka_unit_test(test_https),
         cmocka_unit_test(test_faults_of_environment),
         cmocka_unit_test(test_unknown_variables_are_noted),
         cmocka_unit_test(test_data_dir_of_users),

@@ -5,48 +5,11 @@
 #include "io/stream.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
 
-#include <cmocka.h>
+#include "identity.h"
 
 /* ---- certificates ---- */
-
-struct identity {
-    EVP_PKEY *key;
-    X509 *cert;
-};
-
-static void make_identity(struct identity *id, const char *subject, const char *names)
-{
-    id->key = EVP_EC_gen("P-256");
-    id->cert = X509_new();
-    assert_non_null(id->key);
-    X509_set_version(id->cert, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(id->cert), 1);
-    X509_gmtime_adj(X509_getm_notBefore(id->cert), -3600);
-    X509_gmtime_adj(X509_getm_notAfter(id->cert), 3600);
-    X509_NAME *name = X509_get_subject_name(id->cert);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)subject, -1, -1, 0);
-    X509_set_issuer_name(id->cert, name);
-    X509_set_pubkey(id->cert, id->key);
-    X509_EXTENSION *alt = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, names);
-    X509_add_ext(id->cert, alt, -1);
-    X509_EXTENSION_free(alt);
-    assert_true(X509_sign(id->cert, id->key, EVP_sha256()) > 0);
-}
-
-static void drop_identity(struct identity *id)
-{
-    X509_free(id->cert);
-    EVP_PKEY_free(id->key);
-}
 
 /* Both names of the loopback address are in the trusted one, none of them in the other. */
 static struct identity trusted, misnamed, unknown;

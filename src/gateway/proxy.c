@@ -104,6 +104,8 @@ void proxy_choose(struct proxy *p)
 {
     if (proxy_take_instance(p))
         proxy_ask(p);
+    else if (p->is_model_limited)
+        proxy_refuse_model(p);
     else
         wait_for_instance(p);
 }
@@ -206,7 +208,7 @@ static void on_request_end(struct http_exchange *ex, void *ctx)
     free(TAKE(p->reading));
     if (body_finish(&p->body, &err) < 0)
         refuse_storing(p, &err);
-    else
+    else if (proxy_reserve(p))
         proxy_choose(p);
 }
 
@@ -276,10 +278,12 @@ static void pass_through(struct proxy *p, struct str rest)
 {
     p->passes_body = true;
     http_exchange_set_ops(p->ex, &waiting_ops, p);
-    if (!look_up_in_path(p, rest))
+    if (!look_up_in_path(p, rest) || !proxy_reserve(p))
         return;
     if (proxy_take_instance(p))
         proxy_ask(p);
+    else if (p->is_model_limited)
+        proxy_refuse_model(p);
     else
         fail_without_instance(p);
 }

@@ -24,11 +24,14 @@ bool proxy_may_ask_again(const struct proxy *p)
 bool proxy_take_instance(struct proxy *p)
 {
     int64_t now_ms = loop_now_ms(p->shard->loop);
+    p->is_model_limited = false;
     for (unsigned i = 0; i < p->targets.count; i++) {
-        if (!lease_take(&p->lease, endpoints_of(p, i), &p->tried, &p->shard->turn, now_ms))
+        struct entry *model = p->targets.models[i];
+        if (!lease_is_possible(endpoints_of(p, i), &p->tried) || !proxy_reserve_model(p, model))
             continue;
-        p->model = p->targets.models[i];
-        return true;
+        p->model = model;
+        if (lease_take(&p->lease, endpoints_of(p, i), &p->tried, &p->shard->turn, now_ms))
+            return true;
     }
     return false;
 }
@@ -248,6 +251,7 @@ void proxy_ask(struct proxy *p)
     p->attempts++;
     proxy_set_phase(p, PHASE_CONNECTING);
     p->reply_headers[0] = request_id_header(&p->id);
+    proxy_add_limit_headers(p, NULL);
     const struct forward_params params = {
         .pool = p->shard->pool,
         .target = &to.target,

@@ -3,8 +3,6 @@
 
 #include <stdio.h>
 
-enum { BYTES_PER_TOKEN = 4 }; /* of a prompt whose tokens nobody has counted */
-
 /* ---- tokens ---- */
 
 /* Whether requests of that kind are made of tokens at all. */
@@ -56,7 +54,7 @@ static void fill_tokens(const struct proxy *p, struct usage_record *record)
                                     ? usage.completion
                                     : relayed;
     if (!usage.has_prompt && has_tokens(p->route->operation)) {
-        record->prompt_tokens = (int64_t)(p->prompt_bytes + BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN;
+        record->prompt_tokens = proxy_estimate_prompt(p);
         record->is_estimated = true;
     }
     if (p->filter && !usage.has_completion)
@@ -106,6 +104,7 @@ static void proxy_free(struct proxy *p)
         stream_filter_fini(p->filter);
     free(p->filter);
     free(p->usage_scan);
+    free(p->limit_headers);
     free(p->reading);
     free(p->request);
     free(p->engine_path);
@@ -140,6 +139,7 @@ void proxy_end(struct proxy *p, enum outcome outcome)
     if (p->model) {
         struct usage_record record = {0};
         fill_record(p, outcome, &record);
+        proxy_settle(p, record.prompt_tokens + record.completion_tokens);
         shard_note_record(p->shard, &record);
     }
     proxy_free(p);

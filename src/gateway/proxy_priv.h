@@ -8,6 +8,7 @@
 
 #include "gateway/balance.h"
 #include "gateway/body.h"
+#include "gateway/limit_headers.h"
 #include "gateway/multipart.h"
 #include "gateway/proxy.h"
 #include "gateway/queue.h"
@@ -18,7 +19,7 @@
 #include "http/forward.h"
 
 enum {
-    PROXY_HEADERS_MAX = 8,    /* that a reply gets from us */
+    PROXY_HEADERS_MAX = 1 + LIMIT_HEADERS_MAX, /* that a reply gets from us */
 };
 
 /* What is known of the body while it comes; gone once the request is on its way. */
@@ -68,8 +69,15 @@ struct proxy {
     struct forward *forward; /* NULL: none is under way */
     struct timer first_byte; /* armed while a byte is owed */
     unsigned attempts;
-    struct http_header reply_headers[PROXY_HEADERS_MAX];
-    unsigned reply_header_count;
+    struct http_header reply_headers[PROXY_HEADERS_MAX]; /* the request's id comes first */
+    unsigned reply_header_count;                         /* of the others */
+
+    /* Limits. */
+    struct reservation reservation;       /* of user and key */
+    struct reservation model_reservation; /* of the model that is asked now */
+    struct limit_headers *limit_headers;  /* owned; NULL: none are told */
+    struct limit_denial model_denial;
+    bool is_model_limited; /* the last model had a limit that wasn't passed: see model_denial */
 
     /* The response. */
     enum answer_kind kind;
@@ -91,6 +99,26 @@ void proxy_set_phase(struct proxy *p, enum phase phase);
 
 /* Finds an instance, or queues, or refuses. */
 void proxy_choose(struct proxy *p);
+
+/* ---- proxy_limits.c ---- */
+
+/* Tokens of the prompt, where nobody has counted them. */
+int64_t proxy_estimate_prompt(const struct proxy *p);
+
+/* Takes what the request may need of its user's and key's limits; false when it was refused. */
+bool proxy_reserve(struct proxy *p);
+
+/* The same of a model, instead of the one before; false when that doesn't let it pass. */
+bool proxy_reserve_model(struct proxy *p, const struct entry *model);
+
+/* Refuses the request for the limit that proxy_reserve_model() has met. */
+void proxy_refuse_model(struct proxy *p);
+
+/* The request is over: `tokens` were used. */
+void proxy_settle(struct proxy *p, int64_t tokens);
+
+/* What is left of limits per minute, for the reply; `denial` is NULL or why it is a 429. */
+void proxy_add_limit_headers(struct proxy *p, const struct limit_denial *denial);
 
 /* ---- proxy_ask.c ---- */
 

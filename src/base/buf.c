@@ -38,8 +38,11 @@ void buf_add(struct buf *buf, const void *data, size_t n)
 {
     if (n == 0)
         return;
-    memcpy(buf_reserve(buf, n), data, n);
-    buf_grew(buf, n);
+    if (buf->cap - buf->len < n)
+        buf_reserve(buf, n);
+    memcpy(buf->ptr + buf->len, data, n);
+    buf->len += n;
+    buf->ptr[buf->len] = '\0';
 }
 
 void buf_add_str(struct buf *buf, struct str s)
@@ -55,6 +58,17 @@ void buf_add_cstr(struct buf *buf, const char *s)
 void buf_add_char(struct buf *buf, char c)
 {
     buf_add(buf, &c, 1);
+}
+
+void buf_add_uint(struct buf *buf, uint64_t value)
+{
+    char digits[20]; /* of 2^64 - 1 */
+    char *at = digits + sizeof digits;
+    do {
+        *--at = (char)('0' + value % 10);
+        value /= 10;
+    } while (value);
+    buf_add(buf, at, (size_t)(digits + sizeof digits - at));
 }
 
 void buf_printf(struct buf *buf, const char *fmt, ...)

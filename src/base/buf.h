@@ -15,6 +15,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+#include <stdint.h>
+
 struct buf {
     char *ptr;  /* owned; NULL while nothing was added */
     size_t len; /* bytes in use */
@@ -31,6 +33,7 @@ void buf_add(struct buf *buf, const void *data, size_t n);
 void buf_add_str(struct buf *buf, struct str s);
 void buf_add_cstr(struct buf *buf, const char *s);
 void buf_add_char(struct buf *buf, char c);
+void buf_add_uint(struct buf *buf, uint64_t value); /* in decimal digits */
 void buf_printf(struct buf *buf, const char *fmt, ...) printf_like(2, 3);
 
 /* Removes `n` bytes from the front (moves the rest). */

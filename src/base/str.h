@@ -34,8 +34,14 @@ static inline bool str_eq(struct str a, struct str b)
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+/* Whether `n` bytes at both places are the same but for ASCII case. */
+bool str_same_nocase(const char *a, const char *b, size_t n);
+
 /* ASCII case is ignored; for header names and option words. */
-bool str_eq_nocase(struct str a, struct str b);
+static inline bool str_eq_nocase(struct str a, struct str b)
+{
+    return a.len == b.len && str_same_nocase(a.ptr, b.ptr, a.len);
+}
 
 bool str_has_prefix(struct str s, struct str prefix);
 bool str_has_suffix(struct str s, struct str suffix);
@@ -44,7 +50,10 @@ bool str_has_suffix(struct str s, struct str suffix);
 struct str str_trim(struct str s);
 
 /* Drops the first `n` bytes (all when there are fewer). */
-struct str str_skip(struct str s, size_t n);
+static inline struct str str_skip(struct str s, size_t n)
+{
+    return n < s.len ? str_sub(s.ptr + n, s.len - n) : (struct str){0};
+}
 
 /* Offset of the first `c`, or s.len when there is none. */
 size_t str_find(struct str s, char c);

@@ -40,9 +40,9 @@ static void release(void *arg)
 {
     struct http_call *call = arg;
     request_out_fini(&call->out);
-    buf_fini(&call->head_text);
     buf_fini(&call->held);
-    free(call);
+    free(call->refused);
+    http_pool_free_call(call);
 }
 
 /* The call has ended; its memory stays for the callbacks that are on the stack. */
@@ -53,6 +53,7 @@ static void end(struct http_call *call)
     timer_stop(&call->timer);
     timer_stop(&call->kick);
     stream_free(TAKE(call->stream));
+    http_pool_leave(call->pool, TAKE(call->group));
     loop_defer(call->pool->loop, release, call);
 }
 
@@ -77,7 +78,7 @@ static void complete(struct http_call *call, size_t surplus)
         call->head.keep_alive && surplus == 0 && !call->is_last && request_out_is_done(&call->out);
     struct stream *stream = TAKE(call->stream);
     if (keep)
-        http_pool_keep(call->pool, call->target, stream);
+        http_pool_keep(call->pool, call->group, stream);
     else
         stream_free(stream);
     end(call);
@@ -182,7 +183,7 @@ static void take_body(struct http_call *call, struct str data)
 {
     while (!(call->is_paused && data.len)) {
         struct str run;
-        struct err err = {0};
+        struct err err;
         int rc = next_run(call, &data, &run, &err);
         if (rc < 0) {
             fail_protocol(call, &err);
@@ -252,7 +253,7 @@ static void begin_body(struct http_call *call)
 
 static void take_input(struct http_call *call, struct str data)
 {
-    struct err err = {0};
+    struct err err;
     int rc = call->state == CALL_HEAD ? collect_head(call, &data, &err) : 0;
     if (rc < 0) {
         fail_protocol(call, &err);
@@ -369,7 +370,7 @@ static void connect_call(struct http_call *call)
 
 static void find_connection(struct http_call *call)
 {
-    call->stream = http_pool_take(call->pool, call->target);
+    call->stream = http_pool_take(call->pool, call->group, !call->out.is_streamed);
     if (!call->stream) {
         connect_call(call);
         return;
@@ -386,8 +387,8 @@ static void on_kick(struct timer *timer, void *ctx)
 {
     (void)timer;
     struct http_call *call = ctx;
-    if (call->refused.code) {
-        fail(call, call->refused.code, call->refused.text);
+    if (call->refused) {
+        fail(call, ERR_INVALID, call->refused);
         return;
     }
     struct buf held = call->held;
@@ -402,8 +403,8 @@ static void on_kick(struct timer *timer, void *ctx)
 struct http_call *http_call_start(struct http_pool *pool, const struct http_call_params *params,
                                   const struct http_call_ops *ops, void *ctx)
 {
-    struct http_call *call = mem_alloc(sizeof *call);
-    call->pool = pool;
+    struct http_call *call = http_pool_new_call(pool);
+    struct err err;
     call->ops = ops;
     call->ctx = ctx;
     call->target = params->target;
@@ -412,13 +413,15 @@ struct http_call *http_call_start(struct http_pool *pool, const struct http_call
         params->connect_timeout_ms ? params->connect_timeout_ms : HTTP_CONNECT_TIMEOUT_MS;
     call->head_timeout_ms = params->head_timeout_ms;
     call->idle_timeout_ms = params->idle_timeout_ms;
-    list_add_tail(&pool->calls, &call->node);
+    call->group = http_pool_join(pool, params->target);
     timer_init(&call->timer, pool->loop, on_timeout, call);
     timer_init(&call->kick, pool->loop, on_kick, call);
-    if (request_out_init(&call->out, params, &call->refused) < 0)
-        timer_start(&call->kick, 0);
-    else
+    if (request_out_init(&call->out, params, &err) == 0) {
         find_connection(call);
+    } else {
+        call->refused = mem_strdup(err.text);
+        timer_start(&call->kick, 0);
+    }
     return call;
 }
 
@@ -429,7 +432,7 @@ static bool is_sending(const struct http_call *call)
 
 size_t http_call_write(struct http_call *call, struct str data)
 {
-    assert(!call->out.is_finished || call->refused.code || call->state == CALL_DEAD);
+    assert(!call->out.is_finished || call->refused || call->state == CALL_DEAD);
     request_out_add(&call->out, data);
     if (is_sending(call))
         send_more(call);

@@ -17,21 +17,38 @@ void http_target_text(const struct http_target *target, char ret[HTTP_TARGET_TEX
 
 enum { HTTP_SCRATCH_SIZE = 64 << 10 };
 
-struct kept_group;
+struct target_group;
 
 struct http_pool {
     struct loop *loop;
-    struct list_node calls;    /* under way: struct http_call by `node` */
-    struct kept_group *groups; /* kept connections by target (uthash) */
-    char *scratch;             /* owned; bytes just read, of whichever call; NULL until needed */
+    struct list_node calls;       /* under way: struct http_call by `node` */
+    struct list_node spare_calls; /* ended: struct http_call by `node` */
+    unsigned spare_count;
+    struct target_group *groups; /* targets that have calls or kept connections (uthash) */
+    struct list_node kept;       /* connections of all targets, the oldest first */
+    struct timer age_timer;      /* fires when the oldest has to go, or before */
+    char *scratch;               /* owned; bytes just read, of whichever call; NULL until needed */
 };
 
-/* A kept connection that is still good, now the caller's; NULL when there is none. */
-struct stream *http_pool_take(struct http_pool *pool, const struct http_target *target);
+/* A call to `target` begins; the group lives at least until http_pool_leave(). */
+struct target_group *http_pool_join(struct http_pool *pool, const struct http_target *target);
+void http_pool_leave(struct http_pool *pool, struct target_group *group);
+
+/*
+ * A kept connection, now the caller's; NULL when there is none. `can_retry`: the caller does
+ * without harm when the peer turns out to have closed it already.
+ */
+struct stream *http_pool_take(struct http_pool *pool, struct target_group *group, bool can_retry);
 
 /* Keeps a connection that is idle; takes `stream`. */
-void http_pool_keep(struct http_pool *pool, const struct http_target *target,
-                    struct stream *stream);
+void http_pool_keep(struct http_pool *pool, struct target_group *group, struct stream *stream);
+
+/* A call, zeroed but for room in `head_text` and what the tables of headers hold; in pool->calls.
+ */
+struct http_call *http_pool_new_call(struct http_pool *pool);
+
+/* Takes back a call that is in no list. */
+void http_pool_free_call(struct http_call *call);
 
 /* ---- the way out: a request on its way to the socket ---- */
 
@@ -84,6 +101,7 @@ struct http_call {
     const struct http_call_ops *ops;
     void *ctx;
     const struct http_target *target; /* borrowed */
+    struct target_group *group;       /* of `target`; from joining to the end */
     enum http_method method;
     int64_t connect_timeout_ms, head_timeout_ms, idle_timeout_ms;
 
@@ -91,7 +109,7 @@ struct http_call {
     struct stream *stream; /* owned */
     struct timer timer;    /* head or idle timeout */
     struct timer kick;     /* work that mustn't be done inside the owner's call */
-    struct err refused;    /* why the request can't be sent; code 0 when it can */
+    char *refused;         /* owned; why the request can't be sent (ERR_INVALID); NULL: it can */
     bool is_reused;        /* the connection was a kept one */
     bool is_last;          /* the connection isn't kept after this call */
     bool was_connected;    /* the request may have arrived */
@@ -99,11 +117,11 @@ struct http_call {
     struct request_out out;
     bool owes_drain; /* bytes waited after http_call_write() */
 
-    struct buf head_text; /* what `head` borrows from */
-    struct http_response_head head;
     unsigned interim_count; /* 1xx responses so far */
     uint64_t left;          /* bytes of a body of known length still to come */
     struct http_chunked chunked;
     struct buf held; /* read, but held back since the owner pauses */
     bool is_paused;
+    struct buf head_text;           /* what `head` borrows from */
+    struct http_response_head head; /* last: its table of headers isn't zeroed */
 };

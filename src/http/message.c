@@ -11,15 +11,15 @@ enum {
     CONNECTION_OPTIONS_MAX = 32, /* names in all Connection headers together */
 };
 
-static const char *const method_names[HTTP_METHOD_COUNT] = {
-    [HTTP_GET] = "GET",         [HTTP_HEAD] = "HEAD",   [HTTP_POST] = "POST",
-    [HTTP_PUT] = "PUT",         [HTTP_PATCH] = "PATCH", [HTTP_DELETE] = "DELETE",
-    [HTTP_OPTIONS] = "OPTIONS",
+static const struct str method_names[HTTP_METHOD_COUNT] = {
+    [HTTP_GET] = STR("GET"),         [HTTP_HEAD] = STR("HEAD"),   [HTTP_POST] = STR("POST"),
+    [HTTP_PUT] = STR("PUT"),         [HTTP_PATCH] = STR("PATCH"), [HTTP_DELETE] = STR("DELETE"),
+    [HTTP_OPTIONS] = STR("OPTIONS"),
 };
 
 const char *http_method_name(enum http_method method)
 {
-    return method_names[method];
+    return method_names[method].ptr;
 }
 
 struct str http_headers_get(const struct http_headers *headers, const char *name)
@@ -86,10 +86,10 @@ static int parse_header(struct str line, struct http_headers *headers, struct er
     size_t colon = str_find(line, ':');
     struct str name = str_sub(line.ptr, colon);
     struct str value = trim_blanks(str_skip(line, colon + 1));
-    if (colon == line.len || colon == 0 || !is_all(name, http_char_is_token))
+    if (colon == line.len || !http_is_token(name))
         return err_set(err, ERR_SYNTAX, "header line %u has no proper name before a colon",
                        headers->count + 1);
-    if (!is_all(value, http_char_is_value))
+    if (!http_is_value(value))
         return err_set(err, ERR_SYNTAX, "header %.*s has a control character in its value",
                        STR_ARGS(name));
     if (headers->count == HTTP_HEADERS_MAX)
@@ -180,14 +180,14 @@ static int read_expect(struct str value, struct framing *f, struct err *err)
 }
 
 static const struct {
-    const char *name;
+    struct str name;
     int (*read)(struct str value, struct framing *f, struct err *err);
 } framing_headers[] = {
-    {"Content-Length", read_length},
-    {"Transfer-Encoding", read_coding},
-    {"Host", read_host},
-    {"Connection", read_connection},
-    {"Expect", read_expect},
+    {STR("Content-Length"), read_length},
+    {STR("Transfer-Encoding"), read_coding},
+    {STR("Host"), read_host},
+    {STR("Connection"), read_connection},
+    {STR("Expect"), read_expect},
 };
 
 /* Reads the framing headers; `minor` is the message's version. */
@@ -196,7 +196,7 @@ static int read_framing(const struct http_headers *headers, unsigned minor, stru
 {
     for (unsigned i = 0; i < headers->count; i++)
         for (size_t k = 0; k < ARRAY_LEN(framing_headers); k++) {
-            if (!str_eq_nocase(headers->items[i].name, str_of(framing_headers[k].name)))
+            if (!str_eq_nocase(headers->items[i].name, framing_headers[k].name))
                 continue;
             int rc = framing_headers[k].read(headers->items[i].value, f, err);
             if (rc < 0)
@@ -233,13 +233,13 @@ static int parse_version(struct str text, unsigned *ret_minor, struct err *err)
 
 static int parse_method(struct str text, enum http_method *ret, struct err *err)
 {
-    if (text.len == 0 || !is_all(text, http_char_is_token))
-        return err_set(err, ERR_SYNTAX, "the request line has no method");
     for (unsigned i = 0; i < HTTP_METHOD_COUNT; i++)
-        if (str_eq(text, str_of(method_names[i]))) {
+        if (str_eq(text, method_names[i])) {
             *ret = (enum http_method)i;
             return 0;
         }
+    if (!http_is_token(text))
+        return err_set(err, ERR_SYNTAX, "the request line has no method");
     return err_set(err, -ENOSYS, "method %.*s is not known", text.len < 32 ? (int)text.len : 32,
                    text.ptr);
 }
@@ -349,6 +349,25 @@ static struct cursor cursor_at(struct str data)
                            0};
 }
 
+/* The table of headers is large, and mostly not in use. */
+static void copy_headers(struct http_headers *to, const struct http_headers *from)
+{
+    to->count = from->count;
+    memcpy(to->items, from->items, from->count * sizeof *from->items);
+}
+
+static void copy_request(struct http_request_head *to, const struct http_request_head *from)
+{
+    memcpy(to, from, offsetof(struct http_request_head, headers));
+    copy_headers(&to->headers, &from->headers);
+}
+
+static void copy_response(struct http_response_head *to, const struct http_response_head *from)
+{
+    memcpy(to, from, offsetof(struct http_response_head, headers));
+    copy_headers(&to->headers, &from->headers);
+}
+
 static int incomplete(struct str data, struct err *err)
 {
     if (data.len < HTTP_HEAD_MAX)
@@ -365,7 +384,7 @@ int http_parse_request(struct str data, struct http_request_head *ret, struct er
         return rc;
     if (rc == 0)
         return incomplete(data, err);
-    *ret = head;
+    copy_request(ret, &head);
     return (int)in.seen;
 }
 
@@ -384,7 +403,7 @@ static int parse_status_line(struct str line, struct http_response_head *head, s
         (rest.len > 3 && rest.ptr[3] != ' '))
         return err_set(err, ERR_SYNTAX, "the status line has no status from 100 to 599");
     head->reason = str_skip(rest, 4);
-    if (!is_all(head->reason, http_char_is_value))
+    if (!http_is_value(head->reason))
         return err_set(err, ERR_SYNTAX, "the status line has a control character");
     head->status = (unsigned)status;
     return 0;
@@ -440,6 +459,6 @@ int http_parse_response(struct str data, bool to_head, struct http_response_head
         return rc;
     if (rc == 0)
         return incomplete(data, err);
-    *ret = head;
+    copy_response(ret, &head);
     return (int)in.seen;
 }

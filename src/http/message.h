@@ -41,8 +41,8 @@ struct http_header {
 };
 
 struct http_headers {
-    struct http_header items[HTTP_HEADERS_MAX];
     unsigned count;
+    struct http_header items[HTTP_HEADERS_MAX]; /* what lies behind `count` has no meaning */
 };
 
 /* First value of that name, or the empty view (ptr NULL) when there is none. */
@@ -65,7 +65,7 @@ struct http_request_head {
     bool expect_continue;
     enum http_body_kind body;
     uint64_t content_length;
-    struct http_headers headers;
+    struct http_headers headers; /* last, for it is large */
 };
 
 struct http_response_head {
@@ -75,7 +75,7 @@ struct http_response_head {
     bool keep_alive;
     enum http_body_kind body;
     uint64_t content_length;
-    struct http_headers headers;
+    struct http_headers headers; /* last, for it is large */
 };
 
 /*

@@ -1,138 +1,251 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kept connections: per target a stack, the one used last on top, each with a timer. */
+/*
+ * What calls share: kept connections, per target a stack with the one used last on top, and memory
+ * of calls that ended.
+ *
+ * All kept connections have the same time to live, so one list in the order of their keeping and one
+ * timer serve them all. The timer is left alone while connections come and go: when it fires too
+ * early, it is set again.
+ */
 #include "http/client_priv.h"
 
 #define uthash_fatal(text) abort()
 #define HASH_FUNCTION HASH_SAX /* uthash's own choice doesn't pass -Wimplicit-fallthrough */
 #include <uthash.h>
 
-struct kept_group {
-    char *key;             /* owned; the target as text */
-    struct list_node kept; /* struct kept, the one used last first; never empty between calls */
-    unsigned count;
+enum {
+    KEY_MAX = sizeof(struct http_target),
+    SPARE_CALLS_MAX = 32,       /* of calls that ended: their memory is used again */
+    SPARE_HEAD_MAX = 8 << 10,   /* a larger buffer of a head isn't held for that */
+    /*
+     * Servers close connections that idle, not ones that were just used: for those a look at the
+     * socket before each request isn't worth its system call.
+     */
+    LOOK_AFTER_MS = 250,
+};
+
+/* A target that has calls or kept connections. */
+struct target_group {
+    struct list_node kept; /* struct kept, the one used last first */
+    unsigned kept_count;
+    unsigned call_count;
     UT_hash_handle hh;
+    size_t key_size;
+    char key[]; /* the target in few bytes */
 };
 
 struct kept {
-    struct list_node node;
+    struct list_node node;   /* in group->kept */
+    struct list_node by_age; /* in pool->kept */
     struct http_pool *pool;
-    struct kept_group *group;
+    struct target_group *group;
     struct stream *stream; /* owned */
-    struct timer timer;
+    int64_t since_ms;
 };
 
-struct http_pool *http_pool_new(struct loop *loop)
+/* ---- targets ---- */
+
+static size_t add_text(char *ret, const char *text)
 {
-    struct http_pool *pool = mem_alloc(sizeof *pool);
-    pool->loop = loop;
-    list_init(&pool->calls);
-    return pool;
+    size_t size = strlen(text) + 1;
+    memcpy(ret, text, size);
+    return size;
 }
 
-static struct kept_group *find_group(struct http_pool *pool, const struct http_target *target)
+static size_t write_key(const struct http_target *target, char ret[KEY_MAX])
 {
-    char key[HTTP_TARGET_TEXT_MAX];
-    http_target_text(target, key);
-    struct kept_group *group;
-    HASH_FIND_STR(pool->groups, key, group);
+    ret[0] = (char)target->tls;
+    ret[1] = (char)(target->port >> 8);
+    ret[2] = (char)target->port;
+    size_t size = 3;
+    size += add_text(ret + size, target->host);
+    return size + add_text(ret + size, target->unix_path);
+}
+
+static struct target_group *find_group(struct http_pool *pool, const char *key, size_t size)
+{
+    struct target_group *group;
+    HASH_FIND(hh, pool->groups, key, size, group);
     return group;
 }
 
-static struct kept_group *add_group(struct http_pool *pool, const struct http_target *target)
+struct target_group *http_pool_join(struct http_pool *pool, const struct http_target *target)
 {
-    char key[HTTP_TARGET_TEXT_MAX];
-    http_target_text(target, key);
-    struct kept_group *group = mem_alloc(sizeof *group);
-    group->key = mem_strdup(key);
-    list_init(&group->kept);
-    HASH_ADD_KEYPTR(hh, pool->groups, group->key, strlen(group->key), group);
+    char key[KEY_MAX];
+    size_t size = write_key(target, key);
+    struct target_group *group = find_group(pool, key, size);
+    if (!group) {
+        group = mem_alloc(sizeof *group + size);
+        memcpy(group->key, key, size);
+        group->key_size = size;
+        list_init(&group->kept);
+        HASH_ADD_KEYPTR(hh, pool->groups, group->key, group->key_size, group);
+    }
+    group->call_count++;
     return group;
 }
 
-/* Ends the keeping and returns the connection; the group goes with its last one. */
+static void drop_if_unused(struct http_pool *pool, struct target_group *group)
+{
+    if (group->kept_count || group->call_count)
+        return;
+    HASH_DEL(pool->groups, group);
+    free(group);
+}
+
+void http_pool_leave(struct http_pool *pool, struct target_group *group)
+{
+    group->call_count--;
+    drop_if_unused(pool, group);
+}
+
+/* ---- kept connections ---- */
+
+/* Ends the keeping; the caller sees to drop_if_unused(). */
 static struct stream *release(struct kept *kept)
 {
-    struct kept_group *group = kept->group;
     struct stream *stream = kept->stream;
     list_remove(&kept->node);
-    timer_stop(&kept->timer);
-    if (--group->count == 0) {
-        HASH_DEL(kept->pool->groups, group);
-        free(group->key);
-        free(group);
-    }
+    list_remove(&kept->by_age);
+    kept->group->kept_count--;
     free(kept);
     return stream;
 }
 
-static void on_idle_over(struct timer *timer, void *ctx)
+static void close_kept(struct kept *kept)
 {
-    (void)timer;
-    stream_free(release(ctx));
+    struct http_pool *pool = kept->pool;
+    struct target_group *group = kept->group;
+    stream_free(release(kept));
+    drop_if_unused(pool, group);
 }
 
 /* The peer has closed it, or speaks without being asked: either way it is of no more use. */
 static void on_idle_event(struct stream *stream, unsigned events, void *ctx)
 {
     (void)stream, (void)events;
-    stream_free(release(ctx));
+    close_kept(ctx);
 }
 
-void http_pool_keep(struct http_pool *pool, const struct http_target *target, struct stream *stream)
+static void on_age(struct timer *timer, void *ctx)
 {
-    struct kept_group *group = find_group(pool, target);
-    if (!group)
-        group = add_group(pool, target);
-    if (group->count == HTTP_POOL_IDLE_MAX)
-        stream_free(release(CONTAINER_OF(group->kept.prev, struct kept, node)));
+    struct http_pool *pool = ctx;
+    struct kept *oldest;
+    while ((oldest = LIST_FIRST(&pool->kept, struct kept, by_age))) {
+        int64_t left_ms = oldest->since_ms + HTTP_POOL_IDLE_MS - loop_now_ms(pool->loop);
+        if (left_ms > 0) {
+            timer_start(timer, left_ms);
+            return;
+        }
+        close_kept(oldest);
+    }
+}
+
+void http_pool_keep(struct http_pool *pool, struct target_group *group, struct stream *stream)
+{
+    if (group->kept_count == HTTP_POOL_IDLE_MAX)
+        close_kept(CONTAINER_OF(group->kept.prev, struct kept, node));
     struct kept *kept = mem_alloc(sizeof *kept);
-    *kept = (struct kept){.pool = pool, .group = group, .stream = stream};
+    *kept = (struct kept){
+        .pool = pool, .group = group, .stream = stream, .since_ms = loop_now_ms(pool->loop)};
     list_add_head(&group->kept, &kept->node);
-    group->count++;
-    timer_init(&kept->timer, pool->loop, on_idle_over, kept);
-    timer_start(&kept->timer, HTTP_POOL_IDLE_MS);
+    list_add_tail(&pool->kept, &kept->by_age);
+    group->kept_count++;
+    if (!timer_is_armed(&pool->age_timer))
+        timer_start(&pool->age_timer, HTTP_POOL_IDLE_MS);
     stream_set_owner(stream, on_idle_event, kept);
     stream_want(stream, WATCH_READ);
 }
 
-struct stream *http_pool_take(struct http_pool *pool, const struct http_target *target)
+struct stream *http_pool_take(struct http_pool *pool, struct target_group *group, bool can_retry)
 {
-    struct kept_group *group;
-    while ((group = find_group(pool, target))) {
-        struct stream *stream = release(LIST_FIRST(&group->kept, struct kept, node));
+    struct kept *kept;
+    while ((kept = LIST_FIRST(&group->kept, struct kept, node))) {
+        bool is_fresh = loop_now_ms(pool->loop) - kept->since_ms < LOOK_AFTER_MS;
+        struct stream *stream = release(kept);
         stream_want(stream, 0);
-        if (!stream_is_stale(stream))
+        if ((is_fresh && can_retry) || !stream_is_stale(stream))
             return stream;
         stream_free(stream);
     }
     return NULL;
 }
 
-/* The group is freed with its last connection, so its count is not looked at after that. */
-static void close_group(struct kept_group *group)
+static void close_group(struct http_pool *pool, struct target_group *group)
 {
-    for (unsigned left = group->count; left > 0; left--)
-        stream_free(release(LIST_FIRST(&group->kept, struct kept, node)));
+    group->call_count++; /* stays for as long as it is looked at */
+    while (group->kept_count)
+        close_kept(LIST_FIRST(&group->kept, struct kept, node));
+    http_pool_leave(pool, group);
 }
 
 void http_pool_forget(struct http_pool *pool, const struct http_target *target)
 {
-    char key[HTTP_TARGET_TEXT_MAX];
-    http_target_text(target, key);
-    LIST_FOR_EACH (struct http_call, call, &pool->calls, node) {
-        char other[HTTP_TARGET_TEXT_MAX];
-        http_target_text(call->target, other);
-        if (strcmp(key, other) == 0)
-            call->is_last = true;
+    char key[KEY_MAX];
+    size_t size = write_key(target, key);
+    struct target_group *group = find_group(pool, key, size);
+    if (!group)
+        return;
+    LIST_FOR_EACH (struct http_call, call, &pool->calls, node)
+        call->is_last |= call->group == group;
+    close_group(pool, group);
+}
+
+/* ---- memory of calls ---- */
+
+struct http_call *http_pool_new_call(struct http_pool *pool)
+{
+    struct http_call *call = LIST_FIRST(&pool->spare_calls, struct http_call, node);
+    if (!call) {
+        call = mem_alloc(sizeof *call);
+    } else {
+        list_remove(&call->node);
+        pool->spare_count--;
+        struct buf head_text = call->head_text;
+        /* Not the table of headers, which is large: its count says what is in use. */
+        memset(call, 0, offsetof(struct http_call, head.headers.items));
+        call->head_text = head_text;
     }
-    struct kept_group *group = find_group(pool, target);
-    if (group)
-        close_group(group);
+    call->pool = pool;
+    list_add_tail(&pool->calls, &call->node);
+    return call;
+}
+
+void http_pool_free_call(struct http_call *call)
+{
+    struct http_pool *pool = call->pool;
+    if (pool->spare_count == SPARE_CALLS_MAX) {
+        buf_fini(&call->head_text);
+        free(call);
+        return;
+    }
+    if (call->head_text.cap > SPARE_HEAD_MAX)
+        buf_fini(&call->head_text);
+    buf_clear(&call->head_text);
+    list_add_head(&pool->spare_calls, &call->node);
+    pool->spare_count++;
+}
+
+/* ---- the pool ---- */
+
+struct http_pool *http_pool_new(struct loop *loop)
+{
+    struct http_pool *pool = mem_alloc(sizeof *pool);
+    pool->loop = loop;
+    list_init(&pool->calls);
+    list_init(&pool->kept);
+    list_init(&pool->spare_calls);
+    timer_init(&pool->age_timer, loop, on_age, pool);
+    return pool;
 }
 
 static void free_pool(void *arg)
 {
     struct http_pool *pool = arg;
+    LIST_FOR_EACH (struct http_call, call, &pool->spare_calls, node) {
+        buf_fini(&call->head_text);
+        free(call);
+    }
     free(pool->scratch);
     free(pool);
 }
@@ -144,7 +257,8 @@ void http_pool_free(struct http_pool *pool)
     LIST_FOR_EACH (struct http_call, call, &pool->calls, node)
         http_call_cancel(call);
     while (pool->groups)
-        close_group(pool->groups);
+        close_group(pool, pool->groups);
+    timer_stop(&pool->age_timer);
     /* A call's callback may be on the stack, with bytes in the scratch. */
     loop_defer(pool->loop, free_pool, pool);
 }

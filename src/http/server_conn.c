@@ -182,7 +182,7 @@ static bool step_head(struct server_conn *c)
         return false;
     c->parse_due = false;
     struct http_request_head head;
-    struct err err = {0};
+    struct err err;
     int rc = http_parse_request(buf_str(&c->in), &head, &err);
     if (rc == 0)
         return false;
@@ -235,7 +235,7 @@ static void pass_body(struct server_conn *c, struct str payload)
 static void feed_body(struct server_conn *c)
 {
     struct str rest = buf_str(&c->in);
-    struct err err = {0};
+    struct err err;
     int rc = 0;
     while (rc == 0 && rest.len && takes_body(c)) {
         struct str payload;

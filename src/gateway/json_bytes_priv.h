@@ -6,43 +6,9 @@
 #pragma once
 
 #include "base/str.h"
+#include "gateway/lanes_priv.h"
 
-#include <stdint.h>
-
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
-enum {
-    LANES = 16,
-    LANES_BEFORE_MEMCHR = 4, /* rounds after which a string is long enough for a call */
-};
-
-/* A vector is only to be had by a typedef, hence the departure from STYLE.md. */
-typedef uint8_t lanes __attribute__((vector_size(LANES)));
-
-static inline lanes lanes_load(const char *p)
-{
-    lanes v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
-/* A bit for each lane of the mask that is 0xff; the others are 0. */
-static inline unsigned lanes_bits(lanes mask)
-{
-#ifdef __SSE2__
-    return (unsigned)_mm_movemask_epi8((__m128i)mask);
-#else
-    /* Of lane N keep bit N; the product's top byte then has the eight of them side by side. */
-    _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "lane 0 is the lowest byte");
-    static const uint64_t diagonal = 0x8040201008040201, ones = 0x0101010101010101;
-    uint64_t half[2];
-    memcpy(half, &mask, sizeof half);
-    return (unsigned)((half[0] & diagonal) * ones >> 56) |
-           (unsigned)((half[1] & diagonal) * ones >> 56) << 8;
-#endif
-}
+enum { ROUNDS_BEFORE_MEMCHR = 4 }; /* of LANES bytes; then a string is long enough for a call */
 
 /* Whether an odd number of backslashes stands right before `p`, not looking before `from`. */
 static inline bool json_is_escaped(const char *p, const char *from)
@@ -73,10 +39,12 @@ static inline const char *json_string_end(const char *at, const char *end, bool 
                 return quote;
             rounds = 0;
         }
-        if (++rounds == LANES_BEFORE_MEMCHR) {
+        if (++rounds == ROUNDS_BEFORE_MEMCHR) {
             const char *quote = memchr(at + LANES, '"', (size_t)(end - at - LANES));
-            if (!quote)
+            if (!quote) {
+                at = end;
                 break;
+            }
             at = quote - LANES; /* the next round begins with the quote */
             rounds = 0;
         }
@@ -119,7 +87,7 @@ static inline const char *json_pass(const char *at, const char *end, unsigned ki
 /* The next quote or bracket of any kind, or `end`. */
 static inline const char *json_next_structure(const char *at, const char *end)
 {
-    for (int i = 0; i < 3 && at < end; i++, at++) /* it is seldom farther, but in arrays of numbers */
+    for (int i = 0; i < 3 && at < end; i++, at++) /* seldom farther, but in arrays of numbers */
         if (json_is(*at, JSON_STRUCTURE))
             return at;
     for (; end - at >= LANES; at += LANES) {

@@ -175,7 +175,7 @@ static int take_flag(struct scan_cursor *c, struct str word, bool *ret)
     return *ret || str_eq(word, STR("false")) || str_eq(word, STR("null")) ? 0 : scan_wrong_type(c);
 }
 
-/* An integer as JSON writes it; beyond INT32_MAX it is that. Other readers may take 1e3 for 1000. */
+/* As JSON writes it; beyond INT32_MAX it is that. Other readers may take 1e3 for 1000: refused. */
 static int take_integer(struct scan_cursor *c, struct str word, int64_t *ret)
 {
     bool is_negative = str_has_prefix(word, STR("-"));

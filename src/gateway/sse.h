@@ -28,19 +28,19 @@ struct sse {
     struct str piece;  /* what is left of the piece that was fed; borrowed */
     struct buf held;   /* beginning of an event whose rest hasn't come, or the last event */
     struct buf joined; /* data of the last event when it had several lines */
-    uint8_t state;     /* in sse.c */
-    uint8_t bom_len;   /* bytes of a byte order mark at the stream's start; 4: decided */
+    uint8_t state;     /* where in a line the stream is; of the enum in sse.c */
     bool is_given;     /* `held` was given out as an event */
     bool is_oversize;  /* the present event is given out in pieces */
+    bool has_begun;    /* a byte order mark can't follow any more */
 };
 
-/* Views are valid until the next call for the same `struct sse` (and as long as the piece is). */
+/* Views are valid until the next call for the same stream, and as long as the piece is. */
 struct sse_event {
-    struct str raw;    /* all bytes, with the blank line that ends it */
-    struct str name;   /* value of its last "event" line; empty: none */
-    struct str data;   /* values of its "data" lines, joined by LF; ptr is NULL: it has none, as a
-                          comment or a blank line */
-    bool is_partial;   /* a piece of an event longer than SSE_EVENT_MAX; name and data are empty */
+    struct str raw;  /* all bytes, with the blank line that ends it */
+    struct str name; /* value of its last "event" line; empty: none */
+    struct str data; /* values of its "data" lines, joined by LF; ptr is NULL when it has none, as a
+                        comment or a blank line */
+    bool is_partial; /* part of an event longer than SSE_EVENT_MAX; name and data are empty */
 };
 
 /* Gives the next piece; the one before must have been read to its end by sse_next(). */
@@ -51,6 +51,12 @@ bool sse_next(struct sse *sse, struct sse_event *ret);
 
 /* What came of an event that isn't whole; empty between events. Valid until the next call. */
 struct str sse_rest(const struct sse *sse);
+
+/*
+ * The stream is over: sse_rest() as an event, for an engine that forgot its last blank line. False
+ * when there is none.
+ */
+bool sse_end(struct sse *sse, struct sse_event *ret);
 
 /* Frees what is held. */
 void sse_fini(struct sse *sse);

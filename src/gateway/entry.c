@@ -125,12 +125,41 @@ bool entry_list_allows(const struct entry_list *list, const char *name)
     return list->count == 0 || list_has(list, name);
 }
 
+/* Those of a control of before limits are absent: none. */
+static int64_t read_limit(struct reader *r, const char *key, int64_t max)
+{
+    const json_t *value = json_object_get(r->object, key);
+    return !value || json_is_null(value) ? 0 : read_int(r, key, 0, max);
+}
+
+static int read_period(struct reader *r)
+{
+    const json_t *value = json_object_get(r->object, "budget_period");
+    if (!value || json_is_null(value))
+        return BUDGET_NEVER;
+    for (int i = 0; json_is_string(value) && i < BUDGET_PERIOD_COUNT; i++)
+        if (strcmp(json_string_value(value), budget_period_names[i]) == 0)
+            return i;
+    refuse(r, "budget_period", "must be never, hour, day, week or month");
+    return BUDGET_NEVER;
+}
+
+static void read_limits(struct reader *r, struct limits *limits)
+{
+    limits->requests_per_minute = read_limit(r, "requests_per_minute", LIMITS_COUNT_MAX);
+    limits->tokens_per_minute = read_limit(r, "tokens_per_minute", LIMITS_COUNT_MAX);
+    limits->concurrent_requests = read_limit(r, "concurrent_requests", LIMITS_COUNT_MAX);
+    limits->token_budget = read_limit(r, "token_budget", INT64_MAX);
+    limits->budget_period = read_period(r);
+}
+
 static void read_user(struct reader *r, struct user_entry *user)
 {
     user->username = read_text(r, "username");
     user->is_admin = read_bool(r, "is_admin");
     user->is_active = read_bool(r, "is_active");
     user->require_password_change = read_bool(r, "require_password_change");
+    read_limits(r, &user->limits);
 }
 
 static void read_key(struct reader *r, struct key_entry *key)
@@ -144,6 +173,7 @@ static void read_key(struct reader *r, struct key_entry *key)
     key->may_infer = scope.count == 0 || list_has(&scope, "*") || list_has(&scope, "inference");
     list_fini(&scope);
     read_list(r, "allowed_model_names", &key->allowed_model_names);
+    read_limits(r, &key->limits);
 }
 
 static void read_session(struct reader *r, struct session_entry *session)
@@ -157,6 +187,7 @@ static void read_model(struct reader *r, struct model_entry *model)
 {
     model->name = read_text(r, "name");
     model->created_ms = read_time(r, "created_ms");
+    read_limits(r, &model->limits);
 }
 
 /* The token goes into a header: a line break in it would split the request to the engine. */
@@ -234,8 +265,41 @@ static void fini_endpoint(struct endpoint_entry *endpoint)
     endpoint_load_unref(endpoint->load);
 }
 
+bool entry_limits(const struct entry *entry, struct limit_subject *ret)
+{
+    switch (entry->kind) {
+    case ENTRY_USER:
+        *ret = (struct limit_subject){LIMIT_USER, &entry->user.limits, entry->user.limit};
+        return true;
+    case ENTRY_KEY:
+        *ret = (struct limit_subject){LIMIT_KEY, &entry->key.limits, entry->key.limit};
+        return true;
+    case ENTRY_MODEL:
+        *ret = (struct limit_subject){LIMIT_MODEL, &entry->model.limits, entry->model.limit};
+        return true;
+    case ENTRY_SESSION:
+    case ENTRY_ENDPOINT:
+    case ENTRY_KINDS:
+        break;
+    }
+    return false;
+}
+
+void entry_set_limit(struct entry *entry, struct limit_state *state)
+{
+    if (entry->kind == ENTRY_USER)
+        entry->user.limit = state;
+    else if (entry->kind == ENTRY_KEY)
+        entry->key.limit = state;
+    else
+        entry->model.limit = state;
+}
+
 static void entry_free(struct entry *entry)
 {
+    struct limit_subject subject;
+    if (entry_limits(entry, &subject))
+        limit_state_unref(subject.state);
     switch (entry->kind) {
     case ENTRY_USER:
         free(entry->user.username);

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "gateway/limit.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -34,6 +35,8 @@ struct user_entry {
     bool is_admin;
     bool is_active;
     bool require_password_change;
+    struct limits limits;
+    struct limit_state *limit; /* a reference; as in the two others set by tables.c, may be NULL */
 };
 
 struct key_entry {
@@ -44,6 +47,8 @@ struct key_entry {
     bool may_infer;                        /* the scope has "*" or "inference", or is empty */
     struct entry_list allowed_model_names; /* empty means all */
     atomic_int_fast64_t used_ms;           /* wall time of the last use, to a second; 0: none */
+    struct limits limits;
+    struct limit_state *limit;
 };
 
 struct session_entry {
@@ -55,6 +60,8 @@ struct session_entry {
 struct model_entry {
     char *name;
     int64_t created_ms; /* wall time */
+    struct limits limits;
+    struct limit_state *limit;
 };
 
 /* Requests that an endpoint has in progress. Outlives the entry: a changed endpoint keeps it. */
@@ -103,6 +110,12 @@ struct entry *entry_ref(struct entry *entry);
 
 /* The last one frees. NULL is fine. */
 void entry_unref(struct entry *entry);
+
+/* Limits and their counts of a user, a key or a model; false for the others. */
+bool entry_limits(const struct entry *entry, struct limit_subject *ret);
+
+/* Sets the counts: before the entry is shared, once. Takes the reference. */
+void entry_set_limit(struct entry *entry, struct limit_state *state);
 
 /* What a snapshot finds it by: a user's id, access key, token digest, model name, model's id. */
 struct str entry_lookup_key(const struct entry *entry);

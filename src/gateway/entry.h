@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "gateway/breaker.h"
 #include "gateway/limit.h"
 
 #include <stdatomic.h>
@@ -64,10 +65,14 @@ struct model_entry {
     struct limit_state *limit;
 };
 
-/* Requests that an endpoint has in progress. Outlives the entry: a changed endpoint keeps it. */
+/*
+ * Requests that an endpoint has in progress, and how its last ones went. Outlives the entry: a
+ * changed endpoint keeps it.
+ */
 struct endpoint_load {
     atomic_uint refs;
     atomic_uint outstanding;
+    struct breaker breaker;
 };
 
 struct endpoint_entry {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/balance.h"
 
+#include "base/log.h"
+
 static unsigned outstanding(const struct entry *endpoint)
 {
     return atomic_load_explicit(&endpoint->endpoint.load->outstanding, memory_order_relaxed);
@@ -14,20 +16,45 @@ static bool was_tried(const struct tried *tried, int64_t id)
     return false;
 }
 
-static struct entry *choose(struct entry_span endpoints, const struct tried *tried, unsigned *turn)
+/* The least loaded whose breaker lets this request pass; among equals each in turn. */
+static struct entry *choose(struct entry_span endpoints, const struct tried *tried, unsigned turn,
+                            int64_t now_ms, uint64_t *ret_probe)
 {
     struct entry *best = NULL;
     unsigned least = 0;
-    size_t start = endpoints.count ? (*turn)++ % endpoints.count : 0;
     for (size_t i = 0; i < endpoints.count; i++) {
-        struct entry *one = endpoints.items[(start + i) % endpoints.count];
+        struct entry *one = endpoints.items[(turn + i) % endpoints.count];
         unsigned load = outstanding(one);
-        if ((best && load >= least) || was_tried(tried, one->id))
+        uint64_t probe;
+        if ((best && load >= least) || was_tried(tried, one->id) ||
+            !breaker_may_pass(&one->endpoint.load->breaker, now_ms, &probe))
             continue;
+        if (best) /* who was chosen before gets its pass back */
+            breaker_abandon(&best->endpoint.load->breaker, *ret_probe, now_ms);
         best = one;
         least = load;
+        *ret_probe = probe;
     }
     return best;
+}
+
+/* All are shut off: the one whose time comes first is tried before it. */
+static struct entry *choose_early(struct entry_span endpoints, const struct tried *tried,
+                                  int64_t now_ms, uint64_t *ret_probe)
+{
+    struct entry *best = NULL;
+    int64_t least = INT64_MAX;
+    for (size_t i = 0; i < endpoints.count; i++) {
+        struct entry *one = endpoints.items[i];
+        int64_t due = breaker_due_ms(&one->endpoint.load->breaker);
+        if (due < least && !was_tried(tried, one->id)) {
+            best = one;
+            least = due;
+        }
+    }
+    if (best && breaker_probe_early(&best->endpoint.load->breaker, now_ms, ret_probe))
+        return best;
+    return NULL;
 }
 
 bool lease_is_possible(struct entry_span endpoints, const struct tried *tried)
@@ -41,20 +68,54 @@ bool lease_is_possible(struct entry_span endpoints, const struct tried *tried)
 bool lease_take(struct lease *lease, struct entry_span endpoints, struct tried *tried,
                 unsigned *turn, int64_t now_ms)
 {
-    struct entry *best = tried->count < LEASE_TRIED_MAX ? choose(endpoints, tried, turn) : NULL;
+    uint64_t probe = 0;
+    if (!lease_is_possible(endpoints, tried))
+        return false;
+    struct entry *best = choose(endpoints, tried, (*turn)++, now_ms, &probe);
+    if (!best)
+        best = choose_early(endpoints, tried, now_ms, &probe);
     if (!best)
         return false;
     tried->ids[tried->count++] = best->id;
     atomic_fetch_add_explicit(&best->endpoint.load->outstanding, 1, memory_order_relaxed);
-    *lease = (struct lease){.endpoint = entry_ref(best)};
+    *lease = (struct lease){.endpoint = entry_ref(best), .probe = probe};
     return true;
+}
+
+/* Tells the breaker; true when that has opened it. */
+static bool tell_breaker(const struct lease *lease, enum lease_end end, int64_t now_ms)
+{
+    struct breaker *breaker = &lease->endpoint->endpoint.load->breaker;
+    switch (end) {
+    case LEASE_SERVED:
+        breaker_success(breaker, lease->probe, now_ms);
+        break;
+    case LEASE_FAILED:
+        return breaker_failure(breaker, lease->probe, now_ms);
+    case LEASE_ABANDONED:
+        breaker_abandon(breaker, lease->probe, now_ms);
+        break;
+    }
+    return false;
+}
+
+void lease_answered(struct lease *lease, int64_t now_ms)
+{
+    if (lease->is_told)
+        return;
+    lease->is_told = true;
+    (void)tell_breaker(lease, LEASE_SERVED, now_ms);
 }
 
 void lease_end(struct lease *lease, enum lease_end end, int64_t now_ms)
 {
-    struct entry *endpoint = TAKE(lease->endpoint);
-    if (!endpoint)
+    if (!lease->endpoint)
         return;
-    atomic_fetch_sub_explicit(&endpoint->endpoint.load->outstanding, 1, memory_order_relaxed);
-    entry_unref(endpoint);
+    struct endpoint_entry *endpoint = &lease->endpoint->endpoint;
+    if (!lease->is_told && tell_breaker(lease, end, now_ms))
+        log_warning("instance", "%s: too many failures: requests go elsewhere for a while",
+                    endpoint->name);
+    atomic_fetch_sub_explicit(&endpoint->load->outstanding, 1, memory_order_relaxed);
+    entry_unref(TAKE(lease->endpoint));
+    *lease = (struct lease){.endpoint = NULL};
 }

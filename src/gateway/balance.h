@@ -17,7 +17,8 @@ enum { LEASE_TRIED_MAX = 8 };
 /* The zero value holds nothing. */
 struct lease {
     struct entry *endpoint; /* a reference; NULL: none is held */
-    bool is_probe;          /* of a breaker that is half open */
+    uint64_t probe;         /* of its breaker: see breaker.h */
+    bool is_told;           /* the breaker knows how it went */
 };
 
 /* Instances that a request was given already. */
@@ -41,6 +42,10 @@ bool lease_take(struct lease *lease, struct entry_span endpoints, struct tried *
 
 /* Whether lease_take() would find one. */
 bool lease_is_possible(struct entry_span endpoints, const struct tried *tried);
+
+/* The head of its response is there, and it is that of a working instance: its breaker is told now,
+ * for a long answer must not hold a probe. */
+void lease_answered(struct lease *lease, int64_t now_ms);
 
 /* The request to it is over. A lease that holds nothing is fine. */
 void lease_end(struct lease *lease, enum lease_end end, int64_t now_ms);

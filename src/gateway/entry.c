@@ -306,8 +306,42 @@ static void fini_endpoint(struct endpoint_entry *endpoint)
     endpoint_load_unref(endpoint->load);
 }
 
+bool entry_limits(const struct entry *entry, struct limit_subject *ret)
+{
+    switch (entry->kind) {
+    case ENTRY_USER:
+        *ret = (struct limit_subject){LIMIT_USER, &entry->user.limits, entry->user.limit};
+        return true;
+    case ENTRY_KEY:
+        *ret = (struct limit_subject){LIMIT_KEY, &entry->key.limits, entry->key.limit};
+        return true;
+    case ENTRY_MODEL:
+        *ret = (struct limit_subject){LIMIT_MODEL, &entry->model.limits, entry->model.limit};
+        return true;
+    case ENTRY_SESSION:
+    case ENTRY_ENDPOINT:
+    case ENTRY_ROUTE:
+    case ENTRY_KINDS:
+        break;
+    }
+    return false;
+}
+
+void entry_set_limit(struct entry *entry, struct limit_state *state)
+{
+    if (entry->kind == ENTRY_USER)
+        entry->user.limit = state;
+    else if (entry->kind == ENTRY_KEY)
+        entry->key.limit = state;
+    else
+        entry->model.limit = state;
+}
+
 static void entry_free(struct entry *entry)
 {
+    struct limit_subject subject;
+    if (entry_limits(entry, &subject))
+        limit_state_unref(subject.state);
     switch (entry->kind) {
     case ENTRY_USER:
         free(entry->user.username);

@@ -13,6 +13,8 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "domain/limits.h"
+#include "gateway/breaker.h"
+#include "gateway/limit.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -46,7 +48,8 @@ struct user_entry {
     bool is_admin;
     bool is_active;
     bool require_password_change;
-    struct limits limits; /* of all that the user's keys and sessions ask for */
+    struct limits limits;      /* of all that the user's keys and sessions ask for */
+    struct limit_state *limit; /* a reference; as in the two others set by tables.c, may be NULL */
 };
 
 struct key_entry {
@@ -57,6 +60,7 @@ struct key_entry {
     bool may_infer;                        /* the scope has "*" or "inference", or is empty */
     struct entry_list allowed_model_names; /* empty means all */
     struct limits limits;                  /* beside the user's own */
+    struct limit_state *limit;
     atomic_int_fast64_t used_ms;           /* wall time of the last use, to a second; 0: none */
 };
 
@@ -72,13 +76,18 @@ struct model_entry {
     bool generic_proxy;            /* any path may be asked of its engines */
     int64_t first_byte_timeout_ms; /* request out -> first byte of the response; 0: none */
     struct limits limits;          /* of all requests to it */
+    struct limit_state *limit;
 };
 
-/* What the gateway learns of an endpoint. Outlives the entry: a changed endpoint keeps it. */
+/*
+ * What the gateway learns of an endpoint, and its requests in progress. Outlives the entry: a
+ * changed endpoint keeps it.
+ */
 struct endpoint_load {
     atomic_uint refs;
     atomic_uint outstanding;     /* requests in progress */
     atomic_bool lacks_anthropic; /* it said that it has no Messages API; relaxed */
+    struct breaker breaker;
 };
 
 struct endpoint_entry {
@@ -136,6 +145,12 @@ struct entry *entry_ref(struct entry *entry);
 
 /* The last one frees. NULL is fine. */
 void entry_unref(struct entry *entry);
+
+/* Limits and their counts of a user, a key or a model; false for the others. */
+bool entry_limits(const struct entry *entry, struct limit_subject *ret);
+
+/* Sets the counts: before the entry is shared, once. Takes the reference. */
+void entry_set_limit(struct entry *entry, struct limit_state *state);
 
 /*
  * What a snapshot finds it by: a user's id, access key, token digest, model's name, endpoint's

@@ -69,7 +69,7 @@ static void on_open(struct line_stream *stream, void *ctx)
     (void)stream;
     timer_stop(&feed->publish_timer);
     timer_stop(&feed->reopen_timer);
-    tables_fini(&feed->tables);
+    tables_clear(&feed->tables);
     feed->has_fault = false;
 }
 

@@ -91,8 +91,10 @@ static void wait_for_instance(struct proxy *p)
     proxy_set_phase(p, PHASE_QUEUED);
     p->queued_us = clock_mono_us(loop_clock(p->shard->loop));
     http_exchange_set_ops(p->ex, &waiting_ops, p);
-    if (queue_enter(&p->shard->queue, &p->waiter, p->model->id, settings->queue_timeout_ms,
-                    on_turn))
+    int64_t now_ms = loop_now_ms(p->shard->loop);
+    p->wait_until_ms = p->wait_until_ms ? p->wait_until_ms : now_ms + settings->queue_timeout_ms;
+    int64_t left_ms = p->wait_until_ms > now_ms ? p->wait_until_ms - now_ms : 0;
+    if (queue_enter(&p->shard->queue, &p->waiter, p->model->id, left_ms, on_turn))
         return;
     auto_free char *message = mem_printf("%u requests wait for an instance of the model '%s' "
                                          "already, as many as may",

@@ -69,6 +69,8 @@ void proxy_on_head(struct forward *forward, const struct http_response_head *hea
         return;
     }
     p->status = head->status;
+    if (!is_unavailable(head->status))
+        lease_answered(&p->lease, loop_now_ms(p->shard->loop));
     bool is_events = head->status == 200 && str_eq_nocase(type, STR("text/event-stream"));
     proxy_set_phase(p, is_events ? PHASE_STREAMING : PHASE_BODY);
     if (is_events)

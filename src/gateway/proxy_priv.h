@@ -64,6 +64,7 @@ struct proxy {
 
     /* Attempts. */
     struct waiter waiter;
+    int64_t wait_until_ms; /* loop time; 0: it hasn't waited yet */
     struct tried tried;
     struct lease lease;
     struct forward *forward; /* NULL: none is under way */

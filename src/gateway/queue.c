@@ -1,10 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/queue.h"
 
-void queue_init(struct queue *queue, struct loop *loop, unsigned max)
+static void on_look(struct timer *timer, void *ctx)
 {
-    *queue = (struct queue){.loop = loop, .max = max};
+    struct queue *queue = ctx;
+    (void)timer;
+    queue_wake(queue);
+}
+
+void queue_init(struct queue *queue, struct loop *loop, unsigned max,
+                bool (*is_served)(struct waiter *waiter))
+{
+    *queue = (struct queue){.loop = loop, .max = max, .is_served = is_served};
     list_init(&queue->waiters);
+    timer_init(&queue->look, loop, on_look, queue);
+}
+
+void queue_fini(struct queue *queue)
+{
+    timer_stop(&queue->look);
 }
 
 static unsigned count_of(const struct queue *queue, int64_t model_id)
@@ -35,6 +49,8 @@ bool queue_enter(struct queue *queue, struct waiter *waiter, int64_t model_id, i
     queue->count++;
     timer_init(&waiter->deadline, queue->loop, on_deadline, waiter);
     timer_start(&waiter->deadline, timeout_ms);
+    if (!timer_is_armed(&queue->look))
+        timer_start(&queue->look, QUEUE_LOOK_MS);
     return true;
 }
 
@@ -47,13 +63,13 @@ void queue_leave(struct waiter *waiter)
     waiter->queue->count--;
 }
 
-void queue_wake(struct queue *queue, bool (*is_served)(struct waiter *waiter))
+void queue_wake(struct queue *queue)
 {
     struct list_node all;
     list_init(&all);
     /* Taken out first: who is called may enter again, behind those that came before. */
     LIST_FOR_EACH (struct waiter, waiter, &queue->waiters, node) {
-        if (!is_served(waiter))
+        if (!queue->is_served(waiter))
             continue;
         queue_leave(waiter);
         list_add_tail(&all, &waiter->node);
@@ -63,4 +79,8 @@ void queue_wake(struct queue *queue, bool (*is_served)(struct waiter *waiter))
         list_remove(&waiter->node);
         waiter->cb(waiter, false);
     }
+    if (queue->count)
+        timer_start(&queue->look, QUEUE_LOOK_MS);
+    else
+        timer_stop(&queue->look);
 }

@@ -18,14 +18,23 @@ struct waiter {
     void (*cb)(struct waiter *waiter, bool is_late);
 };
 
+enum { QUEUE_LOOK_MS = 200 }; /* between two looks whether one can be served */
+
 struct queue {
     struct loop *loop;
+    struct timer look; /* armed while somebody waits */
+    bool (*is_served)(struct waiter *waiter);
     struct list_node waiters; /* in the order of their coming */
     unsigned count;
     unsigned max; /* of one model */
 };
 
-void queue_init(struct queue *queue, struct loop *loop, unsigned max);
+/* `is_served` says whether a waiter may be served now. */
+void queue_init(struct queue *queue, struct loop *loop, unsigned max,
+                bool (*is_served)(struct waiter *waiter));
+
+/* Nobody waits any more. */
+void queue_fini(struct queue *queue);
 
 /* False when as many as may wait for that model do already. */
 bool queue_enter(struct queue *queue, struct waiter *waiter, int64_t model_id, int64_t timeout_ms,
@@ -34,5 +43,5 @@ bool queue_enter(struct queue *queue, struct waiter *waiter, int64_t model_id, i
 /* Takes it out without a call. One that doesn't wait is fine, a zeroed one too. */
 void queue_leave(struct waiter *waiter);
 
-/* Calls those of which `is_served` says that they may be served now. */
-void queue_wake(struct queue *queue, bool (*is_served)(struct waiter *waiter));
+/* Calls those that may be served now. Comes by itself now and then; a fresh snapshot needn't wait. */
+void queue_wake(struct queue *queue);

@@ -40,7 +40,7 @@ struct shard *shard_new(const struct shard_shared *shared, const struct clock *c
     shard->server = http_server_new(shard->loop, on_request, shard);
     shard->pool = http_pool_new(shard->loop);
     list_init(&shard->passes);
-    queue_init(&shard->queue, shard->loop, shared->settings.queue_max);
+    queue_init(&shard->queue, shard->loop, shared->settings.queue_max, proxy_is_servable);
     spool_init(&shard->spool, shared->spool_dir);
     timer_init(&shard->drain_timer, shard->loop, check_drain, shard);
     return shard;
@@ -87,7 +87,7 @@ static void take_snapshot(void *arg)
     struct mail *mail = arg;
     snapshot_unref(mail->shard->snapshot);
     mail->shard->snapshot = mail->snapshot;
-    queue_wake(&mail->shard->queue, proxy_is_servable);
+    queue_wake(&mail->shard->queue);
     free(mail);
 }
 
@@ -146,6 +146,7 @@ void shard_free(struct shard *shard)
     }
     timer_stop(&shard->drain_timer);
     http_server_free(shard->server);
+    queue_fini(&shard->queue);
     http_pool_free(shard->pool);
     loop_free(shard->loop);
     spool_fini(&shard->spool);

@@ -14,7 +14,14 @@ static void clear_kinds(struct tables *tables)
 void tables_fini(struct tables *tables)
 {
     clear_kinds(tables);
+    limit_book_fini(&tables->limits);
     *tables = (struct tables){0};
+}
+
+void tables_clear(struct tables *tables)
+{
+    clear_kinds(tables);
+    *tables = (struct tables){.limits = tables->limits};
 }
 
 bool tables_is_dirty(const struct tables *tables)
@@ -33,7 +40,8 @@ void tables_clean(struct tables *tables)
 /* What follows is everything: also an empty kind counts as changed. */
 static void reset(struct tables *tables)
 {
-    tables_fini(tables);
+    tables_clear(tables);
+    limit_book_reset(&tables->limits);
     tables->is_open = true;
     memset(tables->dirty, true, sizeof tables->dirty);
 }
@@ -41,6 +49,14 @@ static void reset(struct tables *tables)
 static struct str id_key(const int64_t *id)
 {
     return str_sub((const char *)id, sizeof *id);
+}
+
+static void set_limit(struct tables *tables, struct entry *entry)
+{
+    struct limit_subject subject;
+    if (entry_limits(entry, &subject))
+        entry_set_limit(entry, limit_book_state(&tables->limits, subject.kind, entry->id,
+                                                subject.limits));
 }
 
 static int put(struct tables *tables, enum entry_kind kind, const json_t *object, struct err *err)
@@ -55,6 +71,7 @@ static int put(struct tables *tables, enum entry_kind kind, const json_t *object
         return err_set(err, ERR_TOO_LARGE, "more than %d entries of kind %s", TABLES_ENTRIES_MAX,
                        entry_kind_name(kind));
     }
+    set_limit(tables, entry);
     entry_unref(map_put(table, id_key(&entry->id), entry));
     tables->dirty[kind] = true;
     return 0;
@@ -67,8 +84,23 @@ static int del(struct tables *tables, enum entry_kind kind, const json_t *object
         return err_set(err, ERR_INVALID, "%s: id must be a positive integer",
                        entry_kind_name(kind));
     struct entry *entry = map_remove(&tables->kinds[kind], id_key(&id));
+    struct limit_subject subject;
+    if (entry && entry_limits(entry, &subject))
+        limit_book_forget(&tables->limits, subject.kind, id);
     tables->dirty[kind] |= entry != NULL;
     entry_unref(entry);
+    return 0;
+}
+
+static int put_spending(struct tables *tables, const json_t *object, struct err *err)
+{
+    struct spending line;
+    int rc = spending_read(object, &line, err);
+    if (rc < 0)
+        return err_wrap(err, rc, "spending");
+    if (tables->limits.items.count >= LIMIT_BOOK_ITEMS_MAX)
+        return err_set(err, ERR_TOO_LARGE, "more than %d subjects of limits", LIMIT_BOOK_ITEMS_MAX);
+    limit_book_apply(&tables->limits, &line);
     return 0;
 }
 
@@ -78,9 +110,17 @@ static int change(struct tables *tables, bool is_put, const json_t *object, stru
     const char *kind_name = json_member_string(object, "kind");
     if (!kind_name)
         return err_set(err, ERR_INVALID, "kind must be a string");
+    if (is_put && strcmp(kind_name, "spending") == 0)
+        return put_spending(tables, object, err);
     if (entry_kind_parse(kind_name, &kind) < 0)
         return 0;
     return is_put ? put(tables, kind, object, err) : del(tables, kind, object, err);
+}
+
+static void set_ready(struct tables *tables)
+{
+    tables->is_ready = true;
+    limit_book_ready(&tables->limits);
 }
 
 static int apply_object(struct tables *tables, const json_t *object, struct err *err)
@@ -99,7 +139,7 @@ static int apply_object(struct tables *tables, const json_t *object, struct err 
     if (is_reset)
         reset(tables);
     else if (strcmp(op, "ready") == 0)
-        tables->is_ready = true;
+        set_ready(tables);
     else if (strcmp(op, "put") == 0 || strcmp(op, "del") == 0)
         rc = change(tables, op[0] == 'p', object, err);
     if (rc == 0)

@@ -215,7 +215,7 @@ static void test_forms(void **state)
     struct http_call_params params = answer_init(&w, &a, "/v1/audio/transcriptions", ADMIN_KEY);
     a.headers[params.header_count++] =
         (struct http_header){STR("Content-Type"), STR("multipart/form-data; boundary=b")};
-    params.body = http_body_of(STR(form));
+    params.body = http_body_of(str_of(form));
     a.call = http_call_start(w.pool, &params, &answer_ops, &a);
     WAIT_UNTIL(&w, a.is_ended);
     assert_int_equal(a.status, 200);

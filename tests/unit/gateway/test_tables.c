@@ -171,8 +171,9 @@ static void test_changes_share_what_stays(void **state)
     struct tables tables = {0};
     apply_all(&tables, lines);
     struct snapshot *before = build(&tables, NULL);
-    struct entry *taken =
-        balance_take(snapshot_endpoints(before, 2), 0, &(unsigned){0}); /* a request in progress */
+    struct lease taken; /* a request in progress */
+    assert_true(lease_take(&taken, snapshot_endpoints(before, 2), &(struct tried){.count = 0},
+                           &(unsigned){0}, 0));
 
     assert_int_equal(apply(&tables, ENDPOINT("7", "40009")), 0);
     struct snapshot *after = build(&tables, before);
@@ -182,7 +183,7 @@ static void test_changes_share_what_stays(void **state)
     assert_int_equal(fresh->local_port, 40009);
     assert_int_equal(fresh->load->outstanding, 1);
     assert_int_equal(snapshot_endpoints(before, 2).items[0]->endpoint.local_port, 40000);
-    balance_release(taken);
+    lease_end(&taken, LEASE_SERVED, 0);
     assert_int_equal(fresh->load->outstanding, 0);
 
     assert_int_equal(apply(&tables, "{\"op\":\"del\",\"seq\":2,\"kind\":\"endpoint\",\"id\":7}"),
@@ -301,33 +302,92 @@ static void test_refuses_bad_lines(void **state)
     tables_fini(&tables);
 }
 
+/* A lease of any of them. */
+static struct lease take(struct entry_span endpoints, unsigned *turn)
+{
+    struct lease lease;
+    struct tried tried = {.count = 0};
+    assert_true(lease_take(&lease, endpoints, &tried, turn, 0));
+    return lease;
+}
+
 static void test_balance_takes_least_and_turns(void **state)
 {
     static const char *const lines[] = {
         RESET, ENDPOINT("1", "1"), ENDPOINT("2", "2"), ENDPOINT("3", "3"), READY, NULL};
     struct tables tables = {0};
-    struct entry *taken[6];
+    struct lease taken[6];
     unsigned turn = 0, of[4] = {0};
     apply_all(&tables, lines);
     struct snapshot *snapshot = build(&tables, NULL);
     struct entry_span endpoints = snapshot_endpoints(snapshot, 2);
     for (size_t i = 0; i < ARRAY_LEN(taken); i++) {
-        taken[i] = balance_take(endpoints, 0, &turn);
-        of[taken[i]->id]++;
+        taken[i] = take(endpoints, &turn);
+        of[taken[i].endpoint->id]++;
     }
     for (int id = 1; id <= 3; id++)
         assert_int_equal(of[id], 2);
-    balance_release(taken[4]);
-    struct entry *next = balance_take(endpoints, 0, &turn);
-    assert_ptr_equal(next, taken[4]);
-    balance_release(next);
-    struct entry *other = balance_take(endpoints, next->id, &turn);
-    assert_int_not_equal(other->id, next->id);
-    balance_release(other);
+    int64_t freed = taken[4].endpoint->id;
+    lease_end(&taken[4], LEASE_ABANDONED, 0);
+    lease_end(&taken[4], LEASE_ABANDONED, 0); /* what holds nothing is fine */
+    taken[4] = take(endpoints, &turn);
+    assert_int_equal(taken[4].endpoint->id, freed);
     for (size_t i = 0; i < ARRAY_LEN(taken); i++)
-        balance_release(i == 4 ? NULL : taken[i]);
-    assert_null(balance_take((struct entry_span){0}, 0, &turn));
-    assert_null(balance_take((struct entry_span){endpoints.items, 1}, 1, &turn));
+        lease_end(&taken[i], LEASE_SERVED, 0);
+    snapshot_unref(snapshot);
+    tables_fini(&tables);
+}
+
+/* A request that is sent on gets each instance once. */
+static void test_balance_takes_each_once(void **state)
+{
+    static const char *const lines[] = {RESET, ENDPOINT("1", "1"), ENDPOINT("2", "2"), READY, NULL};
+    struct tables tables = {0};
+    struct tried tried = {.count = 0};
+    unsigned turn = 0;
+    struct lease lease;
+    apply_all(&tables, lines);
+    struct snapshot *snapshot = build(&tables, NULL);
+    struct entry_span endpoints = snapshot_endpoints(snapshot, 2);
+    for (int i = 0; i < 2; i++) {
+        assert_true(lease_is_possible(endpoints, &tried));
+        assert_true(lease_take(&lease, endpoints, &tried, &turn, 0));
+        lease_end(&lease, LEASE_FAILED, 0);
+    }
+    assert_int_not_equal(tried.ids[0], tried.ids[1]);
+    assert_false(lease_is_possible(endpoints, &tried));
+    assert_false(lease_take(&lease, endpoints, &tried, &turn, 0));
+    snapshot_unref(snapshot);
+    tables_fini(&tables);
+}
+
+/* One that fails is left out, but for a probe when its time has come or nobody else is there. */
+static void test_balance_leaves_out_what_fails(void **state)
+{
+    static const char *const lines[] = {RESET, ENDPOINT("1", "1"), ENDPOINT("2", "2"), READY, NULL};
+    struct tables tables = {0};
+    unsigned turn = 0;
+    apply_all(&tables, lines);
+    struct snapshot *snapshot = build(&tables, NULL);
+    struct entry_span both = snapshot_endpoints(snapshot, 2);
+    struct entry_span bad = {.items = both.items, .count = 1};
+    for (int i = 0; i < BREAKER_ROW; i++) {
+        struct lease lease = take(bad, &turn);
+        lease_end(&lease, LEASE_FAILED, 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        struct lease lease = take(both, &turn);
+        assert_ptr_equal(lease.endpoint, both.items[1]);
+        lease_end(&lease, LEASE_SERVED, 0);
+    }
+    struct lease probe = take(bad, &turn), second;
+    assert_false(lease_take(&second, bad, &(struct tried){.count = 0}, &turn, 0));
+    lease_end(&probe, LEASE_ABANDONED, 0);
+    probe = take(bad, &turn);
+    lease_answered(&probe, 0);
+    second = take(bad, &turn); /* it is well again */
+    lease_end(&probe, LEASE_FAILED, 0);
+    lease_end(&second, LEASE_SERVED, 0);
     snapshot_unref(snapshot);
     tables_fini(&tables);
 }
@@ -343,6 +403,8 @@ int main(void)
         cmocka_unit_test(test_passes_over_what_is_newer),
         cmocka_unit_test(test_refuses_bad_lines),
         cmocka_unit_test(test_balance_takes_least_and_turns),
+        cmocka_unit_test(test_balance_takes_each_once),
+        cmocka_unit_test(test_balance_leaves_out_what_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

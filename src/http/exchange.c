@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <time.h>
 
+enum { CHUNK_LINE_MAX = 2 * sizeof(size_t) + 2 };
+
 /* ---- the request ---- */
 
 void http_exchange_set_ops(struct http_exchange *ex, const struct http_exchange_ops *ops, void *ctx)
@@ -86,29 +88,44 @@ static const char *date_text(struct http_server *server)
     return server->date;
 }
 
-static bool is_clean(struct str value)
+static char *put(char *at, struct str s)
 {
-    for (size_t i = 0; i < value.len; i++)
-        if (!http_char_is_value((unsigned char)value.ptr[i]))
-            return false;
-    return true;
+    if (s.len)
+        memcpy(at, s.ptr, s.len);
+    return at + s.len;
 }
 
 static void add_header(struct buf *out, struct str name, struct str value)
 {
-    buf_add_str(out, name);
-    buf_add_cstr(out, ": ");
-    buf_add_str(out, value);
-    buf_add_cstr(out, "\r\n");
+    size_t size = name.len + value.len + 4;
+    char *at = put(buf_reserve(out, size), name);
+    at = put(put(put(at, STR(": ")), value), STR("\r\n"));
+    buf_grew(out, size);
+}
+
+static void add_status_line(struct buf *out, unsigned status)
+{
+    buf_add_str(out, STR("HTTP/1.1 "));
+    buf_add_uint(out, status);
+    buf_add_char(out, ' ');
+    buf_add_cstr(out, http_status_text(status));
+    buf_add_str(out, STR("\r\n"));
+}
+
+static void add_length(struct buf *out, uint64_t length)
+{
+    buf_add_str(out, STR("Content-Length: "));
+    buf_add_uint(out, length);
+    buf_add_str(out, STR("\r\n"));
 }
 
 void reply_head_write(struct http_server *server, const struct reply_head *head, struct buf *out)
 {
     bool has_date = false;
-    buf_printf(out, "HTTP/1.1 %u %s\r\n", head->status, http_status_text(head->status));
+    add_status_line(out, head->status);
     for (unsigned i = 0; i < head->count; i++) {
         /* A value with a line end in it would let its author write the rest of the response. */
-        if (!is_clean(head->headers[i].value))
+        if (!http_is_value(head->headers[i].value))
             continue;
         has_date |= str_eq_nocase(head->headers[i].name, STR("Date"));
         add_header(out, head->headers[i].name, head->headers[i].value);
@@ -116,14 +133,14 @@ void reply_head_write(struct http_server *server, const struct reply_head *head,
     if (!has_date)
         add_header(out, STR("Date"), str_of(date_text(server)));
     if (head->content_length >= 0)
-        buf_printf(out, "Content-Length: %lld\r\n", (long long)head->content_length);
+        add_length(out, (uint64_t)head->content_length);
     else if (head->coding == REPLY_CHUNKED)
-        buf_add_cstr(out, "Transfer-Encoding: chunked\r\n");
+        buf_add_str(out, STR("Transfer-Encoding: chunked\r\n"));
     if (head->close)
-        buf_add_cstr(out, "Connection: close\r\n");
+        buf_add_str(out, STR("Connection: close\r\n"));
     else if (head->keep_alive)
-        buf_add_cstr(out, "Connection: keep-alive\r\n");
-    buf_add_cstr(out, "\r\n");
+        buf_add_str(out, STR("Connection: keep-alive\r\n"));
+    buf_add_str(out, STR("\r\n"));
 }
 
 static bool status_has_body(unsigned status)
@@ -172,6 +189,7 @@ static void queue_head(struct http_exchange *ex, unsigned status, const struct h
         .close = !ex->keep_alive,
         .keep_alive = ex->keep_alive && ex->head.minor == 0,
     };
+    server_buf_take(ex->conn->server, &ex->conn->out);
     reply_head_write(ex->conn->server, &head, &ex->conn->out);
     ex->conn->since_ms = loop_now_ms(ex->conn->server->loop);
     server_conn_touch(ex->conn);
@@ -199,11 +217,21 @@ static struct iovec part_of(struct str s)
     return (struct iovec){(void *)(uintptr_t)s.ptr, s.len};
 }
 
+/* The line before a chunk, written at the end of `room`. */
+static struct str chunk_line(size_t size, char room[CHUNK_LINE_MAX])
+{
+    char *end = room + CHUNK_LINE_MAX, *at = end;
+    *--at = '\n';
+    *--at = '\r';
+    for (; size; size >>= 4)
+        *--at = "0123456789abcdef"[size & 15];
+    return str_sub(at, (size_t)(end - at));
+}
+
 static void send_chunk(struct server_conn *c, struct str data)
 {
-    char size[20];
-    int n = snprintf(size, sizeof(size), "%zx\r\n", data.len);
-    const struct iovec parts[] = {part_of(str_sub(size, (size_t)n)), part_of(data),
+    char line[CHUNK_LINE_MAX];
+    const struct iovec parts[] = {part_of(chunk_line(data.len, line)), part_of(data),
                                   part_of(STR("\r\n"))};
     server_conn_send(c, parts, ARRAY_LEN(parts));
 }

@@ -76,6 +76,12 @@ void http_server_drain(struct http_server *server)
             server_conn_touch(conn);
 }
 
+static void server_release(struct http_server *server)
+{
+    server_spares_fini(&server->spares);
+    free(server);
+}
+
 /* Settles what handlers' calls have touched in this turn. */
 static void sweep(void *arg)
 {
@@ -85,7 +91,7 @@ static void sweep(void *arg)
         server_conn_settle(conn);
     server->sweep_due = false;
     if (server->freed)
-        free(server);
+        server_release(server);
 }
 
 void server_conn_touch(struct server_conn *conn)
@@ -114,5 +120,5 @@ void http_server_free(struct http_server *server)
     certificate_unref(TAKE(server->certificate));
     server->freed = true;
     if (!server->sweep_due)
-        free(server);
+        server_release(server);
 }

@@ -6,56 +6,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* ---- sending ---- */
-
-static void queue_trim(struct server_conn *c)
-{
-    if (c->out_sent == c->out.len) {
-        buf_clear(&c->out);
-        c->out_sent = 0;
-        if (c->out.cap > CONN_LOW_WATER)
-            buf_fini(&c->out);
-    } else if (c->out_sent > CONN_LOW_WATER) {
-        buf_drop(&c->out, c->out_sent);
-        c->out_sent = 0;
-    }
-}
-
-/* Queues what is behind the first `sent` bytes of `parts`. */
-static void queue_rest(struct server_conn *c, const struct iovec *parts, int count, size_t sent)
-{
-    for (int i = 0; i < count; i++) {
-        size_t skip = sent < parts[i].iov_len ? sent : parts[i].iov_len;
-        sent -= skip;
-        if (skip < parts[i].iov_len)
-            buf_add(&c->out, (const char *)parts[i].iov_base + skip, parts[i].iov_len - skip);
-    }
-}
-
-void server_conn_send(struct server_conn *c, const struct iovec *parts, int count)
-{
-    assert(count <= CONN_PARTS_MAX);
-    size_t waiting = server_conn_queued(c);
-    struct iovec all[1 + CONN_PARTS_MAX] = {{waiting ? c->out.ptr + c->out_sent : NULL, waiting}};
-    for (int i = 0; i < count; i++)
-        all[1 + i] = parts[i];
-    ssize_t n = c->blocked ? -EAGAIN : stream_write(c->stream, all, 1 + count);
-    if (n < 0 && n != -EAGAIN) {
-        server_conn_fail(c);
-        return;
-    }
-    if (n > 0 || waiting == 0)
-        c->since_ms = loop_now_ms(c->server->loop);
-    size_t sent = n > 0 ? (size_t)n : 0;
-    size_t from_queue = sent < waiting ? sent : waiting;
-    c->out_sent += from_queue;
-    queue_trim(c);
-    queue_rest(c, parts, count, sent - from_queue);
-    c->blocked = server_conn_queued(c) > 0;
-    if (c->blocked)
-        server_conn_touch(c); /* to be told when the socket takes more */
-}
-
 /* ---- phases ---- */
 
 void server_conn_enter(struct server_conn *c, enum conn_phase phase)
@@ -81,8 +31,8 @@ static void enter_head(struct server_conn *c)
     server_conn_enter(c, CONN_HEAD);
     c->parse_due = c->in.len > 0;
     if (c->in.len == 0)
-        buf_fini(&c->in);
-    buf_fini(&c->out);
+        server_buf_give(c->server, &c->in);
+    server_buf_give(c->server, &c->out);
 }
 
 /* "Bad Request" -> "BadRequest" */
@@ -128,9 +78,7 @@ static void end_exchange(struct server_conn *c, bool gone)
     ex->closed = true;
     if (ex->ops.on_close)
         ex->ops.on_close(ex, gone, ex->ctx);
-    explicit_bzero(ex->text.ptr, ex->text.len); /* credentials stand there */
-    buf_fini(&ex->text);
-    free(ex);
+    server_exchange_free(ex);
 }
 
 /* ---- the request's head ---- */
@@ -149,16 +97,20 @@ static unsigned refusal_status(int code)
     }
 }
 
-/* Hands the request to the handler. The exchange takes the buffer that its head borrows from. */
-static void start_exchange(struct server_conn *c, const struct http_request_head *head, size_t size)
+/*
+ * Hands the request to the handler. The exchange takes the buffer that its head borrows from; what
+ * is behind the head's `size` bytes stays with the connection.
+ */
+static void start_exchange(struct server_conn *c, struct http_exchange *ex, size_t size)
 {
-    struct http_exchange *ex = mem_alloc(sizeof(*ex));
-    ex->conn = c;
-    ex->high_water = HTTP_HIGH_WATER;
-    ex->head = *head;
+    const struct http_request_head *head = &ex->head;
     ex->text = c->in;
     c->in = (struct buf){0};
-    buf_add_str(&c->in, str_skip(buf_str(&ex->text), size));
+    struct str rest = str_skip(buf_str(&ex->text), size);
+    if (rest.len) {
+        server_buf_take(c->server, &c->in);
+        buf_add_str(&c->in, rest);
+    }
     c->body = head->body;
     if (head->body == HTTP_BODY_LENGTH && head->content_length == 0)
         c->body = HTTP_BODY_NONE;
@@ -181,16 +133,17 @@ static bool step_head(struct server_conn *c)
     if (!c->parse_due)
         return false;
     c->parse_due = false;
-    struct http_request_head head;
+    struct http_exchange *ex = server_exchange_new(c);
     struct err err;
-    int rc = http_parse_request(buf_str(&c->in), &head, &err);
-    if (rc == 0)
-        return false;
+    int rc = http_parse_request(buf_str(&c->in), &ex->head, &err);
+    if (rc > 0) {
+        start_exchange(c, ex, (size_t)rc);
+        return true;
+    }
+    server_exchange_free(ex);
     if (rc < 0)
         server_conn_refuse(c, refusal_status(rc), err.text);
-    else
-        start_exchange(c, &head, (size_t)rc);
-    return true;
+    return rc < 0;
 }
 
 /* ---- the request's body ---- */
@@ -245,7 +198,7 @@ static void feed_body(struct server_conn *c)
     }
     buf_drop(&c->in, c->in.len - rest.len);
     if (c->body == HTTP_BODY_NONE && c->in.len == 0)
-        buf_fini(&c->in);
+        server_buf_give(c->server, &c->in);
     if (rc == 0)
         return;
     bool can_reply = c->ex && !c->ex->reply_started;
@@ -449,8 +402,8 @@ static void conn_free(struct server_conn *c)
         stream_reset(c->stream);
     else
         stream_free(c->stream);
-    buf_fini(&c->in);
-    buf_fini(&c->out);
+    server_buf_give(c->server, &c->in);
+    server_buf_give(c->server, &c->out);
     free(c);
 }
 
@@ -483,6 +436,7 @@ static void read_input(struct server_conn *c)
     bool is_head = c->phase == CONN_HEAD;
     bool is_body = c->body != HTTP_BODY_NONE;
     size_t want = is_body ? CONN_READ_BODY : CONN_READ_HEAD;
+    server_buf_take(c->server, &c->in);
     char *at = buf_reserve(&c->in, want);
     ssize_t n = stream_read(c->stream, at, want);
     if (n == -EAGAIN)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What server.c (listeners, the set of connections), server_tls.c (a connection's way to TLS),
- * server_conn.c (bytes in and out of one connection) and exchange.c (the handler's calls) share.
+ * server_conn.c (what one connection does), server_send.c (bytes out of it), server_spares.c
+ * (memory) and exchange.c (the handler's calls) share.
  *
  * Calls from handlers only change state and touch the connection; all callbacks and all freeing
  * happen in server_conn_settle(), which runs from the loop, never from inside a handler's call. So
@@ -38,6 +39,15 @@ enum conn_phase {
     CONN_DEAD,
 };
 
+enum { SERVER_SPARE_BUFS = 32, SERVER_SPARE_EXCHANGES = 16 };
+
+/* Memory to be used again. */
+struct server_spares {
+    struct buf bufs[SERVER_SPARE_BUFS]; /* empty, of CONN_READ_HEAD bytes or more */
+    struct http_exchange *exchanges[SERVER_SPARE_EXCHANGES];
+    unsigned buf_count, exchange_count;
+};
+
 struct http_server {
     struct loop *loop;
     http_request_cb *on_request;
@@ -58,6 +68,7 @@ struct http_server {
     bool freed;     /* the sweep frees it */
     int64_t date_s; /* second that `date` is for */
     char date[40];  /* "Tue, 15 Nov 1994 08:12:31 GMT" */
+    struct server_spares spares;
 };
 
 struct server_conn {
@@ -94,8 +105,6 @@ struct http_exchange {
     struct server_conn *conn;
     struct http_exchange_ops ops;
     void *ctx;
-    struct buf text; /* what `head` borrows from */
-    struct http_request_head head;
     bool paused;
     bool end_told; /* on_end() was called */
     bool closed;   /* on_close() was called */
@@ -105,6 +114,8 @@ struct http_exchange {
     size_t high_water;
     enum reply_coding coding;
     uint64_t reply_left; /* REPLY_LENGTH: bytes still to be written */
+    struct buf text;     /* what `head` borrows from */
+    struct http_request_head head; /* last: its table of headers isn't zeroed */
 };
 
 /* Takes over an accepted socket. */
@@ -125,6 +136,21 @@ static inline size_t server_conn_queued(const struct server_conn *conn)
 {
     return conn->out.len - conn->out_sent;
 }
+
+/* Gives an empty `ret` without memory some of a former one's; may leave it so. */
+void server_buf_take(struct http_server *server, struct buf *ret);
+
+/* Empties `buf` and takes its memory. */
+void server_buf_give(struct http_server *server, struct buf *buf);
+
+/* An exchange of this connection, zeroed but for what the table of headers holds. */
+struct http_exchange *server_exchange_new(struct server_conn *conn);
+
+/* Wipes and takes back. */
+void server_exchange_free(struct http_exchange *ex);
+
+/* Frees what is kept. */
+void server_spares_fini(struct server_spares *spares);
 
 /* Gives up on the connection. */
 void server_conn_fail(struct server_conn *conn);

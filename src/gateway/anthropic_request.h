@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A request of Anthropic's Messages API as a chat completion, for engines that speak OpenAI only.
- * What each member becomes stands in doc/internals/anthropic.md. Pure, any thread.
+ * What each member becomes stands in doc/internals/anthropic.md. Pure, any thread: a body of 2 MB
+ * takes some 30 ms, so that long ones belong into the pool, not on a loop.
  *
  *     struct buf chat = {0};
  *     if (anthropic_request_to_chat(body, "served-name", &chat, &err) < 0)

@@ -87,12 +87,23 @@ static void complete(struct http_call *call, size_t surplus)
 
 /* ---- timeouts ---- */
 
+/*
+ * The wait that begins now may last so long. Each piece of a stream begins another one, so the
+ * timer is only moved to an earlier time; when it fires too early, it is set again.
+ */
+static void begin_wait(struct http_call *call, int64_t timeout_ms)
+{
+    call->deadline_ms = loop_now_ms(call->pool->loop) + timeout_ms;
+    if (!timer_is_armed(&call->timer) || call->timer.due_ms > call->deadline_ms)
+        timer_start(&call->timer, timeout_ms);
+}
+
 /* The peer owes the next step while it has something to take or the whole request. */
 static void arm_head_timer(struct http_call *call)
 {
     bool is_owed = request_out_waiting(&call->out) > 0 || call->out.is_finished;
     if (call->head_timeout_ms > 0 && is_owed)
-        timer_start(&call->timer, call->head_timeout_ms);
+        begin_wait(call, call->head_timeout_ms);
     else
         timer_stop(&call->timer);
 }
@@ -100,15 +111,19 @@ static void arm_head_timer(struct http_call *call)
 static void arm_idle_timer(struct http_call *call)
 {
     if (call->idle_timeout_ms > 0 && !call->is_paused)
-        timer_start(&call->timer, call->idle_timeout_ms);
+        begin_wait(call, call->idle_timeout_ms);
     else
         timer_stop(&call->timer);
 }
 
 static void on_timeout(struct timer *timer, void *ctx)
 {
-    (void)timer;
     struct http_call *call = ctx;
+    int64_t left_ms = call->deadline_ms - loop_now_ms(call->pool->loop);
+    if (left_ms > 0) {
+        timer_start(timer, left_ms);
+        return;
+    }
     bool is_head = call->state == CALL_HEAD;
     struct err what;
     err_set(&what, ERR_TIMEOUT,
@@ -246,7 +261,7 @@ static void begin_body(struct http_call *call)
 {
     set_state(call, CALL_BODY);
     call->left = call->head.content_length;
-    timer_stop(&call->timer);
+    arm_idle_timer(call);
     if (call->ops->on_head)
         call->ops->on_head(call, &call->head, call->ctx);
 }

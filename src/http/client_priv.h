@@ -24,6 +24,8 @@ struct http_pool {
     struct list_node calls;       /* under way: struct http_call by `node` */
     struct list_node spare_calls; /* ended: struct http_call by `node` */
     unsigned spare_count;
+    struct list_node spare_kept; /* records of connections that were kept: struct kept */
+    unsigned spare_kept_count;
     struct target_group *groups; /* targets that have calls or kept connections (uthash) */
     struct list_node kept;       /* connections of all targets, the oldest first */
     struct timer age_timer;      /* fires when the oldest has to go, or before */
@@ -107,7 +109,8 @@ struct http_call {
 
     enum call_state state;
     struct stream *stream; /* owned */
-    struct timer timer;    /* head or idle timeout */
+    struct timer timer;    /* fires at the deadline or before */
+    int64_t deadline_ms;   /* of the response's head or its next piece; while `timer` is armed */
     struct timer kick;     /* work that mustn't be done inside the owner's call */
     char *refused;         /* owned; why the request can't be sent (ERR_INVALID); NULL: it can */
     bool is_reused;        /* the connection was a kept one */

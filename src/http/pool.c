@@ -3,9 +3,9 @@
  * What calls share: kept connections, per target a stack with the one used last on top, and memory
  * of calls that ended.
  *
- * All kept connections have the same time to live, so one list in the order of their keeping and one
- * timer serve them all. The timer is left alone while connections come and go: when it fires too
- * early, it is set again.
+ * All kept connections have the same time to live, so one list in the order of their keeping and
+ * one timer serve them all. The timer is left alone while connections come and go: when it fires
+ * too early, it is set again.
  */
 #include "http/client_priv.h"
 
@@ -15,8 +15,9 @@
 
 enum {
     KEY_MAX = sizeof(struct http_target),
-    SPARE_CALLS_MAX = 32,       /* of calls that ended: their memory is used again */
-    SPARE_HEAD_MAX = 8 << 10,   /* a larger buffer of a head isn't held for that */
+    SPARE_CALLS_MAX = 32,     /* of calls that ended: their memory is used again */
+    SPARE_HEAD_MAX = 8 << 10, /* a larger buffer of a head isn't held for that */
+    SPARE_KEPT_MAX = 64,
     /*
      * Servers close connections that idle, not ones that were just used: for those a look at the
      * socket before each request isn't worth its system call.
@@ -108,7 +109,12 @@ static struct stream *release(struct kept *kept)
     list_remove(&kept->node);
     list_remove(&kept->by_age);
     kept->group->kept_count--;
-    free(kept);
+    if (kept->pool->spare_kept_count == SPARE_KEPT_MAX) {
+        free(kept);
+    } else {
+        list_add_head(&kept->pool->spare_kept, &kept->node);
+        kept->pool->spare_kept_count++;
+    }
     return stream;
 }
 
@@ -141,11 +147,21 @@ static void on_age(struct timer *timer, void *ctx)
     }
 }
 
+static struct kept *kept_new(struct http_pool *pool)
+{
+    struct kept *kept = LIST_FIRST(&pool->spare_kept, struct kept, node);
+    if (!kept)
+        return mem_alloc(sizeof *kept);
+    list_remove(&kept->node);
+    pool->spare_kept_count--;
+    return kept;
+}
+
 void http_pool_keep(struct http_pool *pool, struct target_group *group, struct stream *stream)
 {
     if (group->kept_count == HTTP_POOL_IDLE_MAX)
         close_kept(CONTAINER_OF(group->kept.prev, struct kept, node));
-    struct kept *kept = mem_alloc(sizeof *kept);
+    struct kept *kept = kept_new(pool);
     *kept = (struct kept){
         .pool = pool, .group = group, .stream = stream, .since_ms = loop_now_ms(pool->loop)};
     list_add_head(&group->kept, &kept->node);
@@ -235,6 +251,7 @@ struct http_pool *http_pool_new(struct loop *loop)
     list_init(&pool->calls);
     list_init(&pool->kept);
     list_init(&pool->spare_calls);
+    list_init(&pool->spare_kept);
     timer_init(&pool->age_timer, loop, on_age, pool);
     return pool;
 }
@@ -246,6 +263,8 @@ static void free_pool(void *arg)
         buf_fini(&call->head_text);
         free(call);
     }
+    LIST_FOR_EACH (struct kept, kept, &pool->spare_kept, node)
+        free(kept);
     free(pool->scratch);
     free(pool);
 }

@@ -7,10 +7,11 @@
 #include <assert.h>
 #include <signal.h>
 
-static void queue_add(struct task_queue *queue, void (*fn)(void *), void *arg)
+enum { SPARE_TASKS_MAX = 64 };
+
+static void queue_add(struct task_queue *queue, struct task *task)
 {
-    struct task *task = mem_alloc(sizeof *task);
-    *task = (struct task){.fn = fn, .arg = arg};
+    task->next = NULL;
     if (queue->last)
         queue->last->next = task;
     else
@@ -29,12 +30,44 @@ static struct task *queue_pop(struct task_queue *queue)
     return task;
 }
 
-/* Also runs what the calls add meanwhile. */
-static void queue_run(struct task_queue *queue)
+static struct task *task_new(void (*fn)(void *), void *arg)
+{
+    struct task *task = mem_alloc(sizeof *task);
+    task->fn = fn;
+    task->arg = arg;
+    return task;
+}
+
+static void mail_run(struct task_queue *mail)
 {
     struct task *task;
-    while ((task = queue_pop(queue))) {
+    while ((task = queue_pop(mail))) {
         task->fn(task->arg);
+        free(task);
+    }
+}
+
+/* Also runs what the calls defer meanwhile. Each turn has some: their memory is kept. */
+static void deferred_run(struct loop *loop)
+{
+    struct task *task;
+    while ((task = queue_pop(&loop->deferred))) {
+        task->fn(task->arg);
+        if (loop->spare_count == SPARE_TASKS_MAX) {
+            free(task);
+            continue;
+        }
+        task->next = loop->spare_tasks;
+        loop->spare_tasks = task;
+        loop->spare_count++;
+    }
+}
+
+static void free_spare_tasks(struct loop *loop)
+{
+    struct task *task;
+    while ((task = loop->spare_tasks)) {
+        loop->spare_tasks = task->next;
         free(task);
     }
 }
@@ -85,7 +118,7 @@ static void after_poll(uv_check_t *handle)
     struct loop *loop = handle->data;
     loop_enter(loop);
     timers_run(loop);
-    queue_run(&loop->deferred);
+    deferred_run(loop);
 }
 
 static struct task_queue take_mail(struct loop *loop)
@@ -102,7 +135,7 @@ static void on_bell(uv_async_t *handle)
     struct loop *loop = handle->data;
     loop_enter(loop);
     struct task_queue mail = take_mail(loop);
-    queue_run(&mail);
+    mail_run(&mail);
 }
 
 struct loop *loop_new(const struct clock *clock)
@@ -146,6 +179,7 @@ void loop_free(struct loop *loop)
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     or_abort(uv_loop_close(&loop->uv));
     tls_forget_settings(loop);
+    free_spare_tasks(loop);
     pthread_mutex_destroy(&loop->mail_lock);
     free(loop->heap);
     free(loop);
@@ -174,8 +208,9 @@ const struct clock *loop_clock(const struct loop *loop)
 
 void loop_post(struct loop *loop, void (*fn)(void *arg), void *arg)
 {
+    struct task *task = task_new(fn, arg);
     pthread_mutex_lock(&loop->mail_lock);
-    queue_add(&loop->mail, fn, arg);
+    queue_add(&loop->mail, task);
     /* Rung under the lock: the loop can't take this mail and be freed before the bell was rung. */
     uv_async_send(&loop->bell);
     pthread_mutex_unlock(&loop->mail_lock);
@@ -193,5 +228,14 @@ void loop_wake_stop(struct loop *loop)
 
 void loop_defer(struct loop *loop, void (*fn)(void *arg), void *arg)
 {
-    queue_add(&loop->deferred, fn, arg);
+    struct task *task = loop->spare_tasks;
+    if (task) {
+        loop->spare_tasks = task->next;
+        loop->spare_count--;
+        task->fn = fn;
+        task->arg = arg;
+    } else {
+        task = task_new(fn, arg);
+    }
+    queue_add(&loop->deferred, task);
 }

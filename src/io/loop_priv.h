@@ -35,6 +35,8 @@ struct loop {
     uint64_t timer_seq; /* next timer's place among those due at the same time */
 
     struct task_queue deferred;
+    struct task *spare_tasks; /* of calls that were made, to be used again */
+    unsigned spare_count;
     pthread_mutex_t mail_lock; /* guards `mail`, the one thing other threads touch */
     struct task_queue mail;
 

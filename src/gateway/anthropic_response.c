@@ -127,7 +127,8 @@ static int write_content(const json_t *message, const struct anthropic_reply *ab
     json_add_key(w, "content");
     json_begin_array(w);
     write_thinking(anthropic_reasoning_of(message), w);
-    write_text(json_is_null(content) ? json_object_get(message, "refusal") : content, w);
+    bool has_content = content && !json_is_null(content);
+    write_text(has_content ? content : json_object_get(message, "refusal"), w);
     json_array_foreach(calls, i, call) {
         int rc = write_call(call, i, about, w, err);
         if (rc < 0)

@@ -31,6 +31,7 @@ static const struct {
      "[{'type':'text','text':'ab'}]," END},
     {"{'message':{'content':null,'refusal':'no'},'finish_reason':'stop'}",
      "[{'type':'text','text':'no'}]," END},
+    {"{'message':{'refusal':'no'},'finish_reason':'stop'}", "[{'type':'text','text':'no'}]," END},
     {"{'message':{'content':'\\u0000'},'finish_reason':'stop'}",
      "[{'type':'text','text':'\\u0000'}]," END},
     /* reasoning */

@@ -3,6 +3,7 @@
 
 #include "gateway/authenticate.h"
 #include "gateway/management.h"
+#include "gateway/metrics_page.h"
 #include "gateway/models.h"
 #include "gateway/pass.h"
 #include "gateway/proxy.h"
@@ -110,6 +111,8 @@ void dispatch_request(struct shard *shard, struct http_exchange *ex)
         pass_start(shard, ex);
         break;
     case ROUTE_METRICS:
+        metrics_page_reply(shard, ex);
+        break;
     case ROUTE_HEALTH:
         reply_text(ex, 200, "text/plain", STR("ok"));
         break;

@@ -186,6 +186,11 @@ struct feed *feed_new(const struct feed_params *params)
     return feed;
 }
 
+int64_t feed_seq(const struct feed *feed)
+{
+    return feed->tables.seq;
+}
+
 void feed_free(struct feed *feed)
 {
     if (!feed)

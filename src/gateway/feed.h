@@ -38,5 +38,8 @@ struct feed *feed_new(const struct feed_params *params);
 /* The cluster token as it is now, for other requests to control. Owned and secret. */
 int feed_read_token(const struct feed *feed, char **ret, struct err *err) must_check;
 
+/* Number of the last line that was taken up. */
+int64_t feed_seq(const struct feed *feed);
+
 /* NULL is fine. Not from inside its callbacks. */
 void feed_free(struct feed *feed);

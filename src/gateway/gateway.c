@@ -31,6 +31,9 @@ static void on_snapshot(struct feed *feed, struct snapshot *snapshot, void *ctx)
 {
     struct gateway *gateway = ctx;
     key_uses_take(gateway->key_uses, snapshot);
+    atomic_store_explicit(&gateway->shared.snapshot_seq, feed_seq(feed), memory_order_relaxed);
+    atomic_store_explicit(&gateway->shared.snapshot_ms, loop_now_ms(gateway->loop),
+                          memory_order_relaxed);
     for (unsigned i = 0; i < gateway->shard_count; i++)
         shard_publish(gateway->shards[i], snapshot);
 }
@@ -187,10 +190,13 @@ int gateway_new(const struct gateway_params *params, struct gateway **ret, struc
     gateway->shared.netns_id = mem_strdup(params->netns_id);
     gateway->shared.settings = params->settings;
     gateway->shared.spool_dir = params->spool_dir;
+    gateway->shared.shards = gateway->shards;
+    atomic_init(&gateway->shared.snapshot_seq, -1);
     timer_init(&gateway->drain_timer, params->loop, check_drain, gateway);
     while (gateway->shard_count < params->threads)
         gateway->shards[gateway->shard_count++] =
             shard_new(&gateway->shared, loop_clock(params->loop));
+    gateway->shared.shard_count = gateway->shard_count;
     int rc = load_certificate(gateway, params, err);
     if (rc == 0)
         rc = trust_authorities(gateway, params, err);

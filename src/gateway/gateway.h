@@ -15,8 +15,6 @@
 #include "gateway/shard.h"
 #include "http/client.h"
 
-enum { GATEWAY_THREADS_MAX = 64 };
-
 struct gateway;
 
 struct gateway_params {

@@ -69,6 +69,7 @@ static void on_turn(struct waiter *waiter, bool is_late)
 {
     struct proxy *p = CONTAINER_OF(waiter, struct proxy, waiter);
     p->waited_us += clock_mono_us(loop_clock(p->shard->loop)) - p->queued_us;
+    metrics_move(p->shard->metrics, METRICS_QUEUED, -1);
     if (is_late)
         fail_without_instance(p);
     else
@@ -94,8 +95,10 @@ static void wait_for_instance(struct proxy *p)
     int64_t now_ms = loop_now_ms(p->shard->loop);
     p->wait_until_ms = p->wait_until_ms ? p->wait_until_ms : now_ms + settings->queue_timeout_ms;
     int64_t left_ms = p->wait_until_ms > now_ms ? p->wait_until_ms - now_ms : 0;
-    if (queue_enter(&p->shard->queue, &p->waiter, p->model->id, left_ms, on_turn))
+    if (queue_enter(&p->shard->queue, &p->waiter, p->model->id, left_ms, on_turn)) {
+        metrics_move(p->shard->metrics, METRICS_QUEUED, 1);
         return;
+    }
     auto_free char *message = mem_printf("%u requests wait for an instance of the model '%s' "
                                          "already, as many as may",
                                          settings->queue_max, p->name);
@@ -304,6 +307,7 @@ static struct proxy *proxy_new(struct shard *shard, struct http_exchange *ex,
     p->started_us = clock_mono_us(loop_clock(shard->loop));
     p->started_ms = clock_wall_ms(loop_clock(shard->loop));
     body_init(&p->body, &shard->spool);
+    metrics_move(shard->metrics, METRICS_IN_FLIGHT, 1);
     return p;
 }
 

@@ -95,20 +95,26 @@ static void send_events(struct str data, void *ctx)
     buf_fini(&translated);
 }
 
-static void note_first_byte(struct proxy *p)
+/* Whether this is the first piece of the response. */
+static bool note_first_byte(struct proxy *p, int64_t at_us)
 {
     if (p->first_byte_us)
-        return;
-    p->first_byte_us = now_us(p);
+        return false;
+    p->first_byte_us = at_us;
     timer_stop(&p->first_byte);
+    return true;
 }
 
 void proxy_on_body(struct forward *forward, struct str data, void *ctx)
 {
     struct proxy *p = ctx;
-    note_first_byte(p);
+    int64_t at_us = now_us(p);
+    bool is_first = note_first_byte(p, at_us);
     if (p->kind == ANSWER_EVENTS) {
-        stream_filter_feed(p->filter, data, now_us(p), send_events, p);
+        stream_filter_feed(p->filter, data, at_us, send_events, p);
+        metrics_observe(p->shard->metrics,
+                        is_first ? METRICS_ADDED_FIRST_BYTE : METRICS_ADDED_EVENT,
+                        now_us(p) - at_us);
         return;
     }
     if (p->usage_scan)
@@ -177,6 +183,7 @@ void proxy_on_end(struct forward *forward, void *ctx)
         return;
     }
     p->is_cut = true;
+    metrics_add(p->shard->metrics, METRICS_STREAM_NO_END, 1);
     log_warning("instance", "%s: a stream ended without its last event",
                 p->lease.endpoint->endpoint.name);
     struct buf event = {0};

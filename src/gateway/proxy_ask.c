@@ -128,12 +128,12 @@ static struct http_body engine_body(struct proxy *p)
  */
 static bool is_repeatable(const struct proxy *p, int code)
 {
-    return code == ERR_UNAVAILABLE || !forward_was_connected(p->forward);
+    return code == ERR_UNAVAILABLE || !forward_path(p->forward).was_connected;
 }
 
 static void reply_failed(struct proxy *p, const char *instance, int code, const char *text)
 {
-    bool was_connected = forward_was_connected(p->forward);
+    bool was_connected = forward_path(p->forward).was_connected;
     auto_free char *message = mem_printf("the instance %s of the model '%s' did not answer: %s",
                                          instance, p->name, text);
     if (code == ERR_TIMEOUT && was_connected)
@@ -155,10 +155,22 @@ static void on_failed(struct proxy *p, int code, const char *text)
     auto_free char *instance = mem_strdup(p->lease.endpoint->endpoint.name);
     lease_end(&p->lease, LEASE_FAILED, now_ms);
     log_warning("instance", "%s: a request failed before its response began: %s", instance, text);
-    if (again && proxy_take_instance(p))
-        proxy_ask(p);
-    else
+    if (!again || !proxy_take_instance(p)) {
         reply_failed(p, instance, code, text);
+        return;
+    }
+    metrics_add(p->shard->metrics,
+                code == ERR_UNAVAILABLE ? METRICS_RETRY_STATUS : METRICS_RETRY_CONNECT, 1);
+    proxy_ask(p);
+}
+
+static void note_path(struct proxy *p, struct http_call_path path)
+{
+    struct shard_metrics *metrics = p->shard->metrics;
+    if (path.was_connected)
+        metrics_add(metrics, path.is_reused ? METRICS_ENGINE_REUSED : METRICS_ENGINE_NEW, 1);
+    if (path.was_stale)
+        metrics_add(metrics, METRICS_STALE_RETRIES, 1);
 }
 
 static void on_done(struct forward *forward, enum forward_outcome outcome, int code,
@@ -166,6 +178,7 @@ static void on_done(struct forward *forward, enum forward_outcome outcome, int c
 {
     struct proxy *p = ctx;
     timer_stop(&p->first_byte);
+    note_path(p, forward_path(forward));
     switch (outcome) {
     case FORWARD_DONE:
         p->ex = NULL;
@@ -173,7 +186,7 @@ static void on_done(struct forward *forward, enum forward_outcome outcome, int c
         break;
     case FORWARD_CLIENT_GONE:
         p->ex = NULL;
-        if (p->phase == PHASE_CONNECTING && forward_was_connected(forward))
+        if (p->phase == PHASE_CONNECTING && forward_path(forward).was_connected)
             proxy_set_phase(p, PHASE_WAITING);
         proxy_abort(p);
         break;
@@ -272,4 +285,7 @@ void proxy_ask(struct proxy *p)
     p->forward = forward_start(p->ex, &params);
     arm_first_byte(p);
     engine_target_fini(&to);
+    if (p->attempts == 1)
+        metrics_observe(p->shard->metrics, METRICS_ADDED_REQUEST,
+                        clock_mono_us(loop_clock(p->shard->loop)) - p->started_us - p->waited_us);
 }

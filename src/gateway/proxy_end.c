@@ -94,6 +94,9 @@ static void fill_record(const struct proxy *p, enum outcome outcome, struct usag
 
 static void proxy_free(struct proxy *p)
 {
+    metrics_move(p->shard->metrics, METRICS_IN_FLIGHT, -1);
+    if (list_is_linked(&p->waiter.node))
+        metrics_move(p->shard->metrics, METRICS_QUEUED, -1);
     queue_leave(&p->waiter);
     timer_stop(&p->first_byte);
     lease_end(&p->lease, LEASE_ABANDONED, 0);

@@ -42,6 +42,7 @@ struct shard *shard_new(const struct shard_shared *shared, const struct clock *c
     list_init(&shard->passes);
     queue_init(&shard->queue, shard->loop, shared->settings.queue_max, proxy_is_servable);
     spool_init(&shard->spool, shared->spool_dir);
+    shard->metrics = shard_metrics_new();
     timer_init(&shard->drain_timer, shard->loop, check_drain, shard);
     return shard;
 }
@@ -93,7 +94,9 @@ static void take_snapshot(void *arg)
 
 void shard_note_record(struct shard *shard, const struct usage_record *record)
 {
-    (void)shard, (void)record;
+    metrics_note(shard->metrics, record);
+    if (shard->outbox)
+        journal_add(shard->outbox, record);
 }
 
 void shard_publish(struct shard *shard, struct snapshot *snapshot)
@@ -150,6 +153,7 @@ void shard_free(struct shard *shard)
     http_pool_free(shard->pool);
     loop_free(shard->loop);
     spool_fini(&shard->spool);
+    shard_metrics_free(shard->metrics);
     snapshot_unref(shard->snapshot);
     free(shard);
 }

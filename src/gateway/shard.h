@@ -11,6 +11,8 @@
 
 #include "base/list.h"
 #include "gateway/body.h"
+#include "gateway/journal.h"
+#include "gateway/metrics.h"
 #include "gateway/queue.h"
 #include "gateway/record.h"
 #include "gateway/snapshot.h"
@@ -18,6 +20,8 @@
 #include "http/server.h"
 
 #include <pthread.h>
+
+enum { GATEWAY_THREADS_MAX = 64 };
 
 /* What an operator sets. */
 struct gateway_settings {
@@ -33,6 +37,11 @@ struct shard_shared {
     const char *spool_dir; /* where large bodies go; NULL: see body.h */
     char *netns_id;           /* owned; endpoints with the same one are on this machine */
     atomic_bool is_connected; /* the feed follows control; relaxed */
+    struct journal *journal;  /* NULL: usage isn't kept */
+    struct shard *const *shards; /* all of them, for what one tells of all */
+    unsigned shard_count;
+    _Atomic int64_t snapshot_seq; /* of the feed's last line that is in force; -1: none; relaxed */
+    _Atomic int64_t snapshot_ms;  /* clock's monotonic time of it */
 };
 
 struct shard {
@@ -44,6 +53,8 @@ struct shard {
     unsigned turn;             /* for lease_take() and targets_find() */
     struct queue queue;        /* requests that wait for an instance */
     struct spool spool;        /* their bodies */
+    struct shard_metrics *metrics;
+    struct journal_outbox *outbox; /* NULL: usage isn't kept */
     struct list_node passes;   /* struct pass: exchanges with control in progress */
     struct timer drain_timer;
     int64_t drain_until_ms; /* loop time */

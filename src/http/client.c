@@ -300,6 +300,7 @@ static void retry(struct http_call *call)
     request_out_rewind(&call->out);
     call->is_reused = false;
     call->was_connected = false;
+    call->was_stale = true;
     set_state(call, CALL_CONNECT);
     connect_call(call);
 }
@@ -486,9 +487,9 @@ void http_call_resume(struct http_call *call)
     update_interest(call);
 }
 
-bool http_call_was_connected(const struct http_call *call)
+struct http_call_path http_call_path(const struct http_call *call)
 {
-    return call->was_connected;
+    return (struct http_call_path){call->was_connected, call->is_reused, call->was_stale};
 }
 
 void http_call_cancel(struct http_call *call)

@@ -104,8 +104,15 @@ void http_call_finish(struct http_call *call);
 void http_call_pause(struct http_call *call);
 void http_call_resume(struct http_call *call);
 
-/* Whether its connection stood: the request may have arrived. In on_error() too. */
-bool http_call_was_connected(const struct http_call *call);
+/* How a call came to its connection. */
+struct http_call_path {
+    bool was_connected; /* it stood: the request may have arrived */
+    bool is_reused;     /* it was a kept one */
+    bool was_stale;     /* a kept one had been closed: this is a fresh one */
+};
+
+/* In on_error() too. */
+struct http_call_path http_call_path(const struct http_call *call);
 
 /* Ends the call now, without a callback; its connection is closed. NULL is fine. */
 void http_call_cancel(struct http_call *call);

@@ -18,7 +18,7 @@ struct forward {
     size_t waiting;     /* bytes of the response that the client hasn't taken */
     bool streams;       /* the request's body is passed through */
     bool replied;       /* the response's head was passed on */
-    bool was_connected; /* of the call, once it has ended */
+    struct http_call_path path; /* of the call, once it has ended */
     bool in_callback;   /* the owner is being called and may cancel */
     bool done;          /* on_done() was called */
 };
@@ -159,7 +159,7 @@ static void end_call(struct forward *fwd)
     struct http_call *call = TAKE(fwd->call);
     if (!call)
         return;
-    fwd->was_connected = http_call_was_connected(call);
+    fwd->path = http_call_path(call);
     http_call_cancel(call);
 }
 
@@ -392,9 +392,9 @@ void forward_send(struct forward *fwd, struct str data)
     fwd->waiting = http_reply_write(fwd->ex, data);
 }
 
-bool forward_was_connected(const struct forward *fwd)
+struct http_call_path forward_path(const struct forward *fwd)
 {
-    return fwd->call ? http_call_was_connected(fwd->call) : fwd->was_connected;
+    return fwd->call ? http_call_path(fwd->call) : fwd->path;
 }
 
 void forward_cancel(struct forward *fwd, int code, const char *text)

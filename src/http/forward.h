@@ -73,9 +73,8 @@ void forward_send(struct forward *fwd, struct str data);
 /* From on_head() only: nothing goes to the client; on_done(FORWARD_TAKEN) follows the last byte. */
 void forward_take(struct forward *fwd);
 
-/* Whether the connection to the target stood, so that it may have seen the request; in on_done()
- * too. */
-bool forward_was_connected(const struct forward *fwd);
+/* How it came to its connection to the target; in on_done() too. */
+struct http_call_path forward_path(const struct forward *fwd);
 
 /* Cuts a forward short: upstream is closed, on_done(FORWARD_CUT or _FAILED) comes at once. */
 void forward_cancel(struct forward *fwd, int code, const char *text);

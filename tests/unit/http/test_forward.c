@@ -346,7 +346,7 @@ static void test_taken_response(void **state)
         int upstream = upstream_accepts();
         wire_send(loop, upstream, STR("HTTP/1.1 404 No\r\nContent-Length: 4\r\n\r\nhi"));
         WIRE_UNTIL(loop, seen_bytes == 2);
-        assert_true(forward_was_connected(running));
+        assert_true(forward_path(running).was_connected);
         if (is_cut)
             close(upstream);
         else

@@ -30,6 +30,14 @@
         take_value_;                                                                               \
     })
 
+/* Exchanges two values of the same type. */
+#define SWAP(a, b)                                                                                 \
+    do {                                                                                           \
+        __typeof__(a) swap_value_ = (a);                                                           \
+        (a) = (b);                                                                                 \
+        (b) = swap_value_;                                                                         \
+    } while (0)
+
 /* `n` zeroed bytes; aborts when there are none. Returns owned. */
 void *mem_alloc(size_t n) __attribute__((malloc, returns_nonnull));
 

@@ -11,6 +11,7 @@ enum {
     HEAD_STEP = 4096, /* bytes that are looked at at a time while the head isn't complete */
     INTERIM_MAX = 16, /* 1xx responses before the real one */
     SEND_LOW_WATER = 64 << 10, /* at or below, on_drain() comes */
+    SPARE_HEAD_MAX = 8 << 10,  /* bytes of room for a head that are kept for the next */
 };
 
 /* ---- states and the end ---- */
@@ -75,7 +76,7 @@ static void fail_at_target(struct http_call *call, int code, const char *what)
 static void complete(struct http_call *call, size_t surplus)
 {
     bool keep =
-        call->head.keep_alive && surplus == 0 && !call->is_last && request_out_is_done(&call->out);
+        call->keep_alive && surplus == 0 && !call->is_last && request_out_is_done(&call->out);
     struct stream *stream = TAKE(call->stream);
     if (keep)
         http_pool_keep(call->pool, call->group, stream);
@@ -166,7 +167,7 @@ static void begin_exchange(struct http_call *call)
 static int next_run(struct http_call *call, struct str *data, struct str *ret, struct err *err)
 {
     *ret = (struct str){0};
-    switch (call->head.body) {
+    switch (call->body) {
     case HTTP_BODY_NONE:
         return 1;
     case HTTP_BODY_LENGTH:
@@ -224,7 +225,7 @@ static void take_body(struct http_call *call, struct str data)
 static int drop_interim(struct http_call *call, struct err *err)
 {
     enum { SWITCHING_PROTOCOLS = 101 };
-    if (call->head.status == SWITCHING_PROTOCOLS)
+    if (call->pool->head.status == SWITCHING_PROTOCOLS)
         return err_set(err, ERR_PROTOCOL, "status 101 without having been asked");
     if (++call->interim_count > INTERIM_MAX)
         return err_set(err, ERR_PROTOCOL, "more than %d interim responses", INTERIM_MAX);
@@ -238,16 +239,19 @@ static int drop_interim(struct http_call *call, struct err *err)
  */
 static int collect_head(struct http_call *call, struct str *data, struct err *err)
 {
+    struct http_response_head *head = &call->pool->head;
+    if (call->head_text.cap == 0)
+        SWAP(call->head_text, call->pool->spare_head_text);
     while (data->len) {
         size_t before = call->head_text.len;
         size_t piece = data->len < HEAD_STEP ? data->len : HEAD_STEP;
         buf_add(&call->head_text, data->ptr, piece);
-        int rc = http_parse_response(buf_str(&call->head_text), call->method == HTTP_HEAD,
-                                     &call->head, err);
+        int rc = http_parse_response(buf_str(&call->head_text), call->method == HTTP_HEAD, head,
+                                     err);
         if (rc < 0)
             return rc;
         *data = str_skip(*data, rc > 0 ? (size_t)rc - before : piece);
-        if (rc > 0 && call->head.status >= 200)
+        if (rc > 0 && head->status >= 200)
             return 1;
         if (rc > 0)
             rc = drop_interim(call, err);
@@ -257,13 +261,28 @@ static int collect_head(struct http_call *call, struct str *data, struct err *er
     return 0;
 }
 
+/* What the head's text took is the next one's; a live response needs neither. */
+static void drop_head(struct http_call *call)
+{
+    buf_clear(&call->head_text);
+    if (call->pool->spare_head_text.cap == 0 && call->head_text.cap <= SPARE_HEAD_MAX)
+        SWAP(call->head_text, call->pool->spare_head_text);
+    buf_fini(&call->head_text);
+    request_out_shrink(&call->out);
+}
+
 static void begin_body(struct http_call *call)
 {
+    const struct http_response_head *head = &call->pool->head;
     set_state(call, CALL_BODY);
-    call->left = call->head.content_length;
+    call->body = head->body;
+    call->keep_alive = head->keep_alive;
+    call->left = head->content_length;
     arm_idle_timer(call);
     if (call->ops->on_head)
-        call->ops->on_head(call, &call->head, call->ctx);
+        call->ops->on_head(call, head, call->ctx);
+    if (call->state != CALL_DEAD)
+        drop_head(call);
 }
 
 static void take_input(struct http_call *call, struct str data)
@@ -308,7 +327,7 @@ static void retry(struct http_call *call)
 /* The connection ended; `code` is 0 for a proper end or -errno. */
 static void on_input_end(struct http_call *call, int code)
 {
-    if (code == 0 && call->state == CALL_BODY && call->head.body == HTTP_BODY_TO_CLOSE) {
+    if (code == 0 && call->state == CALL_BODY && call->body == HTTP_BODY_TO_CLOSE) {
         complete(call, 0);
         return;
     }

@@ -42,7 +42,7 @@ void http_pool_free(struct http_pool *pool);
 void http_pool_forget(struct http_pool *pool, const struct http_target *target);
 
 struct http_call_ops {
-    /* The response's head; borrowed until the call ends. 1xx are swallowed. Optional. */
+    /* The response's head; borrowed for the call. 1xx are swallowed. Optional. */
     void (*on_head)(struct http_call *call, const struct http_response_head *head, void *ctx);
     /* Next bytes of the body, dechunked; borrowed for the call. Optional. */
     void (*on_body)(struct http_call *call, struct str data, void *ctx);

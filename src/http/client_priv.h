@@ -30,6 +30,8 @@ struct http_pool {
     struct list_node kept;       /* connections of all targets, the oldest first */
     struct timer age_timer;      /* fires when the oldest has to go, or before */
     char *scratch;               /* owned; bytes just read, of whichever call; NULL until needed */
+    struct buf spare_head_text;  /* room for the text of the next head */
+    struct http_response_head head; /* of the call whose head is just being read */
 };
 
 /* A call to `target` begins; the group lives at least until http_pool_leave(). */
@@ -45,8 +47,7 @@ struct stream *http_pool_take(struct http_pool *pool, struct target_group *group
 /* Keeps a connection that is idle; takes `stream`. */
 void http_pool_keep(struct http_pool *pool, struct target_group *group, struct stream *stream);
 
-/* A call, zeroed but for room in `head_text` and what the tables of headers hold; in pool->calls.
- */
+/* A zeroed call, in pool->calls. */
 struct http_call *http_pool_new_call(struct http_pool *pool);
 
 /* Takes back a call that is in no list. */
@@ -84,6 +85,9 @@ bool request_out_flush(struct request_out *out, struct stream *stream);
 
 /* Bytes that wait for the socket. */
 size_t request_out_waiting(const struct request_out *out);
+
+/* Gives memory back when all of the request is out; it can't be sent again then. */
+void request_out_shrink(struct request_out *out);
 
 /* Whether all of the request is out. */
 bool request_out_is_done(const struct request_out *out);
@@ -126,6 +130,7 @@ struct http_call {
     struct http_chunked chunked;
     struct buf held; /* read, but held back since the owner pauses */
     bool is_paused;
-    struct buf head_text;           /* what `head` borrows from */
-    struct http_response_head head; /* last: its table of headers isn't zeroed */
+    struct buf head_text;     /* of the response's head, until it was told */
+    enum http_body_kind body; /* of the response */
+    bool keep_alive;          /* the peer says so */
 };

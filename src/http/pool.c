@@ -16,7 +16,6 @@
 enum {
     KEY_MAX = sizeof(struct http_target),
     SPARE_CALLS_MAX = 32,     /* of calls that ended: their memory is used again */
-    SPARE_HEAD_MAX = 8 << 10, /* a larger buffer of a head isn't held for that */
     SPARE_KEPT_MAX = 64,
     /*
      * Servers close connections that idle, not ones that were just used: for those a look at the
@@ -217,10 +216,7 @@ struct http_call *http_pool_new_call(struct http_pool *pool)
     } else {
         list_remove(&call->node);
         pool->spare_count--;
-        struct buf head_text = call->head_text;
-        /* Not the table of headers, which is large: its count says what is in use. */
-        memset(call, 0, offsetof(struct http_call, head.headers.items));
-        call->head_text = head_text;
+        *call = (struct http_call){.pool = NULL};
     }
     call->pool = pool;
     list_add_tail(&pool->calls, &call->node);
@@ -230,14 +226,11 @@ struct http_call *http_pool_new_call(struct http_pool *pool)
 void http_pool_free_call(struct http_call *call)
 {
     struct http_pool *pool = call->pool;
+    buf_fini(&call->head_text);
     if (pool->spare_count == SPARE_CALLS_MAX) {
-        buf_fini(&call->head_text);
         free(call);
         return;
     }
-    if (call->head_text.cap > SPARE_HEAD_MAX)
-        buf_fini(&call->head_text);
-    buf_clear(&call->head_text);
     list_add_head(&pool->spare_calls, &call->node);
     pool->spare_count++;
 }
@@ -259,10 +252,9 @@ struct http_pool *http_pool_new(struct loop *loop)
 static void free_pool(void *arg)
 {
     struct http_pool *pool = arg;
-    LIST_FOR_EACH (struct http_call, call, &pool->spare_calls, node) {
-        buf_fini(&call->head_text);
+    LIST_FOR_EACH (struct http_call, call, &pool->spare_calls, node)
         free(call);
-    }
+    buf_fini(&pool->spare_head_text);
     LIST_FOR_EACH (struct kept, kept, &pool->spare_kept, node)
         free(kept);
     free(pool->scratch);

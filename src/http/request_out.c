@@ -117,6 +117,14 @@ void request_out_fini(struct request_out *out)
     buf_fini(&out->queue);
 }
 
+void request_out_shrink(struct request_out *out)
+{
+    if (!request_out_is_done(out))
+        return;
+    request_out_fini(out);
+    *out = (struct request_out){.is_streamed = out->is_streamed, .is_finished = true};
+}
+
 void request_out_rewind(struct request_out *out)
 {
     out->head_sent = 0;

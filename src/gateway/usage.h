@@ -23,9 +23,9 @@
 #define USAGE_TOKENS_MAX (INT64_C(1) << 40)
 
 enum {
-    USAGE_KEY_MAX = 28,  /* bytes of the longest member that is looked for */
-    USAGE_ID_MAX = 128,  /* bytes of a response's id */
-    USAGE_PATH_MAX = 8,  /* levels of objects that are entered */
+    USAGE_ID_MAX = 128, /* bytes of a response's id */
+    USAGE_PATH_MAX = 4, /* levels of objects that are entered */
+    USAGE_SLOTS = 20,   /* numbers that are looked for; names in usage.c */
 };
 
 /* What a request consumed, as the engine tells it. An explicit zero is a value. */
@@ -42,21 +42,21 @@ struct usage {
  */
 bool usage_read(struct str json, struct usage *usage);
 
-/* Members that are looked for; names in usage.c. */
-enum { USAGE_SLOTS = 20 };
+struct usage_member;
 
 /* Scanner of a response body that comes in pieces of any size. All of it is its own but `id`. */
 struct usage_scan {
-    char id[USAGE_ID_MAX + 1]; /* the response's id, once it came; empty: none, longer or escaped */
+    char id[USAGE_ID_MAX + 1];    /* the response's id once it came; empty: none, or longer */
     int64_t slots[USAGE_SLOTS];
-    uint64_t depth;            /* nested levels of a value that is passed over */
-    uint32_t found;            /* a bit for each slot that has a value */
-    uint8_t path[USAGE_PATH_MAX]; /* the objects that were entered */
+    const struct usage_member *wanted; /* the present member, when it is wanted */
+    uint32_t found;               /* a bit for each slot that has a value */
+    uint64_t depth;               /* open brackets of a value that is passed over */
+    uint8_t path[USAGE_PATH_MAX]; /* the objects that are entered */
     uint8_t path_len;
-    uint8_t state, wanted;     /* in usage.c */
-    uint8_t held_len;          /* bytes of `held`; more than it has: too long */
-    bool is_escaped;           /* the next byte of the string belongs to an escape */
-    char held[USAGE_ID_MAX];   /* a key, number or id that isn't whole yet */
+    uint8_t state;                /* of the enum in usage.c */
+    uint8_t held_len;             /* bytes of `held`; USAGE_ID_MAX + 1: more than are wanted */
+    bool is_escaped;              /* the string's next byte belongs to an escape */
+    char held[USAGE_ID_MAX + 1];  /* a key, a number or the id that isn't whole yet */
 };
 
 /* Starts a body. */
@@ -70,15 +70,15 @@ bool usage_scan_end(const struct usage_scan *scan, struct usage *usage);
 
 /* One event of a stream, as far as passing it on needs to know it. Views lie in its data. */
 struct chunk_view {
-    bool is_done;         /* the data is [DONE]; nothing else is set then */
-    bool has_choices;     /* it has an array "choices" */
-    bool choices_is_empty;
-    bool has_finish;      /* a finish_reason, or a delta's stop_reason, that isn't null */
-    bool has_content;     /* text, reasoning or tool calls, however short */
-    bool has_error;       /* "error" that isn't null, or "object" is "error" */
-    struct str usage;     /* the usage object, also of a "response" or "message"; empty: none */
-    struct str type;      /* event type of Responses and Messages; empty: none. As written */
-    struct str id, model; /* at the top level, as written */
+    bool is_done;          /* the data is [DONE]; nothing else is set then */
+    bool has_choices;      /* it has an array "choices" */
+    bool choices_is_empty; /* and nothing is in it */
+    bool has_finish;       /* a finish_reason, or a delta's stop_reason, that isn't null */
+    bool has_content;      /* text, reasoning or tool calls, however short */
+    bool has_error;        /* "error" that isn't null, or "object" is "error" */
+    struct str usage;      /* the usage object, else that of "response" or "message" */
+    struct str type;       /* event type of Responses and Messages, as written */
+    struct str id, model;  /* at the top level, as written */
 };
 
 /* Looks at an event's data; false when it is neither [DONE] nor a JSON object. */

@@ -7,6 +7,8 @@
  */
 #include "base/buf.h"
 #include "gateway/scan.h"
+#include "gateway/sse.h"
+#include "gateway/usage.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -31,7 +33,8 @@ static void add_messages(struct buf *out, size_t bytes, const char *sentence)
 {
     buf_add_cstr(out, "{\"model\":\"qwen2.5-7b-instruct\",\"messages\":[");
     for (size_t i = 0; out->len < bytes; i++) {
-        buf_printf(out, "%s{\"role\":\"%s\",\"content\":\"", i ? "," : "", i % 2 ? "assistant" : "user");
+        buf_printf(out, "%s{\"role\":\"%s\",\"content\":\"", i ? "," : "",
+                   i % 2 ? "assistant" : "user");
         for (int j = 0; j < 3; j++)
             buf_add_cstr(out, sentence);
         buf_add_cstr(out, "\"}");
@@ -57,8 +60,8 @@ static void make_escapes(struct buf *out)
 
 static void make_image(struct buf *out)
 {
-    buf_add_cstr(out, "{\"model\":\"qwen2-vl\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":"
-                      "\"image_url\",\"image_url\":{\"url\":\"data:image/png;base64,");
+    buf_add_cstr(out, "{\"model\":\"qwen2-vl\",\"messages\":[{\"role\":\"user\",\"content\":["
+                      "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/png;base64,");
     for (unsigned i = 0; out->len < 2 << 20; i++)
         buf_add_char(out, (char)('A' + i * 7 % 26));
     buf_add_cstr(out, "\"}}]}],\"stream\":true}");
@@ -72,6 +75,45 @@ static void make_tokens(struct buf *out)
     buf_add_cstr(out, "]}");
 }
 
+static void make_chunk(struct buf *out)
+{
+    buf_add_cstr(out, "{\"id\":\"chatcmpl-6f0b1f0e8d3f4b0f8c3e\","
+                      "\"object\":\"chat.completion.chunk\","
+                      "\"created\":1764100000,\"model\":\"qwen2.5-7b\",\"choices\":[{\"index\":0,"
+                      "\"delta\":{\"content\":\" brown\"},\"logprobs\":null,"
+                      "\"finish_reason\":null}]}");
+}
+
+static void make_events(struct buf *out)
+{
+    for (int i = 0; i < 64; i++) {
+        buf_add_cstr(out, "data: ");
+        make_chunk(out);
+        buf_add_cstr(out, "\n\n");
+    }
+}
+
+static void make_usage(struct buf *out)
+{
+    make_chunk(out);
+    out->len--;
+    buf_add_cstr(out, ",\"usage\":{\"prompt_tokens\":1200,\"completion_tokens\":35,"
+                      "\"total_tokens\":1235,\"prompt_tokens_details\":{\"cached_tokens\":1024}}}");
+}
+
+static void make_embeddings(struct buf *out)
+{
+    buf_add_cstr(out, "{\"object\":\"list\",\"data\":[");
+    for (unsigned i = 0; out->len < 5 << 20; i++) {
+        buf_printf(out, "%s{\"object\":\"embedding\",\"index\":%u,\"embedding\":[0.0",
+                   i ? "," : "", i);
+        for (unsigned j = 0; j < 1024; j++)
+            buf_printf(out, ",-0.0%u", (i * 31 + j) * 7919 % 99991);
+        buf_add_cstr(out, "]}");
+    }
+    buf_add_cstr(out, "],\"model\":\"bge\",\"usage\":{\"prompt_tokens\":5,\"total_tokens\":5}}");
+}
+
 /* ---- the parsers ---- */
 
 static void run_scan(struct str input)
@@ -82,12 +124,40 @@ static void run_scan(struct str input)
     keep(&request);
 }
 
+static void run_chunk(struct str input)
+{
+    struct chunk_view view;
+    chunk_read(input, &view);
+    keep(&view);
+}
+
+static void run_usage(struct str input)
+{
+    struct usage usage = {0};
+    usage_read(input, &usage);
+    keep(&usage);
+}
+
+static void run_events(struct str input)
+{
+    struct sse sse = {0};
+    struct sse_event event;
+    sse_feed(&sse, input);
+    while (sse_next(&sse, &event))
+        keep(&event);
+    sse_fini(&sse);
+}
+
 static const struct work works[] = {
     {"scan, chat 1 KB", make_chat, run_scan},
     {"scan, chat 220 KB", make_chat_220k, run_scan},
     {"scan, 64 KB with escapes", make_escapes, run_scan},
     {"scan, 2 MB of base64", make_image, run_scan},
     {"scan, 100 KB of token ids", make_tokens, run_scan},
+    {"sse, 64 events", make_events, run_events},
+    {"chunk_read", make_chunk, run_chunk},
+    {"usage_read of a chunk", make_usage, run_usage},
+    {"usage of 5 MB of embeddings", make_embeddings, run_usage},
 };
 
 static int64_t now_ns(void)

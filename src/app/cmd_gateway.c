@@ -65,6 +65,8 @@ static int start_role(struct gateway_role *role, struct err *err)
         .key_path = config->ssl_keyfile,
         .socket_path = config->ssl_certfile && !config->server_url ? socket : NULL,
         .ca_path = config->ssl_ca_file,
+        .data_dir = config->data_dir,
+        .journal_max_bytes = (uint64_t)config->usage_journal_size << 20,
     };
     int rc = find_control(config, &params.control, err);
     if (rc < 0)

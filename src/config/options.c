@@ -94,6 +94,12 @@ const struct option config_options[] = {
     {.name = "queue-size", .group = GROUP_SERVER, .kind = OPTION_INT, .roles = ROLES_SERVER,
      .offset = AT(queue_size), .min = 1, .max = 100000, .fallback = "256", .metavar = "N",
      .help = "Requests that may wait for one model in each thread of the gateway."},
+    {.name = "usage-journal-size", .group = GROUP_SERVER, .kind = OPTION_INT,
+     .roles = ROLES_SERVER,
+     .offset = AT(usage_journal_size), .min = 16, .max = 1 << 20, .fallback = "1024",
+     .metavar = "MIB",
+     .help = "Disk space for usage records that the server hasn't taken yet; the oldest are given "
+             "up above it."},
     {.name = "reschedule-grace", .group = GROUP_SERVER, .kind = OPTION_INT, .roles = ROLES_SERVER,
      .offset = AT(reschedule_grace), .min = 60, .max = 604800, .fallback = "300",
      .metavar = "SECONDS",

@@ -3,8 +3,11 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "gateway/state_file.h"
 #include "gateway/tables.h"
 #include "http/lines.h"
+
+#include <errno.h>
 
 enum { TOKEN_MAX = 1024 };
 
@@ -18,6 +21,8 @@ struct feed {
     int64_t reopen_ms;    /* next pause */
     int64_t published_ms; /* loop time of the last snapshot */
     struct tables tables;
+    struct state_file *state;       /* NULL: none is kept */
+    char identity[AUTH_DIGEST_HEX]; /* of the stream's token, for the state */
     struct snapshot *latest; /* NULL until the first */
     bool is_connected;
     bool has_fault;      /* this stream had a bad line */
@@ -71,6 +76,8 @@ static void on_open(struct line_stream *stream, void *ctx)
     timer_stop(&feed->reopen_timer);
     tables_clear(&feed->tables);
     feed->has_fault = false;
+    if (feed->state)
+        state_file_begin(feed->state, feed->identity);
 }
 
 static void on_fault(struct feed *feed, const char *text)
@@ -89,6 +96,8 @@ static void on_ready(struct feed *feed)
     set_connected(feed, true);
     if (!feed->has_fault)
         feed->reopen_ms = FEED_REOPEN_MIN_MS;
+    if (feed->state)
+        state_file_ready(feed->state);
 }
 
 /*
@@ -111,6 +120,8 @@ static void on_line(struct line_stream *stream, struct str line, void *ctx)
     (void)stream;
     if (tables_apply(&feed->tables, line, &err) < 0)
         on_fault(feed, err.text);
+    else if (feed->state)
+        state_file_add(feed->state, line);
     if (feed->tables.is_ready && !was_ready)
         on_ready(feed);
     bool is_due = feed->tables.is_ready && tables_is_dirty(&feed->tables);
@@ -151,6 +162,7 @@ static void open_stream(struct feed *feed)
         reopen_later(feed);
         return;
     }
+    state_file_identity(&feed->params.control, token, feed->identity);
     feed->stream = line_stream_new(&(struct line_stream_params){
         .pool = feed->params.pool,
         .target = feed->params.control,
@@ -173,6 +185,55 @@ static void reopen(struct timer *timer, void *ctx)
     open_stream(feed);
 }
 
+/* ---- the state that is kept ---- */
+
+/* A stream that follows is opened anew; one that doesn't brings a snapshot by itself. */
+static void on_stale(void *ctx)
+{
+    struct feed *feed = ctx;
+    if (feed->is_connected)
+        reopen(&feed->reopen_timer, feed);
+}
+
+static int load_state(struct feed *feed, int64_t *ret_changed_ms, struct err *err)
+{
+    char *token = NULL;
+    int rc = feed_read_token(feed, &token, err);
+    if (rc < 0)
+        return rc;
+    state_file_identity(&feed->params.control, token, feed->identity);
+    mem_free_secret(token);
+    return state_file_load(feed->params.state_path, feed->identity, &feed->tables, ret_changed_ms,
+                           err);
+}
+
+/* The tables are as after a "ready"; the first stream that opens empties them. */
+static void start_with_state(struct feed *feed)
+{
+    int64_t changed_ms = 0;
+    struct err err = {0};
+    int rc = load_state(feed, &changed_ms, &err);
+    if (rc < 0) {
+        if (rc != -ENOENT)
+            log_warning("feed", "the state that was kept can't be used: %s", err.text);
+        return;
+    }
+    int64_t age_s = (clock_wall_ms(loop_clock(feed->params.loop)) - changed_ms) / 1000;
+    log_info("feed", "serving with the state on disk, last changed %lld s ago, until control is "
+                     "reached",
+             (long long)(age_s > 0 ? age_s : 0));
+    timer_start(&feed->publish_timer, 0);
+}
+
+static void keep_state(struct feed *feed)
+{
+    start_with_state(feed);
+    feed->state = state_file_new(&(struct state_file_params){.loop = feed->params.loop,
+                                                             .path = feed->params.state_path,
+                                                             .on_stale = on_stale,
+                                                             .ctx = feed});
+}
+
 struct feed *feed_new(const struct feed_params *params)
 {
     struct feed *feed = mem_alloc(sizeof *feed);
@@ -182,6 +243,8 @@ struct feed *feed_new(const struct feed_params *params)
     feed->reopen_ms = FEED_REOPEN_MIN_MS;
     timer_init(&feed->publish_timer, params->loop, publish, feed);
     timer_init(&feed->reopen_timer, params->loop, reopen, feed);
+    if (params->state_path)
+        keep_state(feed);
     open_stream(feed);
     return feed;
 }
@@ -198,6 +261,7 @@ void feed_free(struct feed *feed)
     line_stream_free(feed->stream);
     timer_stop(&feed->publish_timer);
     timer_stop(&feed->reopen_timer);
+    state_file_free(feed->state);
     tables_fini(&feed->tables);
     snapshot_unref(feed->latest);
     mem_free_secret(feed->token);

@@ -2,7 +2,8 @@
 /*
  * Follows control's feed (ARCHITECTURE.md, "Control -> gateway feed") and makes snapshots of it.
  *
- * While control is away the last snapshot stays in force. A line that can't be understood is logged
+ * While control is away the last snapshot stays in force; at a start that is the one on the disk,
+ * if there is one. A line that can't be understood is logged
  * once a stream and passed over; the stream is then opened anew, after a pause that doubles, so
  * that the state heals by itself without a storm of requests. Main thread.
  */
@@ -25,6 +26,7 @@ struct feed_params {
     struct http_target control; /* copied */
     const char *token;          /* cluster token; copied, NULL: read from token_path at each try */
     const char *token_path;     /* copied; may be NULL when there is a token */
+    const char *state_path;     /* file for the state (state_file.h); copied; NULL: none is kept */
     /* A new state; borrowed, take snapshot_ref(). */
     void (*on_snapshot)(struct feed *feed, struct snapshot *snapshot, void *ctx);
     /* Whether the feed follows control now; called on changes. */
@@ -32,7 +34,8 @@ struct feed_params {
     void *ctx;
 };
 
-/* Starts at once; callbacks come later, never from inside. Returns owned. */
+/* Loads the state that is kept and starts; callbacks come later, never from inside. Returns owned.
+ */
 struct feed *feed_new(const struct feed_params *params);
 
 /* The cluster token as it is now, for other requests to control. Owned and secret. */

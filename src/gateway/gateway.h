@@ -23,7 +23,6 @@ struct gateway_params {
     unsigned port;              /* 0 picks one */
     unsigned threads;           /* 1-GATEWAY_THREADS_MAX */
     struct gateway_settings settings;
-    const char *spool_dir;      /* for large request bodies; NULL: see body.h */
     struct http_target control; /* where the feed comes from and management requests go */
     const char *token;          /* cluster token; NULL: read from token_path */
     const char *token_path;     /* may be NULL when there is a token */
@@ -32,11 +31,14 @@ struct gateway_params {
     const char *key_path;       /* in the clear */
     const char *socket_path;    /* unix socket for this machine's programs, in the clear; NULL */
     const char *ca_path;        /* authorities to trust besides the system's, for `control`; NULL */
+    const char *data_dir;       /* for usage records, the last state and large
+                                   bodies; NULL: neither is kept, bodies go to /var/tmp */
+    uint64_t journal_max_bytes; /* of usage records on the disk; 0: JOURNAL_DISK_MAX */
 };
 
 /*
  * Listens and starts. All is copied. -EADDRINUSE names port and holder, also when the holder is
- * another gateway. Returns owned.
+ * another gateway; ERR_CONFLICT names the gateway that uses the data folder. Returns owned.
  */
 int gateway_new(const struct gateway_params *params, struct gateway **ret,
                 struct err *err) must_check;
@@ -47,8 +49,8 @@ void gateway_reload(struct gateway *gateway);
 unsigned gateway_port(const struct gateway *gateway);
 
 /*
- * Stops listening at once and lets running requests finish for at most `max_ms`; then calls
- * on_drained(), once.
+ * Stops listening at once, lets running requests finish for at most `max_ms` and sends usage
+ * records in what is left of these; then calls on_drained(), once.
  */
 void gateway_drain(struct gateway *gateway, int64_t max_ms, void (*on_drained)(void *ctx),
                    void *ctx);

@@ -34,7 +34,7 @@ struct gateway_settings {
 struct shard_shared {
     struct http_target control;
     struct gateway_settings settings;
-    const char *spool_dir; /* where large bodies go; NULL: see body.h */
+    char *spool_dir;          /* owned; where large bodies go; NULL: see body.h */
     char *netns_id;           /* owned; endpoints with the same one are on this machine */
     atomic_bool is_connected; /* the feed follows control; relaxed */
     struct journal *journal;  /* NULL: usage isn't kept */

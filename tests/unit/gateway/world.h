@@ -66,6 +66,8 @@ struct world {
     struct engine engines[ENGINES];
     struct gateway *gateway;
     struct gateway_settings settings; /* for gateway_up() */
+    const char *data_dir; /* of the gateway; NULL: it keeps nothing */
+    const char *token;    /* the gateway's; NULL: control's */
     struct timer tick;
     bool is_drained;
 };
@@ -425,8 +427,9 @@ static inline void gateway_up(struct world *world, unsigned threads)
                                     .host = "127.0.0.1",
                                     .threads = threads,
                                     .settings = world->settings,
-                                    .token = "cluster",
-                                    .netns_id = "here"};
+                                    .token = world->token ? world->token : "cluster",
+                                    .netns_id = "here",
+                                    .data_dir = world->data_dir};
     snprintf(params.control.unix_path, sizeof params.control.unix_path, "%s", world->socket);
     snprintf(params.control.host, sizeof params.control.host, "control");
     if (gateway_new(&params, &world->gateway, &err) < 0)

@@ -228,14 +228,23 @@ static int open_journal(struct gateway *gateway, const struct gateway_params *pa
     return rc < 0 ? rc : journal_start(gateway->journal, err);
 }
 
-static int start_shards(struct gateway *gateway, const struct gateway_params *params,
-                        struct err *err)
+static void make_shards(struct gateway *gateway, const struct gateway_params *params)
 {
     while (gateway->shard_count < params->threads)
         gateway->shards[gateway->shard_count++] =
             shard_new(&gateway->shared, loop_clock(params->loop));
     gateway->shared.shard_count = gateway->shard_count;
-    int rc = listen_all(gateway, params, err);
+}
+
+static int start_shards(struct gateway *gateway, const struct gateway_params *params,
+                        struct err *err)
+{
+    make_shards(gateway, params);
+    int rc = load_certificate(gateway, params, err);
+    if (rc == 0)
+        rc = trust_authorities(gateway, params, err);
+    if (rc == 0)
+        rc = listen_all(gateway, params, err);
     return rc < 0 ? rc : start_all(gateway, err);
 }
 
@@ -252,10 +261,6 @@ int gateway_new(const struct gateway_params *params, struct gateway **ret, struc
     atomic_init(&gateway->shared.snapshot_seq, -1);
     timer_init(&gateway->drain_timer, params->loop, check_drain, gateway);
     int rc = params->data_dir ? open_journal(gateway, params, err) : 0;
-    if (rc == 0)
-        rc = load_certificate(gateway, params, err);
-    if (rc == 0)
-        rc = trust_authorities(gateway, params, err);
     if (rc == 0)
         rc = start_shards(gateway, params, err);
     if (rc < 0) {

@@ -211,7 +211,7 @@ static void post(struct usage_send *send)
                                             .path = STR("/v2/usage-records"),
                                             .headers = headers,
                                             .header_count = ARRAY_LEN(headers),
-                                            .body = buf_str(&send->batch->body),
+                                            .body = http_body_of(buf_str(&send->batch->body)),
                                             .head_timeout_ms = TIMEOUT_MS,
                                             .idle_timeout_ms = TIMEOUT_MS};
     send->status = 0;

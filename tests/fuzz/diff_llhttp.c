@@ -8,14 +8,13 @@
  * ignore it), trailers that name framing headers (llhttp reads those as such; we drop them), and a
  * tab behind a number in the head (white space to RFC 9110, but not to llhttp).
  */
-#include "base/file.h"
 #include "diff_llhttp.h"
 #include "http/message.h"
+#include "mutation.h"
 
-#include <dirent.h>
 #include <stdio.h>
 
-enum { MUTATIONS = 200000, SEEDS_MAX = 64, INPUT_MAX = 4096, STEPS_MAX = 4 };
+enum { MUTATIONS = 200000 };
 
 /* ---- verdicts ---- */
 
@@ -90,17 +89,7 @@ static bool compare(struct str text, unsigned *accepted)
     return false;
 }
 
-/* ---- mutations ---- */
-
-static uint64_t random_state = 0x9e3779b97f4a7c15;
-
-static size_t random_below(size_t n)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return n ? (size_t)(random_state % n) : 0;
-}
+/* ---- the run ---- */
 
 static const char *const words[] = {
     "\r\n",
@@ -136,80 +125,23 @@ static const char *const words[] = {
     "5\r\nhello\r\n",
 };
 
-static void insert(struct buf *text, size_t at, const char *data, size_t n)
-{
-    if (text->len + n > INPUT_MAX)
-        return;
-    buf_reserve(text, n);
-    memmove(text->ptr + at + n, text->ptr + at, text->len - at);
-    memcpy(text->ptr + at, data, n);
-    buf_grew(text, n);
-}
-
-static void mutate(struct buf *text)
-{
-    size_t at = random_below(text->len);
-    size_t n = 1 + random_below(8);
-    n = n < text->len - at ? n : text->len - at;
-    const char *word = words[random_below(ARRAY_LEN(words))];
-    switch (random_below(5)) {
-    case 0: /* another byte */
-        if (text->len)
-            text->ptr[at] = (char)random_below(256);
-        break;
-    case 1: /* a bit less */
-        memmove(text->ptr + at, text->ptr + at + n, text->len - at - n);
-        text->len -= n;
-        break;
-    case 2:
-    case 3: /* a word more */
-        insert(text, at, word, strlen(word));
-        break;
-    case 4: { /* a piece twice */
-        auto_free char *piece = mem_strndup(text->ptr + at, n);
-        insert(text, random_below(text->len + 1), piece, n);
-        break;
-    }
-    }
-}
-
-/* ---- the run ---- */
-
-/* In the order of their names, so that the mutations are the same everywhere. */
-static size_t read_seeds(const char *folder, struct buf seeds[SEEDS_MAX])
-{
-    struct dirent **entries = NULL;
-    size_t count = 0;
-    int found = scandir(folder, &entries, NULL, alphasort);
-    for (int i = 0; i < found; i++) {
-        auto_free char *path = mem_printf("%s/%s", folder, entries[i]->d_name);
-        if (count < SEEDS_MAX && entries[i]->d_name[0] != '.' &&
-            file_read(path, INPUT_MAX, &seeds[count], NULL) == 0)
-            count++;
-        free(entries[i]);
-    }
-    free(entries);
-    return count;
-}
-
 int main(int argc, char **argv)
 {
-    struct buf seeds[SEEDS_MAX] = {0};
-    size_t count = argc > 1 ? read_seeds(argv[1], seeds) : 0;
+    struct mutation mutation = {.words = words, .word_count = ARRAY_LEN(words)};
+    struct buf text = {0};
     unsigned accepted = 0;
     unsigned disagreed = 0;
+    if (argc > 1)
+        mutation_read_seeds(&mutation, argv[1]);
+    size_t count = mutation.seed_count;
     for (size_t i = 0; i < count; i++)
-        disagreed += !compare(buf_str(&seeds[i]), &accepted);
+        disagreed += !compare(buf_str(&mutation.seeds[i]), &accepted);
     for (int i = 0; count && i < MUTATIONS; i++) {
-        struct buf text = {0};
-        buf_add_str(&text, buf_str(&seeds[random_below(count)]));
-        for (size_t steps = 1 + random_below(STEPS_MAX); steps; steps--)
-            mutate(&text);
+        mutation_make(&mutation, &text);
         disagreed += !compare(buf_str(&text), &accepted);
-        buf_fini(&text);
     }
-    for (size_t i = 0; i < count; i++)
-        buf_fini(&seeds[i]);
+    buf_fini(&text);
+    mutation_fini(&mutation);
     printf("%zu seeds, %d mutations: we accepted %u, llhttp disagreed on %u\n", count, MUTATIONS,
            accepted, disagreed);
     return count == 0 || accepted == 0 || disagreed > 0;

@@ -57,6 +57,8 @@ static int start_role(struct gateway_role *role, struct err *err)
         .token = config->token,
         .token_path = token_path,
         .netns_id = netns,
+        .data_dir = config->data_dir,
+        .journal_max_bytes = (uint64_t)config->usage_journal_size << 20,
     };
     int rc = find_control(config, &params.control, err);
     if (rc < 0)

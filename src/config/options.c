@@ -75,6 +75,12 @@ const struct option config_options[] = {
     {.name = "gateway-threads", .group = GROUP_SERVER, .kind = OPTION_INT, .roles = ROLES_SERVER,
      .offset = AT(gateway_threads), .max = 64, .fallback = "0", .metavar = "N",
      .help = "Threads that serve requests; 0: one per core, at most 4."},
+    {.name = "usage-journal-size", .group = GROUP_SERVER, .kind = OPTION_INT,
+     .roles = ROLES_SERVER,
+     .offset = AT(usage_journal_size), .min = 16, .max = 1 << 20, .fallback = "1024",
+     .metavar = "MIB",
+     .help = "Disk space for usage records that the server hasn't taken yet; the oldest are given "
+             "up above it."},
     {.name = "reschedule-grace", .group = GROUP_SERVER, .kind = OPTION_INT, .roles = ROLES_SERVER,
      .offset = AT(reschedule_grace), .min = 60, .max = 604800, .fallback = "300",
      .metavar = "SECONDS",

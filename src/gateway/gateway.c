@@ -3,11 +3,15 @@
 
 #include "gateway/key_uses.h"
 #include "gateway/shard.h"
+#include "gateway/usage_send.h"
 #include "io/listener.h"
 
 #include <assert.h>
 
-enum { DRAIN_CHECK_MS = 20 };
+enum {
+    DRAIN_CHECK_MS = 20,
+    LAST_SEND_MS = 2000, /* of a drain, for what control doesn't know yet */
+};
 
 struct gateway {
     struct loop *loop;
@@ -18,7 +22,10 @@ struct gateway {
     struct http_pool *pool; /* the feed's */
     struct feed *feed;
     struct key_uses *key_uses;
+    struct journal *journal;       /* NULL: usage isn't recorded; so the next */
+    struct usage_send *usage_send;
     struct timer drain_timer;
+    int64_t drain_until_ms; /* loop time */
     void (*on_drained)(void *ctx);
     void *drained_ctx;
 };
@@ -78,8 +85,21 @@ static int start_all(struct gateway *gateway, struct err *err)
     return rc;
 }
 
+static void start_sending(struct gateway *gateway, const struct gateway_params *params)
+{
+    gateway->usage_send = usage_send_new(&(struct usage_send_params){
+        .loop = params->loop,
+        .pool = gateway->pool,
+        .feed = gateway->feed,
+        .journal = gateway->journal,
+        .control = params->control,
+    });
+}
+
 static void start_feed(struct gateway *gateway, const struct gateway_params *params)
 {
+    auto_free char *state_path =
+        params->data_dir ? mem_printf("%s/gateway/state.ndjson", params->data_dir) : NULL;
     gateway->pool = http_pool_new(params->loop);
     gateway->feed = feed_new(&(struct feed_params){
         .loop = params->loop,
@@ -87,12 +107,15 @@ static void start_feed(struct gateway *gateway, const struct gateway_params *par
         .control = params->control,
         .token = params->token,
         .token_path = params->token_path,
+        .state_path = state_path,
         .on_snapshot = on_snapshot,
         .on_connected = on_connected,
         .ctx = gateway,
     });
     gateway->key_uses =
         key_uses_new(params->loop, gateway->pool, gateway->feed, &params->control);
+    if (gateway->journal)
+        start_sending(gateway, params);
 }
 
 static bool all_drained(const struct gateway *gateway)
@@ -103,13 +126,47 @@ static bool all_drained(const struct gateway *gateway)
     return true;
 }
 
+/* Requests have ended, or their time has. */
+static void send_last(struct gateway *gateway)
+{
+    int64_t left_ms = gateway->drain_until_ms - loop_now_ms(gateway->loop);
+    if (left_ms > LAST_SEND_MS)
+        left_ms = LAST_SEND_MS;
+    if (gateway->usage_send)
+        usage_send_drain(gateway->usage_send, left_ms > 0 ? left_ms : 0, gateway->on_drained,
+                         gateway->drained_ctx);
+    else
+        gateway->on_drained(gateway->drained_ctx);
+}
+
 static void check_drain(struct timer *timer, void *ctx)
 {
     struct gateway *gateway = ctx;
     if (all_drained(gateway))
-        gateway->on_drained(gateway->drained_ctx);
+        send_last(gateway);
     else
         timer_start(timer, DRAIN_CHECK_MS);
+}
+
+static int open_journal(struct gateway *gateway, const struct gateway_params *params,
+                        struct err *err)
+{
+    const struct journal_params journal_params = {.loop = params->loop,
+                                                  .data_dir = params->data_dir,
+                                                  .disk_max_bytes = params->journal_max_bytes};
+    int rc = journal_open(&journal_params, &gateway->journal, err);
+    gateway->shared.journal = gateway->journal;
+    return rc < 0 ? rc : journal_start(gateway->journal, err);
+}
+
+static int start_shards(struct gateway *gateway, const struct gateway_params *params,
+                        struct err *err)
+{
+    while (gateway->shard_count < params->threads)
+        gateway->shards[gateway->shard_count++] =
+            shard_new(&gateway->shared, loop_clock(params->loop));
+    int rc = listen_all(gateway, params, err);
+    return rc < 0 ? rc : start_all(gateway, err);
 }
 
 int gateway_new(const struct gateway_params *params, struct gateway **ret, struct err *err)
@@ -120,12 +177,9 @@ int gateway_new(const struct gateway_params *params, struct gateway **ret, struc
     gateway->shared.control = params->control;
     gateway->shared.netns_id = mem_strdup(params->netns_id);
     timer_init(&gateway->drain_timer, params->loop, check_drain, gateway);
-    while (gateway->shard_count < params->threads)
-        gateway->shards[gateway->shard_count++] =
-            shard_new(&gateway->shared, loop_clock(params->loop));
-    int rc = listen_all(gateway, params, err);
+    int rc = params->data_dir ? open_journal(gateway, params, err) : 0;
     if (rc == 0)
-        rc = start_all(gateway, err);
+        rc = start_shards(gateway, params, err);
     if (rc < 0) {
         gateway_free(gateway);
         return rc;
@@ -145,6 +199,7 @@ void gateway_drain(struct gateway *gateway, int64_t max_ms, void (*on_drained)(v
 {
     gateway->on_drained = on_drained;
     gateway->drained_ctx = ctx;
+    gateway->drain_until_ms = loop_now_ms(gateway->loop) + max_ms;
     for (unsigned i = 0; i < gateway->shard_count; i++)
         shard_drain(gateway->shards[i], max_ms);
     timer_start(&gateway->drain_timer, DRAIN_CHECK_MS);
@@ -154,12 +209,14 @@ void gateway_free(struct gateway *gateway)
 {
     if (!gateway)
         return;
+    usage_send_free(gateway->usage_send);
     key_uses_free(gateway->key_uses);
     feed_free(gateway->feed);
     http_pool_free(gateway->pool);
     timer_stop(&gateway->drain_timer);
     for (unsigned i = 0; i < gateway->shard_count; i++)
         shard_free(gateway->shards[i]);
+    journal_free(gateway->journal);
     free(gateway->shared.netns_id);
     free(gateway);
 }

@@ -27,11 +27,13 @@ struct gateway_params {
     const char *token;          /* cluster token; NULL: read from token_path */
     const char *token_path;     /* may be NULL when there is a token */
     const char *netns_id;       /* of this process: netns_id() */
+    const char *data_dir;       /* for usage records and the last state; NULL: neither is kept */
+    uint64_t journal_max_bytes; /* of usage records on the disk; 0: JOURNAL_DISK_MAX */
 };
 
 /*
  * Listens and starts. All is copied. -EADDRINUSE names port and holder, also when the holder is
- * another gateway. Returns owned.
+ * another gateway; ERR_CONFLICT names the gateway that uses the data folder. Returns owned.
  */
 int gateway_new(const struct gateway_params *params, struct gateway **ret,
                 struct err *err) must_check;
@@ -39,8 +41,8 @@ int gateway_new(const struct gateway_params *params, struct gateway **ret,
 unsigned gateway_port(const struct gateway *gateway);
 
 /*
- * Stops listening at once and lets running requests finish for at most `max_ms`; then calls
- * on_drained(), once.
+ * Stops listening at once, lets running requests finish for at most `max_ms` and sends usage
+ * records in what is left of these; then calls on_drained(), once.
  */
 void gateway_drain(struct gateway *gateway, int64_t max_ms, void (*on_drained)(void *ctx),
                    void *ctx);

@@ -21,11 +21,18 @@ static void on_request(struct http_exchange *ex, void *ctx)
     dispatch_request(ctx, ex);
 }
 
+static void end_drain(struct shard *shard)
+{
+    if (shard->outbox)
+        journal_outbox_flush(shard->outbox);
+    atomic_store_explicit(&shard->is_drained, true, memory_order_relaxed);
+}
+
 static void check_drain(struct timer *timer, void *ctx)
 {
     struct shard *shard = ctx;
     if (http_server_active(shard->server) == 0 || loop_now_ms(shard->loop) >= shard->drain_until_ms)
-        atomic_store_explicit(&shard->is_drained, true, memory_order_relaxed);
+        end_drain(shard);
     else
         timer_start(timer, DRAIN_CHECK_MS);
 }
@@ -37,6 +44,8 @@ struct shard *shard_new(const struct shard_shared *shared, const struct clock *c
     shard->loop = loop_new(clock);
     shard->server = http_server_new(shard->loop, on_request, shard);
     shard->pool = http_pool_new(shard->loop);
+    if (shared->journal)
+        shard->outbox = journal_outbox_new(shared->journal, shard->loop);
     list_init(&shard->passes);
     timer_init(&shard->drain_timer, shard->loop, check_drain, shard);
     return shard;
@@ -112,6 +121,7 @@ void shard_free(struct shard *shard)
     timer_stop(&shard->drain_timer);
     http_server_free(shard->server);
     http_pool_free(shard->pool);
+    journal_outbox_free(shard->outbox);
     loop_free(shard->loop);
     snapshot_unref(shard->snapshot);
     free(shard);

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "gateway/journal.h"
 #include "gateway/snapshot.h"
 #include "http/client.h"
 #include "http/server.h"
@@ -21,6 +22,7 @@ struct shard_shared {
     struct http_target control;
     char *netns_id;           /* owned; endpoints with the same one are on this machine */
     atomic_bool is_connected; /* the feed follows control; relaxed */
+    struct journal *journal;  /* NULL: usage isn't recorded */
 };
 
 struct shard {
@@ -30,6 +32,7 @@ struct shard {
     struct http_pool *pool;
     struct snapshot *snapshot; /* a reference; NULL until the first came */
     unsigned turn;             /* for balance_take() */
+    struct journal_outbox *outbox; /* NULL: usage isn't recorded */
     struct list_node passes;   /* struct pass: exchanges with control in progress */
     struct timer drain_timer;
     int64_t drain_until_ms; /* loop time */

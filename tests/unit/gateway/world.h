@@ -55,6 +55,8 @@ struct world {
     struct http_exchange *watch; /* open /v2/watch, or NULL */
     struct engine engines[ENGINES];
     struct gateway *gateway;
+    const char *data_dir; /* of the gateway; NULL: it keeps nothing */
+    const char *token;    /* the gateway's; NULL: control's */
     struct timer tick;
     bool is_drained;
 };
@@ -404,8 +406,9 @@ static inline void gateway_up(struct world *world, unsigned threads)
     struct gateway_params params = {.loop = world->loop,
                                     .host = "127.0.0.1",
                                     .threads = threads,
-                                    .token = "cluster",
-                                    .netns_id = "here"};
+                                    .token = world->token ? world->token : "cluster",
+                                    .netns_id = "here",
+                                    .data_dir = world->data_dir};
     snprintf(params.control.unix_path, sizeof params.control.unix_path, "%s", world->socket);
     snprintf(params.control.host, sizeof params.control.host, "control");
     if (gateway_new(&params, &world->gateway, &err) < 0)

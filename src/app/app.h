@@ -45,6 +45,7 @@ struct app_signals {
     struct config *config;      /* SIGHUP reloads it */
     void (*on_stop)(void *ctx); /* SIGTERM and SIGINT, each time */
     void *ctx;
+    void (*on_reload)(void *ctx); /* after SIGHUP; may be NULL */
     struct signal_watch *watches[3]; /* set by app_signals_watch() */
 };
 

@@ -106,7 +106,7 @@ int cmd_control(int argc, char **argv)
         log_error("control", "can't start: %s", err.text);
     } else {
         role.signals =
-            (struct app_signals){argc, argv, "control", &role.config, on_stop, &role, {0}};
+            (struct app_signals){argc, argv, "control", &role.config, on_stop, &role, NULL, {0}};
         app_signals_watch(&role.signals, role.loop);
         log_info("control", "ready with %zu models, %zu workers",
                  control_cluster(role.control)->tables[KIND_MODEL].count,

@@ -57,6 +57,7 @@ static int start_role(struct gateway_role *role, struct err *err)
         .token = config->token,
         .token_path = token_path,
         .netns_id = netns,
+        .access_log = config->access_log,
     };
     int rc = find_control(config, &params.control, err);
     if (rc < 0)
@@ -87,6 +88,12 @@ static void on_stop(void *ctx)
     gateway_drain(role->gateway, DRAIN_MS, stop_loop, role);
 }
 
+static void on_reload(void *ctx)
+{
+    struct gateway_role *role = ctx;
+    gateway_reopen_logs(role->gateway);
+}
+
 static void stop_role(struct gateway_role *role)
 {
     app_signals_fini(&role->signals);
@@ -105,8 +112,13 @@ int cmd_gateway(int argc, char **argv)
     if (rc < 0) {
         log_error("gateway", "can't start: %s", err.text);
     } else {
-        role.signals =
-            (struct app_signals){argc, argv, "gateway", &role.config, on_stop, &role, {0}};
+        role.signals = (struct app_signals){.argc = argc,
+                                            .argv = argv,
+                                            .command = "gateway",
+                                            .config = &role.config,
+                                            .on_stop = on_stop,
+                                            .ctx = &role,
+                                            .on_reload = on_reload};
         app_signals_watch(&role.signals, role.loop);
         loop_run(role.loop);
     }

@@ -58,7 +58,7 @@ int cmd_worker(int argc, char **argv)
     if (rc != 0)
         return rc < 0 ? app_usage_error("worker", &err) : APP_OK;
     command.signals =
-        (struct app_signals){argc, argv, "worker", &command.config, on_stop, &command, {0}};
+        (struct app_signals){argc, argv, "worker", &command.config, on_stop, &command, NULL, {0}};
     /*
      * Not exit(): that would wait for a pool thread, which may hang in a dead network file system.
      */

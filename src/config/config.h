@@ -37,6 +37,7 @@ struct config {
     bool disable_worker;
     char *bootstrap_password; /* NULL: generated; secret */
     int64_t gateway_threads;  /* 0: one per core, at most 4 */
+    char *access_log;         /* NULL: none; "-": standard output */
     int64_t reschedule_grace; /* 300 s */
     /* worker */
     char *server_url;      /* NULL: this is a server */

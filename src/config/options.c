@@ -75,6 +75,11 @@ const struct option config_options[] = {
     {.name = "gateway-threads", .group = GROUP_SERVER, .kind = OPTION_INT, .roles = ROLES_SERVER,
      .offset = AT(gateway_threads), .max = 64, .fallback = "0", .metavar = "N",
      .help = "Threads that serve requests; 0: one per core, at most 4."},
+    {.name = "access-log", .group = GROUP_SERVER, .kind = OPTION_OUTPUT, .roles = ROLES_SERVER,
+     .offset = AT(access_log), .max = PATH_MAX_BYTES,
+     .fallback_is = "none", .metavar = "FILE",
+     .help = "Write a JSON line for each inference request to this file, which SIGHUP opens anew; "
+             "-: to standard output."},
     {.name = "reschedule-grace", .group = GROUP_SERVER, .kind = OPTION_INT, .roles = ROLES_SERVER,
      .offset = AT(reschedule_grace), .min = 60, .max = 604800, .fallback = "300",
      .metavar = "SECONDS",

@@ -123,7 +123,11 @@ int gateway_new(const struct gateway_params *params, struct gateway **ret, struc
     while (gateway->shard_count < params->threads)
         gateway->shards[gateway->shard_count++] =
             shard_new(&gateway->shared, loop_clock(params->loop));
+    for (unsigned i = 0; i < gateway->shard_count; i++)
+        gateway->shards[i]->index = i;
     int rc = listen_all(gateway, params, err);
+    if (rc == 0 && params->access_log)
+        rc = access_log_open(params->access_log, params->threads, &gateway->shared.access_log, err);
     if (rc == 0)
         rc = start_all(gateway, err);
     if (rc < 0) {
@@ -133,6 +137,11 @@ int gateway_new(const struct gateway_params *params, struct gateway **ret, struc
     start_feed(gateway, params);
     *ret = gateway;
     return 0;
+}
+
+void gateway_reopen_logs(struct gateway *gateway)
+{
+    access_log_reopen(gateway->shared.access_log);
 }
 
 unsigned gateway_port(const struct gateway *gateway)
@@ -160,6 +169,7 @@ void gateway_free(struct gateway *gateway)
     timer_stop(&gateway->drain_timer);
     for (unsigned i = 0; i < gateway->shard_count; i++)
         shard_free(gateway->shards[i]);
+    access_log_free(gateway->shared.access_log);
     free(gateway->shared.netns_id);
     free(gateway);
 }

@@ -27,6 +27,7 @@ struct gateway_params {
     const char *token;          /* cluster token; NULL: read from token_path */
     const char *token_path;     /* may be NULL when there is a token */
     const char *netns_id;       /* of this process: netns_id() */
+    const char *access_log;     /* file, "-" or NULL: access_log_open() */
 };
 
 /*
@@ -35,6 +36,9 @@ struct gateway_params {
  */
 int gateway_new(const struct gateway_params *params, struct gateway **ret,
                 struct err *err) must_check;
+
+/* Goes on in fresh log files: the old ones were moved away. */
+void gateway_reopen_logs(struct gateway *gateway);
 
 unsigned gateway_port(const struct gateway *gateway);
 

@@ -37,6 +37,7 @@ struct shard *shard_new(const struct shard_shared *shared, const struct clock *c
     shard->loop = loop_new(clock);
     shard->server = http_server_new(shard->loop, on_request, shard);
     shard->pool = http_pool_new(shard->loop);
+    shard->metrics = shard_metrics_new();
     list_init(&shard->passes);
     timer_init(&shard->drain_timer, shard->loop, check_drain, shard);
     return shard;
@@ -114,5 +115,6 @@ void shard_free(struct shard *shard)
     http_pool_free(shard->pool);
     loop_free(shard->loop);
     snapshot_unref(shard->snapshot);
+    shard_metrics_free(shard->metrics);
     free(shard);
 }

@@ -10,6 +10,8 @@
 #pragma once
 
 #include "base/list.h"
+#include "gateway/access_log.h"
+#include "gateway/metrics.h"
 #include "gateway/snapshot.h"
 #include "http/client.h"
 #include "http/server.h"
@@ -21,10 +23,13 @@ struct shard_shared {
     struct http_target control;
     char *netns_id;           /* owned; endpoints with the same one are on this machine */
     atomic_bool is_connected; /* the feed follows control; relaxed */
+    struct access_log *access_log; /* owned; NULL: there is none */
 };
 
 struct shard {
     const struct shard_shared *shared;
+    unsigned index; /* among the gateway's shards */
+    struct shard_metrics *metrics; /* owned */
     struct loop *loop;
     struct http_server *server;
     struct http_pool *pool;

@@ -67,6 +67,7 @@ static int start_role(struct gateway_role *role, struct err *err)
         .ca_path = config->ssl_ca_file,
         .data_dir = config->data_dir,
         .journal_max_bytes = (uint64_t)config->usage_journal_size << 20,
+        .access_log = config->access_log,
     };
     int rc = find_control(config, &params.control, err);
     if (rc < 0)
@@ -102,6 +103,7 @@ static void on_reload(void *ctx)
 {
     struct gateway_role *role = ctx;
     gateway_reload(role->gateway);
+    gateway_reopen_logs(role->gateway);
 }
 
 static void stop_role(struct gateway_role *role)

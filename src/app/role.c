@@ -81,10 +81,13 @@ static void reload(struct app_signals *signals)
 static void on_signal(int signum, void *ctx)
 {
     struct app_signals *signals = ctx;
-    if (signum == SIGHUP)
-        reload(signals);
-    else
+    if (signum != SIGHUP) {
         signals->on_stop(signals->ctx);
+        return;
+    }
+    reload(signals);
+    if (signals->on_reload)
+        signals->on_reload(signals->ctx);
 }
 
 void app_signals_watch(struct app_signals *signals, struct loop *loop)

@@ -43,6 +43,7 @@ struct config {
     int64_t queue_timeout;    /* s; 0: requests don't wait for an instance */
     int64_t queue_size;       /* of one model in one thread of the gateway */
     int64_t usage_journal_size; /* MiB; 1024 */
+    char *access_log;         /* NULL: none; "-": standard output */
     int64_t reschedule_grace; /* 300 s */
     /* worker */
     char *server_url;      /* NULL: this is a server */

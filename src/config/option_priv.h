@@ -14,6 +14,7 @@ enum option_kind {
     OPTION_INT,      /* int64_t with min and max */
     OPTION_TEXT,     /* char *: printable, at most `max` bytes */
     OPTION_PATH,     /* char *: made absolute, at most `max` bytes */
+    OPTION_OUTPUT,   /* char *: as OPTION_PATH, or "-" for standard output */
     OPTION_NAME,     /* char *: letters, digits, '.', '_', '-' */
     OPTION_ADDRESS,  /* char *: numeric IPv4 or IPv6 address */
     OPTION_URL,      /* char *: http or https, without a slash at the end */

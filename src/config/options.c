@@ -100,6 +100,11 @@ const struct option config_options[] = {
      .metavar = "MIB",
      .help = "Disk space for usage records that the server hasn't taken yet; the oldest are given "
              "up above it."},
+    {.name = "access-log", .group = GROUP_SERVER, .kind = OPTION_OUTPUT, .roles = ROLES_SERVER,
+     .offset = AT(access_log), .max = PATH_MAX_BYTES,
+     .fallback_is = "none", .metavar = "FILE",
+     .help = "Write a JSON line for each inference request to this file, which SIGHUP opens anew; "
+             "-: to standard output."},
     {.name = "reschedule-grace", .group = GROUP_SERVER, .kind = OPTION_INT, .roles = ROLES_SERVER,
      .offset = AT(reschedule_grace), .min = 60, .max = 604800, .fallback = "300",
      .metavar = "SECONDS",

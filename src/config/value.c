@@ -95,6 +95,14 @@ static int parse_path(const struct option *option, struct str text, struct confi
     return 0;
 }
 
+static int parse_output(const struct option *option, struct str text, struct config *config)
+{
+    if (!str_eq(text, STR("-")))
+        return parse_path(option, text, config);
+    put_text(option, config, mem_strdup("-"));
+    return 0;
+}
+
 static int parse_name(const struct option *option, struct str text, struct config *config)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -258,6 +266,7 @@ static const struct kind {
     [OPTION_INT] = {parse_int, write_int, false, NULL},
     [OPTION_TEXT] = {parse_text, write_text, true, NULL},
     [OPTION_PATH] = {parse_path, write_text, true, NULL},
+    [OPTION_OUTPUT] = {parse_output, write_text, true, "a path (made absolute) or -"},
     [OPTION_NAME] = {parse_name, write_text, true, NULL},
     [OPTION_ADDRESS] = {parse_address, write_text, true, "a numeric IPv4 or IPv6 address"},
     [OPTION_URL] = {parse_url, write_text, true,

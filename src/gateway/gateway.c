@@ -234,6 +234,8 @@ static void make_shards(struct gateway *gateway, const struct gateway_params *pa
         gateway->shards[gateway->shard_count++] =
             shard_new(&gateway->shared, loop_clock(params->loop));
     gateway->shared.shard_count = gateway->shard_count;
+    for (unsigned i = 0; i < gateway->shard_count; i++)
+        gateway->shards[i]->index = i;
 }
 
 static int start_shards(struct gateway *gateway, const struct gateway_params *params,
@@ -261,6 +263,9 @@ int gateway_new(const struct gateway_params *params, struct gateway **ret, struc
     atomic_init(&gateway->shared.snapshot_seq, -1);
     timer_init(&gateway->drain_timer, params->loop, check_drain, gateway);
     int rc = params->data_dir ? open_journal(gateway, params, err) : 0;
+    if (rc == 0 && params->access_log)
+        rc = access_log_open(params->access_log, params->threads, &gateway->shared.access_log,
+                             err);
     if (rc == 0)
         rc = start_shards(gateway, params, err);
     if (rc < 0) {
@@ -270,6 +275,11 @@ int gateway_new(const struct gateway_params *params, struct gateway **ret, struc
     start_feed(gateway, params);
     *ret = gateway;
     return 0;
+}
+
+void gateway_reopen_logs(struct gateway *gateway)
+{
+    access_log_reopen(gateway->shared.access_log);
 }
 
 unsigned gateway_port(const struct gateway *gateway)
@@ -301,6 +311,7 @@ void gateway_free(struct gateway *gateway)
     for (unsigned i = 0; i < gateway->shard_count; i++)
         shard_free(gateway->shards[i]);
     journal_free(gateway->journal);
+    access_log_free(gateway->shared.access_log);
     free(gateway->shared.netns_id);
     free(gateway->shared.spool_dir);
     free(gateway);

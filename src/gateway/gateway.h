@@ -34,6 +34,7 @@ struct gateway_params {
     const char *data_dir;       /* for usage records, the last state and large
                                    bodies; NULL: neither is kept, bodies go to /var/tmp */
     uint64_t journal_max_bytes; /* of usage records on the disk; 0: JOURNAL_DISK_MAX */
+    const char *access_log;     /* file, "-" or NULL: access_log_open() */
 };
 
 /*
@@ -45,6 +46,8 @@ int gateway_new(const struct gateway_params *params, struct gateway **ret,
 
 /* Takes up the certificate's files as they are now; they are also followed on their own. */
 void gateway_reload(struct gateway *gateway);
+/* Goes on in fresh log files: the old ones were moved away. */
+void gateway_reopen_logs(struct gateway *gateway);
 
 unsigned gateway_port(const struct gateway *gateway);
 

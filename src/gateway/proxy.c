@@ -295,6 +295,15 @@ static void pass_through(struct proxy *p, struct str rest)
 
 /* ---- the start ---- */
 
+/* What of the request the access log tells, after the exchange is gone. */
+static void note_for_log(struct proxy *p)
+{
+    const struct http_request_head *head = http_exchange_head(p->ex);
+    p->method = http_method_name(head->method);
+    p->target = str_dup(head->target);
+    p->peer = mem_strdup(http_exchange_peer(p->ex));
+}
+
 static struct proxy *proxy_new(struct shard *shard, struct http_exchange *ex,
                                const struct route *route, const struct identity *identity)
 {
@@ -308,6 +317,8 @@ static struct proxy *proxy_new(struct shard *shard, struct http_exchange *ex,
     p->started_ms = clock_wall_ms(loop_clock(shard->loop));
     body_init(&p->body, &shard->spool);
     metrics_move(shard->metrics, METRICS_IN_FLIGHT, 1);
+    if (shard->shared->access_log)
+        note_for_log(p);
     return p;
 }
 

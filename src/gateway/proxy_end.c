@@ -112,6 +112,8 @@ static void proxy_free(struct proxy *p)
     free(p->request);
     free(p->engine_path);
     free(p->name);
+    free(p->target);
+    free(p->peer);
     for (unsigned i = 0; i < p->targets.count; i++)
         entry_unref(p->targets.models[i]);
     entry_unref(p->key);
@@ -143,7 +145,8 @@ void proxy_end(struct proxy *p, enum outcome outcome)
         struct usage_record record = {0};
         fill_record(p, outcome, &record);
         proxy_settle(p, record.prompt_tokens + record.completion_tokens);
-        shard_note_record(p->shard, &record);
+        shard_note_record(p->shard, &record,
+                          &(struct access_request){p->method, str_of(p->target), p->peer});
     }
     proxy_free(p);
 }

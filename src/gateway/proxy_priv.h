@@ -91,6 +91,10 @@ struct proxy {
     /* Times by the clock's microseconds, and of the wall. */
     int64_t started_us, queued_us, waited_us, first_byte_us;
     int64_t started_ms;
+
+    /* For the access log; NULL when there is none. */
+    const char *method;
+    char *target, *peer; /* owned */
 };
 
 /* ---- proxy.c ---- */

@@ -68,11 +68,16 @@ static void write_result(const struct usage_record *record, struct json_writer *
     json_put_int(w, "attempts", record->attempts);
 }
 
+void usage_record_put(const struct usage_record *record, struct json_writer *w)
+{
+    write_subject(record, w);
+    write_result(record, w);
+}
+
 void usage_record_write(const struct usage_record *record, struct buf *out)
 {
     struct json_writer w = json_writer_into(out);
     json_begin_object(&w);
-    write_subject(record, &w);
-    write_result(record, &w);
+    usage_record_put(record, &w);
     json_end_object(&w);
 }

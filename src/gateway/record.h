@@ -84,3 +84,6 @@ struct usage_record {
 
 /* Writes the record as a JSON object, without a line's end. */
 void usage_record_write(const struct usage_record *record, struct buf *out);
+
+/* Its members, into an object of the caller's. */
+void usage_record_put(const struct usage_record *record, struct json_writer *w);

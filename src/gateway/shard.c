@@ -101,11 +101,14 @@ static void take_snapshot(void *arg)
     free(mail);
 }
 
-void shard_note_record(struct shard *shard, const struct usage_record *record)
+void shard_note_record(struct shard *shard, const struct usage_record *record,
+                       const struct access_request *request)
 {
     metrics_note(shard->metrics, record);
     if (shard->outbox)
         journal_add(shard->outbox, record);
+    if (shard->shared->access_log)
+        access_log_note(shard->shared->access_log, shard->index, record, request);
 }
 
 void shard_publish(struct shard *shard, struct snapshot *snapshot)
@@ -165,5 +168,6 @@ void shard_free(struct shard *shard)
     spool_fini(&shard->spool);
     shard_metrics_free(shard->metrics);
     snapshot_unref(shard->snapshot);
+    shard_metrics_free(shard->metrics);
     free(shard);
 }

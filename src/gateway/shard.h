@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "gateway/access_log.h"
 #include "gateway/body.h"
 #include "gateway/journal.h"
 #include "gateway/metrics.h"
@@ -42,10 +43,12 @@ struct shard_shared {
     unsigned shard_count;
     _Atomic int64_t snapshot_seq; /* of the feed's last line that is in force; -1: none; relaxed */
     _Atomic int64_t snapshot_ms;  /* clock's monotonic time of it */
+    struct access_log *access_log; /* owned; NULL: there is none */
 };
 
 struct shard {
     const struct shard_shared *shared;
+    unsigned index; /* among the gateway's shards */
     struct loop *loop;
     struct http_server *server;
     struct http_pool *pool;
@@ -53,7 +56,7 @@ struct shard {
     unsigned turn;             /* for lease_take() and targets_find() */
     struct queue queue;        /* requests that wait for an instance */
     struct spool spool;        /* their bodies */
-    struct shard_metrics *metrics;
+    struct shard_metrics *metrics; /* owned */
     struct journal_outbox *outbox; /* NULL: usage isn't kept */
     struct list_node passes;   /* struct pass: exchanges with control in progress */
     struct timer drain_timer;
@@ -90,8 +93,9 @@ void shard_publish(struct shard *shard, struct snapshot *snapshot);
  */
 void shard_drain(struct shard *shard, int64_t max_ms);
 
-/* Shard's thread: a request is over. */
-void shard_note_record(struct shard *shard, const struct usage_record *record);
+/* Shard's thread: a request is over; `request` is for the access log. */
+void shard_note_record(struct shard *shard, const struct usage_record *record,
+                       const struct access_request *request);
 
 /* Stops the thread and waits for it, breaks off what is left, frees. NULL is fine. */
 void shard_free(struct shard *shard);

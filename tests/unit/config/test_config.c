@@ -36,6 +36,7 @@ static void load_full(struct config *config)
                                 "--system-reserved={\"ram\":1000.001953125,\"vram\":0}",
                                 "--log-level=warning",
                                 "--gateway-threads=3",
+                                "--access-log=-",
                                 NULL};
     load(args, config);
 }
@@ -57,6 +58,7 @@ static void test_hand_over_round_trip(void **state)
     assert_true(copy.system_reserved_ram == config.system_reserved_ram);
     assert_true(copy.system_reserved_ram == 1024002ULL << 20);
     assert_null(copy.server_url);
+    assert_string_equal(copy.access_log, "-");
     config_write(&copy, &second);
     first.len -= 3;
     assert_true(str_eq(buf_str(&first), buf_str(&second)));

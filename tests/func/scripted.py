@@ -60,6 +60,16 @@ def build_program(name):
     return release / "tests/lib" / name
 
 
+def install_engine(folder, default=""):
+    """A folder for --bin-dir in which llama.cpp is the scripted engine: for a whole cluster. Returns
+    it; the engines' ports are in their instances."""
+    home = pathlib.Path(folder) / "llama.cpp_scripted"
+    home.mkdir(parents=True)
+    command = json.dumps([str(engine_program()), "--default", default])  # JSON is YAML
+    (home / "engine.yaml").write_text(f"command: {command}\n")
+    return home.parent
+
+
 def netns_id():
     """As base/netns.c makes it: endpoints with this id are asked at 127.0.0.1."""
     boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()

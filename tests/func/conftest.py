@@ -11,6 +11,7 @@ import subprocess
 import pytest
 
 import harness
+import scripted
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 SENTENCE = ("I am the gpustack demo model: one layer, no knowledge, "
@@ -80,6 +81,14 @@ def make_cluster(gpustack_binary, engine_dir, tmp_path):
 def cluster(make_cluster):
     """A fresh server with one worker, ready."""
     return make_cluster().start()
+
+
+@pytest.fixture
+def scripted_gateway(gpustack_binary, tmp_path):
+    """A gateway between a control and engines that do as the test says; not started yet."""
+    gateway = scripted.ScriptedGateway(gpustack_binary, tmp_path)
+    yield gateway
+    gateway.stop()
 
 
 @pytest.fixture(scope="module")

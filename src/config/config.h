@@ -38,6 +38,7 @@ struct config {
     char *bootstrap_password; /* NULL: generated; secret */
     int64_t gateway_threads;  /* 0: one per core, at most 4 */
     int64_t reschedule_grace; /* 300 s */
+    int64_t usage_retention_days; /* 400 */
     /* worker */
     char *server_url;      /* NULL: this is a server */
     char *worker_ip;       /* NULL: found */

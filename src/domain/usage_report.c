@@ -23,6 +23,23 @@ const char *const usage_count_names[USAGE_COUNT_COUNT] = {
     [USAGE_LAST_ACTIVE] = "last_active",
 };
 
+static void copy_ids(struct int_list *to, const struct int_list *from)
+{
+    for (size_t i = 0; i < from->count; i++)
+        int_list_add(to, from->items[i]);
+}
+
+void usage_filter_copy(struct usage_filter *to, const struct usage_filter *from)
+{
+    *to = *from;
+    to->user_ids = to->key_ids = to->model_ids = (struct int_list){0};
+    copy_ids(&to->user_ids, &from->user_ids);
+    copy_ids(&to->key_ids, &from->key_ids);
+    copy_ids(&to->model_ids, &from->model_ids);
+    to->route = mem_strdup(from->route);
+    to->request_id = mem_strdup(from->request_id);
+}
+
 void usage_filter_fini(struct usage_filter *filter)
 {
     int_list_fini(&filter->user_ids);

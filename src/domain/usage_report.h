@@ -102,6 +102,9 @@ struct usage_records {
     bool has_more;
 };
 
+/* A deep copy into `to`, which is empty before. */
+void usage_filter_copy(struct usage_filter *to, const struct usage_filter *from);
+
 void usage_filter_fini(struct usage_filter *filter);
 void usage_report_fini(struct usage_report *report);
 void usage_records_fini(struct usage_records *records);

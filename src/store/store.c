@@ -120,7 +120,8 @@ static int load_gateways(sqlite3 *db, void (*each)(const char *uuid, int64_t app
                          void *ctx, struct err *err)
 {
     sqlite3_stmt *statement;
-    int rc = db_prepare(db, "SELECT uuid, applied FROM usage_gateways ORDER BY id", &statement, err);
+    int rc =
+        db_prepare(db, "SELECT uuid, applied FROM usage_gateways ORDER BY id", &statement, err);
     if (rc < 0)
         return rc;
     int step;

@@ -115,16 +115,21 @@ struct usage_statements { /* prepared at first use */
 
 void usage_statements_fini(struct usage_statements *statements);
 
+/* Adds what of the batch is above its gateway's mark, and raises the mark. */
 int usage_add(struct usage_statements *statements, sqlite3 *db, const struct usage_batch *batch,
               struct err *err) must_check;
+/* Removes at most USAGE_EXPIRE_MAX records that began before `before_ms`. */
 int usage_expire(struct usage_statements *statements, sqlite3 *db, int64_t before_ms,
                  int64_t *ret_count, struct err *err) must_check;
+/* Fills in the items. */
 int usage_sum(sqlite3 *db, struct usage_sums *sums, struct err *err) must_check;
 
 /* ---- usage_report.c, usage_records.c: answers ---- */
 
+/* Rows and summary; `ret` is empty before, and to be freed also after a failure. */
 int usage_report_read(sqlite3 *db, const struct usage_query *query, struct usage_report *ret,
                       struct err *err) must_check;
+/* The same for records. */
 int usage_records_read(sqlite3 *db, const struct usage_records_query *query,
                        struct usage_records *ret, struct err *err) must_check;
 

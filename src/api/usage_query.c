@@ -35,6 +35,15 @@ int64_t usage_days_back(const struct request *rq, int days)
     return today_ms - (days - 1) * (int64_t)USAGE_DAY_MS;
 }
 
+/* Nothing was before 1970; an end then still is one. */
+static void clamp(struct usage_filter *filter)
+{
+    if (filter->start_ms < 0)
+        filter->start_ms = 0;
+    if (filter->end_ms < 0)
+        filter->end_ms = 1;
+}
+
 static int read_range(const struct request *rq, int64_t default_start_ms,
                       struct usage_filter *filter, struct err *err)
 {
@@ -43,6 +52,8 @@ static int read_range(const struct request *rq, int64_t default_start_ms,
         rc = usage_read_time(rq, "end", 0, &filter->end_ms, err);
     if (rc == 0 && filter->end_ms && filter->end_ms <= filter->start_ms)
         rc = err_set(err, ERR_INVALID, "start must be before end");
+    if (rc == 0)
+        clamp(filter);
     return rc;
 }
 

@@ -149,8 +149,10 @@ def route_row(operation, checks):
     parameters, body = checks.parameters(operation), checks.body(operation)
     if parameters:
         parts.append(f".parameters = {parameters}")
-    if operation.list_of:
+    if operation.list_of or operation.raw.get("x-strict"):
         parts.append(".is_list = true")
+    if "x-body-max" in operation.raw:
+        parts.append(f".body_max = {operation.raw['x-body-max']}")
     if operation.body and "text/plain" not in operation.body_schemas():
         forms = any("form" in kind for kind in operation.body_schemas())
         parts.append(f".body_kind = {'BODY_JSON_OR_FORM' if forms else 'BODY_JSON'}")

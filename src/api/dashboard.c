@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET /v2/dashboard in GPUStack's shape, of what control knows. */
+/* GET /v2/dashboard in GPUStack's shape, of what control knows and the store has of usage. */
 #include "api/api_priv.h"
+#include "api/dashboard_usage.h"
 
 enum { ACTIVE_MODELS_MAX = 10, FRESH_MS = 5000 };
 
@@ -37,29 +38,17 @@ static void write_counts(struct request *rq, unsigned device_count)
     json_end_object(&rq->json);
 }
 
-/* Nothing is counted yet, so nothing is told: empty lists, not zeros. */
-static void write_usage(struct json_writer *w)
-{
-    static const char *const lists[] = {"api_request_history", "prompt_token_history",
-                                        "completion_token_history", "top_users"};
-    json_add_key(w, "model_usage");
-    json_begin_object(w);
-    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-        json_add_key(w, lists[i]);
-        json_begin_array(w);
-        json_end_array(w);
-    }
-    json_end_object(w);
-}
-
 struct active {
     const struct model *model;
     size_t instance_count;
+    int64_t tokens; /* of all times */
 };
 
 static int compare_active(const void *left, const void *right)
 {
     const struct active *a = left, *b = right;
+    if (a->tokens != b->tokens)
+        return a->tokens < b->tokens ? 1 : -1;
     if (a->instance_count != b->instance_count)
         return a->instance_count < b->instance_count ? 1 : -1;
     return strcmp(a->model->name, b->model->name);
@@ -96,11 +85,11 @@ static void write_active(struct request *rq, const struct active *active)
     record_write_field(record_field(&model_type, "categories"), active->model, &rq->json);
     write_claim(rq, active->model);
     json_put_int(&rq->json, "instance_count", (int64_t)active->instance_count);
-    json_put_int(&rq->json, "token_count", 0);
+    json_put_int(&rq->json, "token_count", active->tokens);
     json_end_object(&rq->json);
 }
 
-static void write_actives(struct request *rq)
+static void write_actives(struct request *rq, const struct usage_report *of_models)
 {
     const struct table *models = &rq->cluster->tables[KIND_MODEL];
     auto_free struct active *actives = mem_alloc_array(models->count, sizeof *actives);
@@ -109,7 +98,8 @@ static void write_actives(struct request *rq)
         const struct index_bucket *instances =
             number_index_find(&rq->cluster->instances_of_model, model->id);
         if (instances && instances->count)
-            actives[count++] = (struct active){model, instances->count};
+            actives[count++] = (struct active){
+                model, instances->count, dashboard_model_tokens(of_models, model->id)};
     }
     qsort(actives, count, sizeof *actives, compare_active);
     json_add_key(&rq->json, "active_models");
@@ -119,7 +109,7 @@ static void write_actives(struct request *rq)
     json_end_array(&rq->json);
 }
 
-int dashboard_get(struct request *rq, struct err *err)
+static void write_dashboard(struct request *rq, const struct usage_report *reports)
 {
     struct api *api = rq->api;
     int64_t now_ms = control_now_ms(rq->control);
@@ -129,8 +119,14 @@ int dashboard_get(struct request *rq, struct err *err)
     write_counts(rq, api->load.device_count);
     json_add_key(&rq->json, "system_load");
     load_write(&api->load_history, &api->load, &rq->json);
-    write_usage(&rq->json);
-    write_actives(rq);
+    dashboard_write_usage(rq, reports);
+    write_actives(rq, &reports[DASHBOARD_MODELS]);
     json_end_object(&rq->json);
-    return 0;
+}
+
+int dashboard_get(struct request *rq, struct err *err)
+{
+    struct usage_query queries[DASHBOARD_QUERIES] = {0};
+    dashboard_queries(rq, queries);
+    return dashboard_read(rq, queries, DASHBOARD_QUERIES, write_dashboard);
 }

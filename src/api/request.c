@@ -99,6 +99,18 @@ void request_finish(struct request *rq, int rc, const struct err *err)
     send_reply(rq);
 }
 
+void request_finish_read(struct request *rq, int rc, const char *text)
+{
+    struct err err = {0};
+    if (rc < 0)
+        (void)err_set(&err, rc, "%s", text);
+    if (rq->ex) { /* else control may be gone too */
+        rq->changes_before = control_change_count(rq->control); /* others' wait for the disk */
+        request_finish(rq, rc, &err);
+    }
+    request_drop(rq);
+}
+
 int request_take(struct request *rq)
 {
     rq->ex = NULL; /* the exchange's callbacks are somebody else's now */
@@ -220,11 +232,11 @@ static void on_body(struct http_exchange *ex, struct str data, void *ctx)
     struct request *rq = ctx;
     if (rq->is_finished)
         return;
-    if (rq->raw.len + data.len > REQUEST_BODY_MAX) {
+    size_t max = rq->route->body_max ? rq->route->body_max : REQUEST_BODY_MAX;
+    if (rq->raw.len + data.len > max) {
         struct err err;
         request_finish(
-            rq, err_set(&err, ERR_TOO_LARGE, "the body is larger than %d bytes", REQUEST_BODY_MAX),
-            &err);
+            rq, err_set(&err, ERR_TOO_LARGE, "the body is larger than %zu bytes", max), &err);
         return;
     }
     buf_add_str(&rq->raw, data);

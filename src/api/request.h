@@ -49,6 +49,7 @@ struct api_route {
     enum body_kind body_kind;
     bool needs_body;
     const struct check *body; /* members of the body; NULL: the handler checks them */
+    size_t body_max;          /* bytes; 0: REQUEST_BODY_MAX */
 };
 
 enum caller_kind { CALLER_NOBODY, CALLER_USER, CALLER_WORKER, CALLER_CLUSTER };
@@ -105,6 +106,10 @@ int request_query_bool(const struct request *rq, const char *name, bool fallback
 /* Ends a request: `rc` 0 or an error with its sentence. For handlers that returned REQUEST_PENDING.
  */
 void request_finish(struct request *rq, int rc, const struct err *err);
+
+/* The same for a handler that has read with the request held, and drops it; text may be NULL. The
+ * client may have left in between. */
+void request_finish_read(struct request *rq, int rc, const char *text);
 
 /* The handler takes the exchange over: sets its own ops first. Ends the request. */
 int request_take(struct request *rq);

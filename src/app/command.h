@@ -39,6 +39,7 @@ int cmd_workers(int argc, char **argv);
 int cmd_devices(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 int cmd_keys(int argc, char **argv);
+int cmd_usage(int argc, char **argv);
 int cmd_users(int argc, char **argv);
 int cmd_reset_admin_password(int argc, char **argv);
 int cmd_version(int argc, char **argv);

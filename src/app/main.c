@@ -22,6 +22,7 @@ const struct command commands[] = {
     {"devices", "list the accelerators of all workers", cmd_devices, false},
     {"events", "list what happened to models, instances and workers", cmd_events, false},
     {"keys", "list, make, change and remove API keys", cmd_keys, false},
+    {"usage", "show what requests consumed", cmd_usage, false},
     {"users", "list, make and remove users", cmd_users, false},
     {"reset-admin-password", "give the user admin a new password", cmd_reset_admin_password, false},
     {"engines", "list or stop a data folder's engines while no worker runs", cmd_engines, false},

@@ -45,6 +45,7 @@ struct config {
     int64_t usage_journal_size; /* MiB; 1024 */
     char *access_log;         /* NULL: none; "-": standard output */
     int64_t reschedule_grace; /* 300 s */
+    int64_t usage_retention_days; /* 400 */
     /* worker */
     char *server_url;      /* NULL: this is a server */
     char *ssl_ca_file;     /* NULL: none but the system's */

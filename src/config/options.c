@@ -109,6 +109,11 @@ const struct option config_options[] = {
      .offset = AT(reschedule_grace), .min = 60, .max = 604800, .fallback = "300",
      .metavar = "SECONDS",
      .help = "Silence of a worker after which its instances are replaced, one at a time."},
+    {.name = "usage-retention-days", .group = GROUP_SERVER, .kind = OPTION_INT,
+     .roles = ROLES_SERVER,
+     .offset = AT(usage_retention_days), .min = 1, .max = 36500, .fallback = "400",
+     .metavar = "DAYS",
+     .help = "How long the usage of single requests is kept; sums by hour and day stay."},
 
     {.name = "server-url", .letter = 's', .group = GROUP_WORKER, .kind = OPTION_URL,
      .roles = ROLES_WORKER | ROLE_GATEWAY,

@@ -4,6 +4,7 @@
 #include "auth/auth.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "control/ledger.h"
 #include "control/placing.h"
 #include "control/turn_priv.h"
 
@@ -38,6 +39,7 @@ struct control {
     struct cluster cluster;
     struct feed_hub *feed;
     struct fleet *fleet;
+    struct ledger *ledger;
     struct watch_hub *watch;
     struct http_pool *pool;
     char *cluster_token;
@@ -183,6 +185,8 @@ static void note_change(struct control *control, enum kind kind, const void *rec
     control->change_count++;
     dirty_note(&control->dirty, &control->cluster, kind, record, durable, is_delete);
     if (durable)
+        ledger_note_change(control->ledger, kind, record, is_delete);
+    if (durable)
         fleet_note_change(control->fleet, kind, record);
     else if (kind == KIND_WORKER)
         note_heartbeat(control);
@@ -267,6 +271,9 @@ int control_new(const struct control_params *params, struct control **ret, struc
     list_init(&control->sealed);
     cluster_init(&control->cluster);
     int rc = load_cluster(control, err);
+    if (rc == 0)
+        rc = ledger_new(control, params->store, params->usage_retention_days, &control->ledger,
+                        err);
     if (rc < 0) {
         cluster_fini(&control->cluster);
         mem_free_secret(control->cluster_token);
@@ -280,6 +287,7 @@ int control_new(const struct control_params *params, struct control **ret, struc
     control->fleet = fleet_new(control, params->reschedule_grace_ms);
     control->watch = watch_hub_new(control);
     store_start(control->store, control->loop);
+    ledger_start(control->ledger);
     dirty_note_all(&control->dirty, &control->cluster);
     control_wake(control);
     *ret = control;
@@ -303,6 +311,7 @@ void control_free(struct control *control)
         return;
     feed_hub_free(control->feed);
     fleet_free(control->fleet);
+    ledger_free(control->ledger);
     watch_hub_free(control->watch);
     http_pool_free(control->pool);
     abandon_turns(control);
@@ -333,6 +342,11 @@ struct feed_hub *control_feed(struct control *control)
 struct fleet *control_fleet(struct control *control)
 {
     return control->fleet;
+}
+
+struct ledger *control_ledger(struct control *control)
+{
+    return control->ledger;
 }
 
 struct watch_hub *control_watch(struct control *control)
@@ -376,6 +390,17 @@ void control_when_durable(struct control *control, void (*fn)(void *ctx), void *
     waiter->fn = fn;
     waiter->ctx = ctx;
     list_add_tail(&open_turn(control)->waiters, &waiter->node);
+}
+
+struct store_txn *control_turn_txn(struct control *control)
+{
+    control->change_count++;
+    return open_turn(control)->txn;
+}
+
+void control_tell_spending(struct control *control, const struct spending_line *line)
+{
+    feed_note_spending(control->feed, line, &open_turn(control)->feed);
 }
 
 void control_wake(struct control *control)

@@ -22,6 +22,7 @@ enum { CONTROL_REFUSE_MS = 90000 };
 struct control;
 struct feed_hub;
 struct fleet;
+struct ledger;
 struct watch_hub;
 
 struct control_params {
@@ -29,6 +30,8 @@ struct control_params {
     struct store *store;         /* open and not started */
     const char *cluster_token;   /* what workers and gateways join with */
     uint64_t reserved_ram_bytes; /* per worker, not for engines */
+    int64_t usage_retention_days; /* of records of single requests; 0: the default of
+                                     control/ledger.h */
     int64_t reschedule_grace_ms; /* without contact, after which a worker's instances move; 0: the
                                     default of control/lost.h */
 };
@@ -48,6 +51,7 @@ struct cluster *control_cluster(struct control *control);
 struct loop *control_loop(struct control *control);
 struct feed_hub *control_feed(struct control *control);
 struct fleet *control_fleet(struct control *control);
+struct ledger *control_ledger(struct control *control);
 struct watch_hub *control_watch(struct control *control);
 struct http_pool *control_pool(struct control *control);
 

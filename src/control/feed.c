@@ -2,6 +2,7 @@
 #include "control/feed.h"
 
 #include "base/log.h"
+#include "control/ledger.h"
 #include "control/turn_priv.h"
 
 #include <assert.h>
@@ -19,6 +20,7 @@ struct subscriber {
     struct http_exchange *ex;
     const struct feed_turn *turn; /* whose release gives it the snapshot; NULL before that ended */
     bool is_following;            /* it has the snapshot: lines may follow */
+    size_t snapshot_bytes;        /* of that; they may wait beside FEED_QUEUE_MAX */
 };
 
 static const struct {
@@ -175,6 +177,31 @@ static void add_put_line(struct feed_hub *feed, enum kind kind, const void *reco
     end_line(&w);
 }
 
+static void add_spending_line(struct feed_hub *feed, const struct spending_line *line,
+                              struct buf *lines)
+{
+    struct json_writer w = begin_line(lines, "put", feed->seq);
+    json_put_string(&w, "kind", "spending");
+    json_put_string(&w, "subject", spending_subject_names[line->spent.subject]);
+    json_put_int(&w, "id", line->spent.id);
+    json_put_int(&w, "period_start_ms", line->spent.start_ms);
+    json_put_int(&w, "tokens", line->spent.tokens);
+    json_put_string(&w, "gateway", line->gateway);
+    json_put_int(&w, "applied", line->applied);
+    end_line(&w);
+}
+
+struct snapshot {
+    struct feed_hub *feed;
+    struct buf *lines;
+};
+
+static void add_snapshot_spending(const struct spending_line *line, void *ctx)
+{
+    const struct snapshot *snapshot = ctx;
+    add_spending_line(snapshot->feed, line, snapshot->lines);
+}
+
 static void add_snapshot(struct feed_hub *feed, struct buf *lines)
 {
     struct json_writer w = begin_line(lines, "reset", feed->seq);
@@ -187,6 +214,8 @@ static void add_snapshot(struct feed_hub *feed, struct buf *lines)
             if (is_told(cluster, feed_kinds[i].kind, table->rows[row], &worker))
                 add_put_line(feed, feed_kinds[i].kind, table->rows[row], lines);
     }
+    struct snapshot snapshot = {.feed = feed, .lines = lines};
+    ledger_each_line(control_ledger(feed->control), add_snapshot_spending, &snapshot);
     w = begin_line(lines, "ready", feed->seq);
     end_line(&w);
 }
@@ -225,6 +254,13 @@ void feed_note_delete(struct feed_hub *feed, enum kind kind, const void *record,
     add_delete_line(feed, kind, record_id(record), &turn->lines);
 }
 
+void feed_note_spending(struct feed_hub *feed, const struct spending_line *line,
+                        struct feed_turn *turn)
+{
+    feed->seq++;
+    add_spending_line(feed, line, &turn->lines);
+}
+
 void feed_turn_fini(struct feed_turn *turn)
 {
     buf_fini(&turn->lines);
@@ -235,7 +271,8 @@ void feed_turn_fini(struct feed_turn *turn)
 
 static void send_to(struct subscriber *subscriber, struct str lines)
 {
-    if (http_reply_write(subscriber->ex, lines) > FEED_QUEUE_MAX) {
+    if (http_reply_write(subscriber->ex, lines) >
+        FEED_QUEUE_MAX + subscriber->snapshot_bytes) {
         log_warning("feed", "a gateway reads too slowly; its feed is cut, it will get a snapshot");
         http_exchange_abort(subscriber->ex);
     }
@@ -261,6 +298,7 @@ void feed_flush(struct feed_hub *feed, const struct feed_turn *turn)
         if (subscriber->is_following || subscriber->turn != turn)
             continue;
         subscriber->is_following = true;
+        subscriber->snapshot_bytes = turn->snapshot.len;
         send_to(subscriber, buf_str(&turn->snapshot));
     }
 }

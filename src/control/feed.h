@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The gateways' feed: users, keys, sessions, models and endpoints as a snapshot and then deltas.
+ * The gateways' feed: users, keys, sessions, models, endpoints and spending, as a snapshot and then
+ * deltas.
  *
  * The lines are described in ARCHITECTURE.md, "Protocols between the roles". A subscriber that
  * reads too slowly is cut off; it comes back and gets a snapshot. Control's thread.
@@ -12,7 +13,7 @@
 
 enum {
     FEED_HEARTBEAT_MS = 5000,
-    FEED_QUEUE_MAX = 8 << 20, /* bytes that may wait for a subscriber */
+    FEED_QUEUE_MAX = 8 << 20, /* bytes that may wait for a subscriber, beside its snapshot */
 };
 
 /* Answers the exchange with the feed; it stays open until either side ends. */

@@ -30,6 +30,17 @@ struct desired_turn {
 
 /* ---- as a change is made ---- */
 
+struct spending_line; /* control/ledger.h */
+struct store_txn;
+
+/* The present turn's transaction, for what isn't of the cluster. Counts as a change. */
+struct store_txn *control_turn_txn(struct control *control);
+
+/* Adds a line to what the present turn tells the gateways. */
+void control_tell_spending(struct control *control, const struct spending_line *line);
+void feed_note_spending(struct feed_hub *feed, const struct spending_line *line,
+                        struct feed_turn *turn);
+
 /* Adds the lines that tell of it. */
 void feed_note_put(struct feed_hub *feed, enum kind kind, const void *record,
                    struct feed_turn *turn);

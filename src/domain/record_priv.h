@@ -4,6 +4,7 @@
 
 #include "domain/faults.h"
 #include "domain/record.h"
+#include "domain/timestamp.h"
 
 /* The field's memory. `kind` says which type it has. */
 static inline void *field_at(const struct field *field, void *record)
@@ -21,6 +22,3 @@ void field_clear(const struct field *field, void *record);
 
 /* Sets the field to its default. */
 void field_reset(const struct field *field, void *record);
-
-/* Wall-clock ms of an ISO 8601 text with a zone ("Z", "+02:00"); -EINVAL. */
-int timestamp_parse(struct str text, int64_t *ret) must_check;

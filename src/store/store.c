@@ -50,6 +50,7 @@ int store_open_with(const struct store_options *options, const struct store_seam
         return rc;
     struct store *store = mem_alloc(sizeof *store);
     store->lock_fd = -1;
+    store->path = mem_strdup(options->path);
     pthread_mutex_init(&store->db_lock, NULL);
     pthread_mutex_init(&store->queue_lock, NULL);
     pthread_cond_init(&store->queue_changed, NULL);
@@ -75,11 +76,13 @@ void store_close(struct store *store)
         return;
     writer_stop(store);
     rows_fini(&store->rows);
+    usage_statements_fini(&store->usage);
     sqlite3_close(store->db);
     fd_close_slot(&store->lock_fd); /* after the database: this lets the next one in */
     pthread_cond_destroy(&store->queue_changed);
     pthread_mutex_destroy(&store->queue_lock);
     pthread_mutex_destroy(&store->db_lock);
+    free(store->path);
     free(store);
 }
 
@@ -103,6 +106,42 @@ int store_last_id(struct store *store, const struct record_type *type, int64_t *
     int rc = db_query_int(store->db, sql, ret, err);
     pthread_mutex_unlock(&store->db_lock);
     return rc < 0 ? err_wrap(err, rc, "can't load the last id of %s", type->table) : 0;
+}
+
+int store_load_sums(struct store *store, struct usage_sums *sums, struct err *err)
+{
+    pthread_mutex_lock(&store->db_lock);
+    int rc = usage_sum(store->db, sums, err);
+    pthread_mutex_unlock(&store->db_lock);
+    return rc < 0 ? err_wrap(err, rc, "can't load sums of usage") : 0;
+}
+
+static int load_gateways(sqlite3 *db, void (*each)(const char *uuid, int64_t applied, void *ctx),
+                         void *ctx, struct err *err)
+{
+    sqlite3_stmt *statement;
+    int rc =
+        db_prepare(db, "SELECT uuid, applied FROM usage_gateways ORDER BY id", &statement, err);
+    if (rc < 0)
+        return rc;
+    int step;
+    while ((step = sqlite3_step(statement)) == SQLITE_ROW)
+        each((const char *)sqlite3_column_text(statement, 0), sqlite3_column_int64(statement, 1),
+             ctx);
+    if (step != SQLITE_DONE)
+        rc = db_fail(db, err);
+    sqlite3_finalize(statement);
+    return rc;
+}
+
+int store_load_gateways(struct store *store,
+                        void (*each)(const char *uuid, int64_t applied, void *ctx), void *ctx,
+                        struct err *err)
+{
+    pthread_mutex_lock(&store->db_lock);
+    int rc = load_gateways(store->db, each, ctx, err);
+    pthread_mutex_unlock(&store->db_lock);
+    return rc < 0 ? err_wrap(err, rc, "can't load usage_gateways") : 0;
 }
 
 /* ---- settings ---- */

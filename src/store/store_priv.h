@@ -5,6 +5,7 @@
 #include "base/embed.h"
 #include "base/list.h"
 #include "store/store.h"
+#include "store/usage.h"
 
 #include <pthread.h>
 #include <sqlite3.h>
@@ -89,12 +90,83 @@ struct store_txn {
 };
 
 /* Writes the operations inside a savepoint: all or, on failure, none. */
-int txn_apply(struct store_txn *txn, struct rows *rows, sqlite3 *db, struct err *err) must_check;
+int txn_apply(struct store_txn *txn, struct err *err) must_check;
+
+/* A thread without signals, to be joined. */
+pthread_t start_thread(void *(*entry)(void *arg), void *arg);
+
+/* ---- usage_write.c, usage_sums.c: what transactions do with usage ---- */
+
+enum usage_statement {
+    USAGE_FIND_GATEWAY,
+    USAGE_PUT_GATEWAY,
+    USAGE_FIND_GROUP,
+    USAGE_PUT_GROUP,
+    USAGE_ADD_HOUR,
+    USAGE_ADD_DAY,
+    USAGE_PUT_RECORD,
+    USAGE_EXPIRE,
+    USAGE_STATEMENT_COUNT
+};
+
+struct usage_statements { /* prepared at first use */
+    sqlite3_stmt *of[USAGE_STATEMENT_COUNT];
+};
+
+void usage_statements_fini(struct usage_statements *statements);
+
+/* Adds what of the batch is above its gateway's mark, and raises the mark. */
+int usage_add(struct usage_statements *statements, sqlite3 *db, const struct usage_batch *batch,
+              struct err *err) must_check;
+/* Removes at most USAGE_EXPIRE_MAX records that began before `before_ms`. */
+int usage_expire(struct usage_statements *statements, sqlite3 *db, int64_t before_ms,
+                 int64_t *ret_count, struct err *err) must_check;
+/* Fills in the items. */
+int usage_sum(sqlite3 *db, struct usage_sums *sums, struct err *err) must_check;
+
+/* ---- usage_report.c, usage_records.c: answers ---- */
+
+/* Rows and summary; `ret` is empty before, and to be freed also after a failure. */
+int usage_report_read(sqlite3 *db, const struct usage_query *query, struct usage_report *ret,
+                      struct err *err) must_check;
+/* The same for records. */
+int usage_records_read(sqlite3 *db, const struct usage_records_query *query,
+                       struct usage_records *ret, struct err *err) must_check;
+
+/* Adds " AND column IN (...)" and so on for what the filter names, except its times. Texts become
+ * the parameters :route and :request_id. */
+void usage_add_filter(struct buf *sql, const struct usage_filter *filter);
+void usage_bind_filter(sqlite3_stmt *statement, const struct usage_filter *filter);
+
+/* A column's text, owned; NULL for NULL. */
+char *usage_column_text(sqlite3_stmt *statement, int column);
+
+/* ---- reader.c ---- */
+
+/* Opens a connection that only reads at first use, on a thread of its own. Returns owned. */
+struct reader *reader_start(const char *path, struct loop *loop);
+
+/* Ends what is under way and the thread; what waits is told so. NULL is fine. */
+void reader_stop(struct reader *reader);
+
+struct read_job {
+    struct list_node node;
+    int (*work)(sqlite3 *db, struct read_job *job, struct err *err); /* reader's thread */
+    void (*done)(struct read_job *job, int rc, const struct err *err); /* loop's; frees the job */
+    int rc;
+    struct err err;
+};
+
+/* Takes the job; done() always comes. */
+void reader_add(struct reader *reader, struct read_job *job);
 
 struct store {
     sqlite3 *db;
     struct rows rows;
-    pthread_mutex_t db_lock; /* held while `db` or `rows` is used */
+    struct usage_statements usage;
+    pthread_mutex_t db_lock; /* held while `db`, `rows` or `usage` is used */
+    char *path;              /* owned */
+    struct reader *reader;   /* NULL until store_start() */
     int lock_fd;
 
     struct loop *loop; /* borrowed; NULL until store_start() */

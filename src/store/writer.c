@@ -45,7 +45,7 @@ static int apply_batch(struct store *store, struct batch *batch, struct err *err
         if (store->has_failed)
             txn->rc = refuse_after_failure(&txn->err);
         else
-            txn->rc = txn_apply(txn, &store->rows, store->db, &txn->err);
+            txn->rc = txn_apply(txn, &txn->err);
         store->has_failed = txn->rc < 0;
         if (sqlite3_get_autocommit(store->db)) {
             *err = txn->err;
@@ -134,21 +134,29 @@ static void *run(void *arg)
     }
 }
 
-void store_start(struct store *store, struct loop *loop)
+pthread_t start_thread(void *(*entry)(void *arg), void *arg)
 {
-    assert(!store->loop);
-    store->loop = loop;
-    sqlite3_busy_timeout(store->db, BUSY_TRY_MS); /* begin() goes on trying */
+    pthread_t thread;
     pthread_attr_t attr;
     sigset_t all, before;
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, STACK_BYTES);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the loop's thread */
-    if (pthread_create(&store->writer, &attr, run, store) != 0)
+    if (pthread_create(&thread, &attr, entry, arg) != 0)
         abort();
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
+    return thread;
+}
+
+void store_start(struct store *store, struct loop *loop)
+{
+    assert(!store->loop);
+    store->loop = loop;
+    store->reader = reader_start(store->path, loop);
+    sqlite3_busy_timeout(store->db, BUSY_TRY_MS); /* begin() goes on trying */
+    store->writer = start_thread(run, store);
 }
 
 void store_txn_commit(struct store_txn *txn, void (*done)(int rc, const char *text, void *ctx),
@@ -168,6 +176,8 @@ void writer_stop(struct store *store)
 {
     if (!store->loop)
         return;
+    reader_stop(store->reader);
+    store->reader = NULL;
     pthread_mutex_lock(&store->queue_lock);
     store->is_closing = true;
     pthread_cond_signal(&store->queue_changed);

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/subject_limits.h"
+
+/* Records of this version have no limits yet. */
+const struct limits *subject_limits(enum kind kind, const void *record,
+                                    enum spending_subject *ret_subject)
+{
+    switch (kind) {
+    case KIND_API_KEY:
+        *ret_subject = SPENDING_KEY;
+        break;
+    case KIND_USER:
+        *ret_subject = SPENDING_USER;
+        break;
+    case KIND_MODEL:
+        *ret_subject = SPENDING_MODEL;
+        break;
+    case KIND_SESSION:
+    case KIND_WORKER:
+    case KIND_INSTANCE:
+    case KIND_EVENT:
+    case KIND_REVISION:
+    case KIND_COUNT:
+        break;
+    }
+    return NULL;
+}

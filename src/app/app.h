@@ -44,9 +44,8 @@ struct app_signals {
     const char *command;
     struct config *config;      /* SIGHUP reloads it */
     void (*on_stop)(void *ctx); /* SIGTERM and SIGINT, each time */
-    void (*on_reload)(void *ctx); /* after `config` was reloaded. Optional */
+    void (*on_reload)(void *ctx); /* after SIGHUP, also when nothing was reloaded. Optional */
     void *ctx;
-    void (*on_reload)(void *ctx); /* after SIGHUP; may be NULL */
     struct signal_watch *watches[3]; /* set by app_signals_watch() */
 };
 

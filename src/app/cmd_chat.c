@@ -2,7 +2,7 @@
 /* `gpustack chat MODEL [PROMPT]`: one answer, or a conversation when no prompt is given. */
 #include "app/cli.h"
 #include "app/command.h"
-#include "app/sse.h"
+#include "gateway/sse.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -12,16 +12,15 @@ enum { INPUT_MAX = 1 << 20 };
 struct chat {
     struct cli *cli;
     json_t *messages;
-    struct sse_reader reader;
+    struct sse sse;
     struct buf answer;
     char *error;   /* the server's error event, or NULL */
     bool is_quiet; /* don't print as it comes */
 };
 
 /* One chunk of the streamed answer. */
-static void on_event(struct str data, void *ctx)
+static void take_event(struct chat *chat, struct str data)
 {
-    struct chat *chat = ctx;
     auto_fini(json_release) json_t *chunk = NULL;
     if (str_eq(data, STR("[DONE]")) || json_read(data, &chunk, NULL) < 0)
         return;
@@ -42,8 +41,13 @@ static void on_event(struct str data, void *ctx)
 static void on_data(struct str data, void *ctx)
 {
     struct chat *chat = ctx;
-    if (sse_feed(&chat->reader, data, on_event, chat) < 0)
-        mem_replace(&chat->error, "the server sent an event that is too large");
+    struct sse_event event;
+    sse_feed(&chat->sse, data);
+    while (sse_next(&chat->sse, &event))
+        if (event.is_partial)
+            mem_replace(&chat->error, "the server sent an event that is too large");
+        else if (event.data.ptr)
+            take_event(chat, event.data);
 }
 
 static void add_message(struct chat *chat, const char *role, const char *text)
@@ -130,7 +134,7 @@ static int run(struct cli *cli, void *ctx, struct err *err)
     struct chat chat = {.cli = cli, .messages = json_array()};
     int rc = cli->arg_count == 2 ? ask_once(&chat, cli->args[1], err) : converse(&chat);
     json_decref(chat.messages);
-    sse_fini(&chat.reader);
+    sse_fini(&chat.sse);
     buf_fini(&chat.answer);
     free(chat.error);
     return rc;

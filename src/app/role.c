@@ -74,8 +74,6 @@ static void reload(struct app_signals *signals)
     config_apply_reload(signals->config, &fresh);
     log_set_level((enum log_level)signals->config->log_level);
     config_fini(&fresh);
-    if (signals->on_reload)
-        signals->on_reload(signals->ctx);
 }
 
 static void on_signal(int signum, void *ctx)

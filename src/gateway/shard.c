@@ -168,6 +168,5 @@ void shard_free(struct shard *shard)
     spool_fini(&shard->spool);
     shard_metrics_free(shard->metrics);
     snapshot_unref(shard->snapshot);
-    shard_metrics_free(shard->metrics);
     free(shard);
 }

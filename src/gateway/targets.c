@@ -25,7 +25,7 @@ static unsigned total_weight(const struct route_entry *route)
 /*
  * A place in [0, total) for each turn. Multiples of the golden ratio, taken modulo one, fill the
  * interval more evenly than any other sequence, so that after N turns each target has its share of
- * N but for one or two, however the turns are dealt out between routes.
+ * N but for a few, however the turns are dealt out between routes.
  */
 static unsigned place_of(unsigned turn, unsigned total)
 {

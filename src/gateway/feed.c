@@ -240,6 +240,8 @@ struct feed *feed_new(const struct feed_params *params)
     feed->params = *params;
     feed->token = mem_strdup(params->token);
     feed->token_path = mem_strdup(params->token_path);
+    if (params->gateway)
+        limit_book_set_gateway(&feed->tables.limits, params->gateway);
     feed->reopen_ms = FEED_REOPEN_MIN_MS;
     timer_init(&feed->publish_timer, params->loop, publish, feed);
     timer_init(&feed->reopen_timer, params->loop, reopen, feed);
@@ -247,6 +249,11 @@ struct feed *feed_new(const struct feed_params *params)
         keep_state(feed);
     open_stream(feed);
     return feed;
+}
+
+struct limit_book *feed_limits(struct feed *feed)
+{
+    return &feed->tables.limits;
 }
 
 int64_t feed_seq(const struct feed *feed)

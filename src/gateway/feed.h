@@ -26,6 +26,7 @@ struct feed_params {
     struct http_target control; /* copied */
     const char *token;          /* cluster token; copied, NULL: read from token_path at each try */
     const char *token_path;     /* copied; may be NULL when there is a token */
+    const char *gateway;        /* our name in control's lines of spending; copied; NULL: none */
     const char *state_path;     /* file for the state (state_file.h); copied; NULL: none is kept */
     /* A new state; borrowed, take snapshot_ref(). */
     void (*on_snapshot)(struct feed *feed, struct snapshot *snapshot, void *ctx);
@@ -40,6 +41,9 @@ struct feed *feed_new(const struct feed_params *params);
 
 /* The cluster token as it is now, for other requests to control. Owned and secret. */
 int feed_read_token(const struct feed *feed, char **ret, struct err *err) must_check;
+
+/* What is counted for limits; lives as long as the feed. */
+struct limit_book *feed_limits(struct feed *feed);
 
 /* Number of the last line that was taken up. */
 int64_t feed_seq(const struct feed *feed);

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "gateway/key_uses.h"
+#include "gateway/limit_book.h"
 #include "gateway/shard.h"
 #include "io/certificate_watch.h"
 #include "gateway/usage_send.h"
@@ -176,6 +177,7 @@ static void start_feed(struct gateway *gateway, const struct gateway_params *par
         .control = params->control,
         .token = params->token,
         .token_path = params->token_path,
+        .gateway = gateway->journal ? journal_uuid(gateway->journal) : NULL,
         .state_path = state_path,
         .on_snapshot = on_snapshot,
         .on_connected = on_connected,
@@ -217,15 +219,39 @@ static void check_drain(struct timer *timer, void *ctx)
         timer_start(timer, DRAIN_CHECK_MS);
 }
 
+static void on_numbered(const struct usage_spent *spent, size_t count, void *ctx)
+{
+    struct gateway *gateway = ctx;
+    limit_book_written(feed_limits(gateway->feed), spent, count);
+}
+
 static int open_journal(struct gateway *gateway, const struct gateway_params *params,
                         struct err *err)
 {
     const struct journal_params journal_params = {.loop = params->loop,
                                                   .data_dir = params->data_dir,
-                                                  .disk_max_bytes = params->journal_max_bytes};
+                                                  .disk_max_bytes = params->journal_max_bytes,
+                                                  .on_numbered = on_numbered,
+                                                  .ctx = gateway};
     int rc = journal_open(&journal_params, &gateway->journal, err);
     gateway->shared.journal = gateway->journal;
-    return rc < 0 ? rc : journal_start(gateway->journal, err);
+    return rc;
+}
+
+static void on_recovered(const struct usage_record *record, void *ctx)
+{
+    struct gateway *gateway = ctx;
+    struct usage_spent spent = usage_spent_of(record);
+    limit_book_recovered(feed_limits(gateway->feed), &spent);
+}
+
+/* What an earlier process left behind counts for budgets until control has it. */
+static int start_journal(struct gateway *gateway, struct err *err)
+{
+    struct err cause = {0};
+    if (journal_replay(gateway->journal, on_recovered, gateway, &cause) < 0)
+        log_warning("usage", "what was left unsent isn't counted for budgets: %s", cause.text);
+    return journal_start(gateway->journal, err);
 }
 
 static void make_shards(struct gateway *gateway, const struct gateway_params *params)
@@ -268,11 +294,14 @@ int gateway_new(const struct gateway_params *params, struct gateway **ret, struc
                              err);
     if (rc == 0)
         rc = start_shards(gateway, params, err);
+    if (rc == 0) {
+        start_feed(gateway, params);
+        rc = gateway->journal ? start_journal(gateway, err) : 0;
+    }
     if (rc < 0) {
         gateway_free(gateway);
         return rc;
     }
-    start_feed(gateway, params);
     *ret = gateway;
     return 0;
 }

@@ -41,6 +41,8 @@ int journal_open(const struct journal_params *params, struct journal **ret, stru
     struct journal *journal = mem_alloc(sizeof *journal);
     journal->main_loop = params->loop;
     journal->disk_max_bytes = params->disk_max_bytes ? params->disk_max_bytes : JOURNAL_DISK_MAX;
+    journal->on_numbered = params->on_numbered;
+    journal->numbered_ctx = params->ctx;
     record_queue_init(&journal->queue,
                       params->memory_max_bytes ? params->memory_max_bytes : JOURNAL_MEMORY_MAX);
     journal->loop = loop_new(loop_clock(params->loop));
@@ -148,6 +150,15 @@ void journal_tell_durable(void *arg)
     struct journal *journal = arg;
     if (!journal->is_closed && journal->reader)
         journal->reader->on_durable(journal->reader_ctx);
+}
+
+void journal_tell_numbered(void *arg)
+{
+    struct journal_numbered *numbered = arg;
+    struct journal *journal = numbered->journal;
+    if (!journal->is_closed)
+        journal->on_numbered(numbered->spent, numbered->count, journal->numbered_ctx);
+    free(numbered);
 }
 
 void journal_give_batch(void *arg)

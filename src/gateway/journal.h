@@ -41,6 +41,12 @@ struct journal_params {
     uint64_t disk_max_bytes;    /* 0: JOURNAL_DISK_MAX */
     size_t memory_max_bytes;    /* 0: JOURNAL_MEMORY_MAX */
     const struct disk_ops *ops; /* NULL: the machine's */
+    /*
+     * Records have got their numbers, in the order of these; those without tokens are left out. On
+     * the main thread, before they can be fetched. Optional.
+     */
+    void (*on_numbered)(const struct usage_spent *spent, size_t count, void *ctx);
+    void *ctx;
 };
 
 /* Records in a row, for control. */

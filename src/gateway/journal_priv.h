@@ -17,6 +17,8 @@ struct journal {
     struct journal_home home;
     uint64_t disk_max_bytes;
     uint64_t applied_at_start;
+    void (*on_numbered)(const struct usage_spent *spent, size_t count, void *ctx); /* or NULL */
+    void *numbered_ctx;
     pthread_t thread;
     bool is_running;
 
@@ -76,6 +78,14 @@ void journal_thread_reject(void *order);
 /* By mail to the main loop: a reply to a fetch, which is an order with a batch; durable news. */
 void journal_give_batch(void *order);
 void journal_tell_durable(void *journal);
+
+/* By mail to the main loop: what records with numbers have spent. Freed by it. */
+struct journal_numbered {
+    struct journal *journal;
+    size_t count;
+    struct usage_spent spent[];
+};
+void journal_tell_numbered(void *numbered);
 
 /* For timers of the thread; ctx is the journal. */
 void journal_on_sync_timer(struct timer *timer, void *ctx);

@@ -104,19 +104,48 @@ static int write_lines(struct journal *journal)
     return 0;
 }
 
+/* NULL when nobody wants to know. */
+static struct journal_numbered *numbered_new(struct journal *journal, size_t max)
+{
+    if (!journal->on_numbered)
+        return NULL;
+    struct journal_numbered *numbered =
+        mem_alloc(sizeof *numbered + max * sizeof numbered->spent[0]);
+    numbered->journal = journal;
+    return numbered;
+}
+
+static void numbered_add(struct journal_numbered *numbered, const struct usage_record *record)
+{
+    struct usage_spent spent = usage_spent_of(record);
+    if (numbered && spent.tokens)
+        numbered->spent[numbered->count++] = spent;
+}
+
+static void numbered_send(struct journal_numbered *numbered)
+{
+    if (numbered && numbered->count)
+        loop_post(numbered->journal->main_loop, journal_tell_numbered, numbered);
+    else
+        free(numbered);
+}
+
 /* Gives the records of a chunk their numbers and makes lines of them. Takes the chunk. */
 static void number(struct journal *journal, struct record_chunk *chunk)
 {
     struct usage_record record;
     uint64_t seq = get(&journal->last_seq);
+    struct journal_numbered *numbered = numbered_new(journal, chunk->count);
     if (journal->lines.len == 0)
         journal->lines_first = journal->unwritten_first = seq + 1;
     for (size_t offset = 0; record_chunk_next(chunk, &offset, &record);) {
         record.seq = ++seq;
         journal_line_write(&record, &journal->lines);
+        numbered_add(numbered, &record);
     }
     set(&journal->last_seq, seq);
     record_chunk_free(chunk);
+    numbered_send(numbered);
 }
 
 /* Writes what there is; it stays in the queue from the first failure on. */

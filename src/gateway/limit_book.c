@@ -211,54 +211,49 @@ void limit_book_apply(struct limit_book *book, const struct spending *line)
 
 /* ---- own records ---- */
 
-static int64_t tokens_of(const struct usage_record *record)
-{
-    return record->prompt_tokens + record->completion_tokens;
-}
-
-static void count_written(struct item *item, const struct usage_record *record)
+static void count_written(struct item *item, const struct usage_spent *spent)
 {
     if (!item || !item->account || !budget_is_used(&item->state->budget))
         return;
     struct account *account = item->account;
     struct budget *budget = &item->state->budget;
-    if (record->started_ms < follow_period(account, budget))
+    if (spent->started_ms < follow_period(account, budget))
         return;
-    if (record->seq <= account->applied)
-        budget_charge(budget, account->epoch, -tokens_of(record));
+    if (spent->seq <= account->applied)
+        budget_charge(budget, account->epoch, -spent->tokens);
     else
-        add_sum(account, record->seq, tokens_of(record));
+        add_sum(account, spent->seq, spent->tokens);
 }
 
-void limit_book_written(struct limit_book *book, const struct usage_record records[], size_t count)
+void limit_book_written(struct limit_book *book, const struct usage_spent spent[], size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        count_written(find(book, LIMIT_KEY, records[i].key_id), &records[i]);
-        count_written(find(book, LIMIT_USER, records[i].user_id), &records[i]);
-        count_written(find(book, LIMIT_MODEL, records[i].model_id), &records[i]);
+        count_written(find(book, LIMIT_KEY, spent[i].key_id), &spent[i]);
+        count_written(find(book, LIMIT_USER, spent[i].user_id), &spent[i]);
+        count_written(find(book, LIMIT_MODEL, spent[i].model_id), &spent[i]);
     }
 }
 
 static void add_recovered(struct limit_book *book, enum limit_kind kind, int64_t id,
-                          const struct usage_record *record)
+                          const struct usage_spent *spent)
 {
     if (id == 0)
         return;
     struct item *item = find_or_add(book, kind, id);
     struct account *account = account_of(item);
-    account->recovered.seq = record->seq;
-    account->recovered.tokens += tokens_of(record);
-    if (record->started_ms > account->recovered_ms)
-        account->recovered_ms = record->started_ms;
+    account->recovered.seq = spent->seq;
+    account->recovered.tokens += spent->tokens;
+    if (spent->started_ms > account->recovered_ms)
+        account->recovered_ms = spent->started_ms;
     if (account->has_line)
         settle_line(item);
 }
 
-void limit_book_recovered(struct limit_book *book, const struct usage_record *record)
+void limit_book_recovered(struct limit_book *book, const struct usage_spent *spent)
 {
-    if (tokens_of(record) == 0)
+    if (spent->tokens == 0)
         return;
-    add_recovered(book, LIMIT_KEY, record->key_id, record);
-    add_recovered(book, LIMIT_USER, record->user_id, record);
-    add_recovered(book, LIMIT_MODEL, record->model_id, record);
+    add_recovered(book, LIMIT_KEY, spent->key_id, spent);
+    add_recovered(book, LIMIT_USER, spent->user_id, spent);
+    add_recovered(book, LIMIT_MODEL, spent->model_id, spent);
 }

@@ -58,10 +58,10 @@ void limit_book_ready(struct limit_book *book);
 void limit_book_apply(struct limit_book *book, const struct spending *line);
 
 /*
- * Records that the journal has just written, in the order of their numbers. To be called before
+ * Records that the journal has just numbered, in the order of their numbers. To be called before
  * they are sent to control; what comes later still comes out right, but counts twice until then.
  */
-void limit_book_written(struct limit_book *book, const struct usage_record records[], size_t count);
+void limit_book_written(struct limit_book *book, const struct usage_spent spent[], size_t count);
 
 /* A record of before our start that control doesn't have yet; at the start, in order. */
-void limit_book_recovered(struct limit_book *book, const struct usage_record *record);
+void limit_book_recovered(struct limit_book *book, const struct usage_spent *spent);

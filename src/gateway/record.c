@@ -74,6 +74,18 @@ void usage_record_put(const struct usage_record *record, struct json_writer *w)
     write_result(record, w);
 }
 
+struct usage_spent usage_spent_of(const struct usage_record *record)
+{
+    return (struct usage_spent){
+        .seq = record->seq,
+        .user_id = record->user_id,
+        .key_id = record->key_id,
+        .model_id = record->model_id,
+        .tokens = record->prompt_tokens + record->completion_tokens,
+        .started_ms = record->started_ms,
+    };
+}
+
 void usage_record_write(const struct usage_record *record, struct buf *out)
 {
     struct json_writer w = json_writer_into(out);

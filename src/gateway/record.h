@@ -82,6 +82,16 @@ struct usage_record {
     unsigned attempts;
 };
 
+/* What budgets have to know of a record that has its number. */
+struct usage_spent {
+    uint64_t seq;
+    int64_t user_id, key_id, model_id;
+    int64_t tokens;     /* of prompt and completion */
+    int64_t started_ms; /* wall time */
+};
+
+struct usage_spent usage_spent_of(const struct usage_record *record);
+
 /* Writes the record as a JSON object, without a line's end. */
 void usage_record_write(const struct usage_record *record, struct buf *out);
 

@@ -51,16 +51,15 @@ static void use(struct world *w, int64_t tokens, int64_t wall_ms)
     limit_settle(&r, tokens, 0);
 }
 
-static struct usage_record record(uint64_t seq, int64_t tokens, int64_t wall_ms)
+static struct usage_spent record(uint64_t seq, int64_t tokens, int64_t wall_ms)
 {
-    return (struct usage_record){.seq = seq, .key_id = 3, .started_ms = wall_ms,
-                                 .prompt_tokens = tokens / 2,
-                                 .completion_tokens = tokens - tokens / 2};
+    return (struct usage_spent){.seq = seq, .key_id = 3, .started_ms = wall_ms,
+                                .tokens = tokens};
 }
 
 static void write_record(struct world *w, int64_t tokens, int64_t wall_ms)
 {
-    struct usage_record written = record(++w->seq, tokens, wall_ms);
+    struct usage_spent written = record(++w->seq, tokens, wall_ms);
     limit_book_written(&w->book, &written, 1);
 }
 
@@ -177,7 +176,7 @@ static void test_recovered(void **state)
     struct world w;
     set_up(&w);
     for (uint64_t seq = 5; seq <= 6; seq++) {
-        struct usage_record left = record(seq, 20, noon_ms);
+        struct usage_spent left = record(seq, 20, noon_ms);
         limit_book_recovered(&w.book, &left);
     }
     w.seq = 6;
@@ -190,7 +189,7 @@ static void test_recovered(void **state)
     tear_down(&w);
 
     set_up(&w); /* all of it is in the first line */
-    struct usage_record left = record(5, 20, noon_ms);
+    struct usage_spent left = record(5, 20, noon_ms);
     limit_book_recovered(&w.book, &left);
     tell(&w, US, 5, 120, day_ms);
     assert_int_equal(taken(&w, noon_ms), 120);

@@ -86,8 +86,7 @@ static bool pass_string(struct scan_cursor *c)
     size_t n = (size_t)((quote ? quote : c->end) - inside);
     c->at = quote ? quote + 1 : c->end;
     /* Nearly all strings are whole, short and no URLs: not to be looked at. */
-    if (quote && s->string_len == 0 && n <= SCAN_PAYLOAD_MIN &&
-        !str_has_prefix(str_sub(inside, n), payload_prefix))
+    if (quote && s->string_len == 0 && n <= SCAN_PAYLOAD_MIN && *inside != payload_prefix.ptr[0])
         return true;
     note_part(s, inside, n);
     if (quote)

@@ -190,11 +190,16 @@ static bool completion_of(const struct usage_scan *scan, int64_t *ret)
     return first_of(scan, slots, ARRAY_LEN(slots), ret);
 }
 
+/* llama.cpp's "tokens_cached" isn't among them: it counts what was made as well. */
 static int64_t cached_of(const struct usage_scan *scan, int64_t prompt)
 {
     static const uint8_t slots[] = {CACHED_TOKENS, CACHE_READ, CACHE_N};
     int64_t cached = 0;
-    first_of(scan, slots, ARRAY_LEN(slots), &cached);
+    bool is_told = first_of(scan, slots, ARRAY_LEN(slots), &cached);
+    if (!is_told && has(scan, EVALUATED) && has(scan, PROMPT_N)) /* before it had "cache_n" */
+        cached = scan->slots[EVALUATED] - scan->slots[PROMPT_N];
+    if (cached < 0)
+        return 0;
     return cached < prompt ? cached : prompt;
 }
 

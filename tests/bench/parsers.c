@@ -6,7 +6,7 @@
  *     meson test -C build/check-gcc --benchmark --verbose gateway/parsers
  */
 #include "base/buf.h"
-#include "gateway/scan.h"
+#include "gateway/multipart.h"
 #include "gateway/sse.h"
 #include "gateway/usage.h"
 
@@ -75,6 +75,17 @@ static void make_tokens(struct buf *out)
     buf_add_cstr(out, "]}");
 }
 
+static void make_form(struct buf *out)
+{
+    uint32_t x = 1;
+    buf_add_cstr(out, "------4f2a9c\r\nContent-Disposition: form-data; name=\"file\"; "
+                      "filename=\"a.wav\"\r\n\r\n");
+    for (; out->len < 2 << 20; x = x * 1664525 + 1013904223)
+        buf_add_char(out, (char)(x >> 24));
+    buf_add_cstr(out, "\r\n------4f2a9c\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n"
+                      "whisper\r\n------4f2a9c--\r\n");
+}
+
 static void make_chunk(struct buf *out)
 {
     buf_add_cstr(out, "{\"id\":\"chatcmpl-6f0b1f0e8d3f4b0f8c3e\","
@@ -118,10 +129,23 @@ static void make_embeddings(struct buf *out)
 
 static void run_scan(struct str input)
 {
-    struct scan_request request;
-    int rc = scan_request(input, &request, NULL);
+    struct scan scan;
+    scan_init(&scan);
+    int rc = scan_feed(&scan, input, NULL);
+    if (rc == 0)
+        rc = scan_end(&scan, NULL);
     keep(&rc);
-    keep(&request);
+    keep(&scan);
+}
+
+static void run_form(struct str input)
+{
+    struct multipart form;
+    int rc = multipart_init(&form, STR("multipart/form-data; boundary=----4f2a9c"), NULL);
+    if (rc == 0)
+        rc = multipart_feed(&form, input, NULL);
+    keep(&rc);
+    keep(&form);
 }
 
 static void run_chunk(struct str input)
@@ -154,6 +178,7 @@ static const struct work works[] = {
     {"scan, 64 KB with escapes", make_escapes, run_scan},
     {"scan, 2 MB of base64", make_image, run_scan},
     {"scan, 100 KB of token ids", make_tokens, run_scan},
+    {"multipart, 2 MB of audio", make_form, run_form},
     {"sse, 64 events", make_events, run_events},
     {"chunk_read", make_chunk, run_chunk},
     {"usage_read of a chunk", make_usage, run_usage},

@@ -151,6 +151,7 @@ static const struct {
     {"{\"model\":\"a\\u0000b\"}", ERR_SYNTAX, "bad escape"},
     {"{\"model\":\"\\ud800x\"}", ERR_SYNTAX, "bad escape"},
     {"{\"model\":\"\\udc00\\ud800\"}", ERR_SYNTAX, "bad escape"},
+    {"{\"model\":\"\\ud800\\ue000\"}", ERR_SYNTAX, "bad escape"},
     {"{\"model\":\"\\u12g4\"}", ERR_SYNTAX, "bad escape"},
     {"{\"model\":\"\\u12\"}", ERR_SYNTAX, "bad escape"},
     {"{\"model\":\"\\x41\"}", ERR_SYNTAX, "bad escape"},
@@ -371,8 +372,12 @@ static void test_a_payload_is_known_by_its_first_kib(void **state)
             buf_add_char(&body, 'A');
         body.ptr[start + gap_at] = ' ';
         buf_add_cstr(&body, "\"}");
-        assert_int_equal(scan_request(buf_str(&body), &request, NULL), 0);
-        assert_int_equal(request.prompt_bytes, gap_at < SCAN_PAYLOAD_HEAD ? body.len : 8);
+        uint64_t expected = gap_at < SCAN_PAYLOAD_HEAD ? body.len : 8;
+        for (size_t cut = 0; cut < 2 * SCAN_PAYLOAD_HEAD; cut++) {
+            struct err err = {0};
+            assert_int_equal(scan_pieces(buf_str(&body), &cut, 1, &request, &err), 0);
+            assert_int_equal(request.prompt_bytes, expected);
+        }
     }
     buf_fini(&body);
 }

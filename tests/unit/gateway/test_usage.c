@@ -140,7 +140,8 @@ static void test_reads_engines(void **state)
         {"{\"content\":\"a\",\"tokens_predicted\":4,\"tokens_evaluated\":30,\"tokens_cached\":33,"
          "\"timings\":{\"prompt_n\":5,\"cache_n\":25,\"predicted_n\":4}}", 30, 25, 4},
         {"{\"content\":\"a\",\"tokens_predicted\":4,\"tokens_evaluated\":30,\"tokens_cached\":33,"
-         "\"timings\":{\"prompt_n\":5,\"predicted_n\":4}}", 30, 0, 4},
+         "\"timings\":{\"prompt_n\":5,\"predicted_n\":4}}", 30, 25, 4},
+        {"{\"tokens_evaluated\":3,\"timings\":{\"prompt_n\":5}}", 3, 0, NONE},
         {"{\"timings\":{\"prompt_n\":5,\"predicted_n\":4}}", 5, 0, 4},
         /* vLLM and SGLang */
         {"{\"choices\":[],\"usage\":{\"prompt_tokens\":11,\"total_tokens\":13,"

@@ -121,6 +121,7 @@ static void start_exchange(struct server_conn *c, struct http_exchange *ex, size
     c->ex = ex;
     c->server->active++;
     server_conn_enter(c, CONN_EXCHANGE);
+    server_note_idle(c); /* when it idles again, it is the latest */
     c->server->on_request(ex, c->server->ctx);
 }
 
@@ -396,6 +397,7 @@ static void conn_free(struct server_conn *c)
 {
     list_remove(&c->node);
     list_remove(&c->touched);
+    server_note_idle(c);
     c->server->conn_count--;
     timer_stop(&c->timer);
     if (c->reset)
@@ -404,6 +406,7 @@ static void conn_free(struct server_conn *c)
         stream_free(c->stream);
     server_buf_give(c->server, &c->in);
     server_buf_give(c->server, &c->out);
+    server_on_conn_closed(c->server);
     free(c);
 }
 
@@ -421,6 +424,7 @@ void server_conn_settle(struct server_conn *c)
     stream_want(c->stream, (wants_input(c) ? WATCH_READ : WATCH_HANGUP) |
                                (server_conn_queued(c) ? WATCH_WRITE : 0U));
     update_timer(c);
+    server_note_idle(c);
 }
 
 void server_conn_fail(struct server_conn *c)

@@ -186,9 +186,12 @@ int gateway_new(const struct gateway_params *params, struct gateway **ret, struc
     gateway->shared.control = params->control;
     gateway->shared.netns_id = mem_strdup(params->netns_id);
     timer_init(&gateway->drain_timer, params->loop, check_drain, gateway);
-    while (gateway->shard_count < params->threads)
-        gateway->shards[gateway->shard_count++] =
-            shard_new(&gateway->shared, loop_clock(params->loop));
+    while (gateway->shard_count < params->threads) {
+        struct shard *shard = shard_new(&gateway->shared, loop_clock(params->loop));
+        if (params->connections_max)
+            http_server_set_connections_max(shard->server, params->connections_max);
+        gateway->shards[gateway->shard_count++] = shard;
+    }
     int rc = load_certificate(gateway, params, err);
     if (rc == 0)
         rc = trust_authorities(gateway, params, err);

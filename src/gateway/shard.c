@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/shard.h"
 
+#include "base/log.h"
 #include "gateway/dispatch.h"
 #include "gateway/pass.h"
 
@@ -31,12 +32,18 @@ static void check_drain(struct timer *timer, void *ctx)
         timer_start(timer, DRAIN_CHECK_MS);
 }
 
+static void on_trouble(const char *text, void *ctx)
+{
+    log_warning("gateway", "%s", text);
+}
+
 struct shard *shard_new(const struct shard_shared *shared, const struct clock *clock)
 {
     struct shard *shard = mem_alloc(sizeof *shard);
     shard->shared = shared;
     shard->loop = loop_new(clock);
     shard->server = http_server_new(shard->loop, on_request, shard);
+    http_server_set_on_trouble(shard->server, on_trouble, shard);
     shard->pool = http_pool_new(shard->loop);
     list_init(&shard->passes);
     timer_init(&shard->drain_timer, shard->loop, check_drain, shard);

@@ -29,7 +29,8 @@ enum {
     HTTP_HIGH_WATER = 256 << 10,
     HTTP_HEAD_TIMEOUT_MS = 30000, /* from first byte to complete head */
     HTTP_IDLE_TIMEOUT_MS = 75000, /* between requests on a kept connection */
-    HTTP_BODY_STALL_MS = 60000,   /* no byte of a request body, or none taken of a response */
+    HTTP_BODY_STALL_MS = 60000,   /* too little of a request's body, or taken of a response */
+    HTTP_PROGRESS_MIN = 1024,     /* bytes that aren't too little, where so many are left */
     HTTP_HANDSHAKE_TIMEOUT_MS = 10000, /* for a TLS client's first byte, and for its handshake */
     HTTP_HANDSHAKES_MAX = 512,    /* TLS handshakes under way per server; others wait */
     HTTP_CONNECTIONS_MAX = 20000, /* per server, unless it is told otherwise */

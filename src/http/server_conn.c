@@ -23,7 +23,21 @@ void server_conn_enter(struct server_conn *c, enum conn_phase phase)
     };
     assert(allowed[c->phase] & 1U << phase);
     c->phase = phase;
+    server_conn_restart_wait(c);
+}
+
+void server_conn_restart_wait(struct server_conn *c)
+{
     c->since_ms = loop_now_ms(c->server->loop);
+    c->progress = 0;
+}
+
+void server_conn_progress(struct server_conn *c, size_t bytes)
+{
+    if (bytes >= HTTP_PROGRESS_MIN - c->progress)
+        server_conn_restart_wait(c);
+    else
+        c->progress += (unsigned)bytes;
 }
 
 static void enter_head(struct server_conn *c)
@@ -449,8 +463,10 @@ static void read_input(struct server_conn *c)
         c->failed = true;
         return;
     }
-    if (is_body || (is_head && c->in.len == 0))
-        c->since_ms = loop_now_ms(c->server->loop);
+    if (is_body)
+        server_conn_progress(c, (size_t)n);
+    else if (is_head && c->in.len == 0)
+        server_conn_restart_wait(c);
     buf_grew(&c->in, (size_t)n);
     if (is_head)
         c->parse_due |= memchr(at, '\n', (size_t)n) || c->in.len >= HTTP_HEAD_MAX;

@@ -88,6 +88,7 @@ struct server_conn {
     struct stream *stream;
     struct timer timer; /* fires at or before the deadline, which is computed */
     int64_t since_ms;   /* start of the wait that has a deadline: entry or last progress */
+    unsigned progress;  /* bytes that moved since then, up to HTTP_PROGRESS_MIN */
     enum conn_phase phase;
     bool failed; /* client gone, stalled or aborted: ends with the next settling */
     bool reset;  /* close with a reset */
@@ -160,6 +161,12 @@ void server_exchange_free(struct http_exchange *ex);
 
 /* Frees what is kept. */
 void server_spares_fini(struct server_spares *spares);
+
+/* The wait begins anew. */
+void server_conn_restart_wait(struct server_conn *conn);
+
+/* Bytes have moved: enough of them and the wait begins anew. A trickle doesn't help. */
+void server_conn_progress(struct server_conn *conn, size_t bytes);
 
 /* Gives up on the connection. */
 void server_conn_fail(struct server_conn *conn);

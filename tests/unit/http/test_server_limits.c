@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A server with too many connections, or in a process without descriptors. */
+/* A server with too many connections, in a process without descriptors, with clients that trickle.
+ */
 #include "http/server.h"
 
 #include "wire.h"
@@ -161,6 +162,20 @@ static void test_no_descriptors_until_a_connection_ends(void **state)
     close(fd);
 }
 
+/* A byte a second is no progress, however long it goes on. */
+static void test_body_in_a_trickle(void **state)
+{
+    int fd = connect_with("POST /wait HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n");
+    for (int s = 1; s < HTTP_BODY_STALL_MS / 1000; s++) {
+        wire_send(loop, fd, STR("x"));
+        wire_advance(loop, 1000);
+    }
+    assert_int_equal(open_count(), 1);
+    wire_advance(loop, 1000);
+    assert_int_equal(open_count(), 0);
+    close(fd);
+}
+
 #define LIMIT_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -170,6 +185,7 @@ int main(void)
         LIMIT_TEST(test_all_busy),
         LIMIT_TEST(test_no_descriptors_but_an_idle_connection),
         LIMIT_TEST(test_no_descriptors_until_a_connection_ends),
+        LIMIT_TEST(test_body_in_a_trickle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,14 +2,18 @@
 /* `gpustack gateway`: the public port; beside control, or with --server-url anywhere. */
 #include "app/app.h"
 #include "app/command.h"
+#include "app/open_files.h"
 #include "auth/auth.h"
 #include "base/netns.h"
 #include "gateway/gateway.h"
+#include "http/server.h"
 
 #include <sched.h>
 
 enum {
     DRAIN_MS = 30000,
+    OPEN_FILES_MAX = 1 << 20,
+    OTHER_FILES = 128, /* descriptors that are no connections of clients or to engines */
     DEFAULT_THREADS_MAX = 4,
 };
 
@@ -31,6 +35,16 @@ static unsigned thread_count(const struct config *config)
         return 1;
     int count = CPU_COUNT(&cores);
     return count < DEFAULT_THREADS_MAX ? (unsigned)count : DEFAULT_THREADS_MAX;
+}
+
+/*
+ * A client's connection may need one to an engine, so half of the descriptors are for clients: what
+ * is accepted can also be served.
+ */
+static unsigned connections_max(uint64_t files, unsigned threads)
+{
+    uint64_t each = files > 2 * OTHER_FILES ? (files - OTHER_FILES) / 2 / threads : OTHER_FILES;
+    return each < HTTP_CONNECTIONS_MAX ? (unsigned)each : HTTP_CONNECTIONS_MAX;
 }
 
 static int find_control(const struct config *config, struct http_target *ret, struct err *err)
@@ -69,14 +83,19 @@ static int start_role(struct gateway_role *role, struct err *err)
         .journal_max_bytes = (uint64_t)config->usage_journal_size << 20,
         .access_log = config->access_log,
     };
+    uint64_t files = open_files_raise("gateway", OPEN_FILES_MAX);
+    params.connections_max = connections_max(files, params.threads);
     int rc = find_control(config, &params.control, err);
     if (rc < 0)
         return rc;
     rc = gateway_new(&params, &role->gateway, err);
     if (rc == 0)
-        log_info("gateway", "serving on %s port %u (%s) with %u threads", config->host,
-                 gateway_port(role->gateway), config->ssl_certfile ? "HTTPS" : "HTTP",
-                 params.threads);
+        log_info("gateway",
+                 "serving on %s port %u (%s) with %u threads, at most %u connections each; %llu "
+                 "open files are allowed",
+                 config->host, gateway_port(role->gateway),
+                 config->ssl_certfile ? "HTTPS" : "HTTP", params.threads, params.connections_max,
+                 (unsigned long long)files);
     return rc;
 }
 

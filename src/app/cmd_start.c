@@ -2,29 +2,11 @@
 /* gpustack start: configuration, data folder, then the supervisor. */
 #include "app/app.h"
 #include "app/command.h"
+#include "app/open_files.h"
 #include "app/supervisor.h"
 #include "base/file.h"
 
-#include <sys/resource.h>
-
-enum {
-    OPEN_FILES_MAX = 65535
-}; /* as much as an engine may rely on; more only costs kernel memory */
-
-/* More descriptors for us and for the engines, which inherit the limit. */
-static void raise_open_files(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return;
-    rlim_t wanted = limit.rlim_max < OPEN_FILES_MAX ? limit.rlim_max : OPEN_FILES_MAX;
-    if (limit.rlim_cur >= wanted)
-        return;
-    limit.rlim_cur = wanted;
-    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-        log_warning("supervisor", "can't raise the limit of open files to %llu",
-                    (unsigned long long)wanted);
-}
+enum { OPEN_FILES_MAX = 65535 }; /* for the engines, too: as much as one may rely on */
 
 /* Where the server is reached from this machine: for `gpustack login --local`. */
 static int write_server_url(const struct config *config, struct err *err)
@@ -52,7 +34,7 @@ static int run(struct config *config, int argc, char **argv)
         app_usage_error("start", &err);
         return rc == ERR_INVALID ? APP_USAGE : APP_FAILURE;
     }
-    raise_open_files();
+    (void)open_files_raise("supervisor", OPEN_FILES_MAX);
     return supervisor_run(&(struct supervisor_params){config, argc, argv});
 }
 

@@ -256,9 +256,12 @@ static int start_journal(struct gateway *gateway, struct err *err)
 
 static void make_shards(struct gateway *gateway, const struct gateway_params *params)
 {
-    while (gateway->shard_count < params->threads)
-        gateway->shards[gateway->shard_count++] =
-            shard_new(&gateway->shared, loop_clock(params->loop));
+    while (gateway->shard_count < params->threads) {
+        struct shard *shard = shard_new(&gateway->shared, loop_clock(params->loop));
+        if (params->connections_max)
+            http_server_set_connections_max(shard->server, params->connections_max);
+        gateway->shards[gateway->shard_count++] = shard;
+    }
     gateway->shared.shard_count = gateway->shard_count;
     for (unsigned i = 0; i < gateway->shard_count; i++)
         gateway->shards[i]->index = i;
@@ -284,7 +287,8 @@ int gateway_new(const struct gateway_params *params, struct gateway **ret, struc
     gateway->shared.control = params->control;
     gateway->shared.netns_id = mem_strdup(params->netns_id);
     gateway->shared.settings = params->settings;
-    gateway->shared.spool_dir = params->data_dir ? mem_printf("%s/gateway", params->data_dir) : NULL;
+    if (params->data_dir)
+        gateway->shared.spool_dir = mem_printf("%s/gateway", params->data_dir);
     gateway->shared.shards = gateway->shards;
     atomic_init(&gateway->shared.snapshot_seq, -1);
     timer_init(&gateway->drain_timer, params->loop, check_drain, gateway);

@@ -23,6 +23,7 @@ struct gateway_params {
     unsigned port;              /* 0 picks one */
     unsigned threads;           /* 1-GATEWAY_THREADS_MAX */
     struct gateway_settings settings;
+    unsigned connections_max;   /* of clients, per thread; 0: HTTP_CONNECTIONS_MAX */
     struct http_target control; /* where the feed comes from and management requests go */
     const char *token;          /* cluster token; NULL: read from token_path */
     const char *token_path;     /* may be NULL when there is a token */

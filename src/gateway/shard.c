@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/shard.h"
 
+#include "base/log.h"
 #include "gateway/dispatch.h"
 #include "gateway/pass.h"
 #include "gateway/proxy.h"
@@ -39,12 +40,18 @@ static void check_drain(struct timer *timer, void *ctx)
         timer_start(timer, DRAIN_CHECK_MS);
 }
 
+static void on_trouble(const char *text, void *ctx)
+{
+    log_warning("gateway", "%s", text);
+}
+
 struct shard *shard_new(const struct shard_shared *shared, const struct clock *clock)
 {
     struct shard *shard = mem_alloc(sizeof *shard);
     shard->shared = shared;
     shard->loop = loop_new(clock);
     shard->server = http_server_new(shard->loop, on_request, shard);
+    http_server_set_on_trouble(shard->server, on_trouble, shard);
     shard->pool = http_pool_new(shard->loop);
     if (shared->journal)
         shard->outbox = journal_outbox_new(shared->journal, shard->loop);

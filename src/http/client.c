@@ -378,10 +378,21 @@ static void on_event(struct stream *stream, unsigned events, void *ctx)
     update_interest(call);
 }
 
+/* Whether a connection that is only kept can give its descriptor to this call. */
+static bool can_make_room(const struct http_call *call, int rc)
+{
+    return (rc == -EMFILE || rc == -ENFILE) && http_pool_close_oldest(call->pool);
+}
+
 static void on_connect(struct stream *stream, int rc, const char *text, void *ctx)
 {
     (void)stream;
     struct http_call *call = ctx;
+    if (can_make_room(call, rc)) {
+        stream_free(TAKE(call->stream));
+        connect_call(call);
+        return;
+    }
     if (rc < 0) {
         fail(call, rc, text);
         return;

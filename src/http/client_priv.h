@@ -47,6 +47,9 @@ struct stream *http_pool_take(struct http_pool *pool, struct target_group *group
 /* Keeps a connection that is idle; takes `stream`. */
 void http_pool_keep(struct http_pool *pool, struct target_group *group, struct stream *stream);
 
+/* Closes the connection that was kept longest, for its descriptor; false when there is none. */
+bool http_pool_close_oldest(struct http_pool *pool);
+
 /* A zeroed call, in pool->calls. */
 struct http_call *http_pool_new_call(struct http_pool *pool);
 

@@ -55,7 +55,7 @@ void http_exchange_resume(struct http_exchange *ex)
     if (is_over(ex) || !ex->paused)
         return;
     ex->paused = false;
-    ex->conn->since_ms = loop_now_ms(ex->conn->server->loop);
+    server_conn_restart_wait(ex->conn);
     server_conn_touch(ex->conn);
 }
 
@@ -191,7 +191,7 @@ static void queue_head(struct http_exchange *ex, unsigned status, const struct h
     };
     server_buf_take(ex->conn->server, &ex->conn->out);
     reply_head_write(ex->conn->server, &head, &ex->conn->out);
-    ex->conn->since_ms = loop_now_ms(ex->conn->server->loop);
+    server_conn_restart_wait(ex->conn);
     server_conn_touch(ex->conn);
 }
 

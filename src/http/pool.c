@@ -186,6 +186,15 @@ struct stream *http_pool_take(struct http_pool *pool, struct target_group *group
     return NULL;
 }
 
+bool http_pool_close_oldest(struct http_pool *pool)
+{
+    struct kept *oldest = LIST_FIRST(&pool->kept, struct kept, by_age);
+    if (!oldest)
+        return false;
+    close_kept(oldest);
+    return true;
+}
+
 static void close_group(struct http_pool *pool, struct target_group *group)
 {
     group->call_count++; /* stays for as long as it is looked at */

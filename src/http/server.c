@@ -14,6 +14,8 @@ struct http_server *http_server_new(struct loop *loop, http_request_cb *on_reque
     server->date_s = -1;
     list_init(&server->conns);
     list_init(&server->touched);
+    list_init(&server->idle);
+    server->connections_max = HTTP_CONNECTIONS_MAX;
     list_init(&server->hellos);
     list_init(&server->handshakes);
     timer_init(&server->handshake_timer, loop, server_tls_start_some, server);
@@ -24,11 +26,16 @@ static void on_accept(struct listener *listener, int fd, const char *peer, int64
                       void *ctx)
 {
     struct http_server *server = ctx;
-    if (server->conn_count >= HTTP_CONNECTIONS_MAX) {
+    if (server_make_room(server))
+        server_conn_new(server, fd, peer, peer_uid);
+    else
         close(fd);
-        return;
-    }
-    server_conn_new(server, fd, peer, peer_uid);
+}
+
+static void add_listener(struct http_server *server, struct listener *listener)
+{
+    listener_set_on_starved(listener, server_on_starved);
+    server->listeners[server->listener_count++] = listener;
 }
 
 int http_server_listen_tcp(struct http_server *server, const char *host, unsigned port,
@@ -41,7 +48,7 @@ int http_server_listen_tcp(struct http_server *server, const char *host, unsigne
         listener_tcp(server->loop, host, port, reuse_port, on_accept, server, &listener, &got, err);
     if (rc < 0)
         return rc;
-    server->listeners[server->listener_count++] = listener;
+    add_listener(server, listener);
     return (int)got;
 }
 
@@ -52,7 +59,7 @@ int http_server_listen_unix(struct http_server *server, const char *path, struct
     int rc = listener_unix(server->loop, path, on_accept, server, &listener, err);
     if (rc < 0)
         return rc;
-    server->listeners[server->listener_count++] = listener;
+    add_listener(server, listener);
     return 0;
 }
 

@@ -29,10 +29,11 @@ enum {
     HTTP_HIGH_WATER = 256 << 10,
     HTTP_HEAD_TIMEOUT_MS = 30000, /* from first byte to complete head */
     HTTP_IDLE_TIMEOUT_MS = 75000, /* between requests on a kept connection */
-    HTTP_BODY_STALL_MS = 60000,   /* no byte of a request body, or none taken of a response */
+    HTTP_BODY_STALL_MS = 60000,   /* too little of a request's body, or taken of a response */
+    HTTP_PROGRESS_MIN = 1024,     /* bytes that aren't too little, where so many are left */
     HTTP_HANDSHAKE_TIMEOUT_MS = 10000, /* for a TLS client's first byte, and for its handshake */
     HTTP_HANDSHAKES_MAX = 512,    /* TLS handshakes under way per server; others wait */
-    HTTP_CONNECTIONS_MAX = 20000, /* per server; more are closed at once */
+    HTTP_CONNECTIONS_MAX = 20000, /* per server, unless it is told otherwise */
 };
 
 struct http_server;
@@ -74,6 +75,23 @@ int http_server_listen_unix(struct http_server *server, const char *path,
  * clear. Unix sockets always are.
  */
 void http_server_set_certificate(struct http_server *server, struct certificate *certificate);
+
+/*
+ * How many connections may be open, HTTP_CONNECTIONS_MAX at first. When all are, the longest idle
+ * one makes room for a new one; when none idles, the new one is closed at once.
+ */
+void http_server_set_connections_max(struct http_server *server, unsigned max);
+
+/*
+ * Who is told when connections can't be taken as they come, for the log: the limit is reached and
+ * none is idle, or there are no descriptors. Once an episode. Optional.
+ */
+void http_server_set_on_trouble(struct http_server *server,
+                                void (*on_trouble)(const char *text, void *ctx), void *ctx);
+
+/* Connections that are open, and those of them that wait for a request. */
+void http_server_count(const struct http_server *server, unsigned *ret_connections,
+                       unsigned *ret_idle);
 
 /* Closes the listeners and idle connections; exchanges in progress go on, then their connections
  * close. */

@@ -23,7 +23,21 @@ void server_conn_enter(struct server_conn *c, enum conn_phase phase)
     };
     assert(allowed[c->phase] & 1U << phase);
     c->phase = phase;
+    server_conn_restart_wait(c);
+}
+
+void server_conn_restart_wait(struct server_conn *c)
+{
     c->since_ms = loop_now_ms(c->server->loop);
+    c->progress = 0;
+}
+
+void server_conn_progress(struct server_conn *c, size_t bytes)
+{
+    if (bytes >= HTTP_PROGRESS_MIN - c->progress)
+        server_conn_restart_wait(c);
+    else
+        c->progress += (unsigned)bytes;
 }
 
 static void enter_head(struct server_conn *c)
@@ -121,6 +135,7 @@ static void start_exchange(struct server_conn *c, struct http_exchange *ex, size
     c->ex = ex;
     c->server->active++;
     server_conn_enter(c, CONN_EXCHANGE);
+    server_note_idle(c); /* when it idles again, it is the latest */
     c->server->on_request(ex, c->server->ctx);
 }
 
@@ -396,6 +411,7 @@ static void conn_free(struct server_conn *c)
 {
     list_remove(&c->node);
     list_remove(&c->touched);
+    server_note_idle(c);
     c->server->conn_count--;
     timer_stop(&c->timer);
     if (c->reset)
@@ -404,6 +420,7 @@ static void conn_free(struct server_conn *c)
         stream_free(c->stream);
     server_buf_give(c->server, &c->in);
     server_buf_give(c->server, &c->out);
+    server_on_conn_closed(c->server);
     free(c);
 }
 
@@ -421,6 +438,7 @@ void server_conn_settle(struct server_conn *c)
     stream_want(c->stream, (wants_input(c) ? WATCH_READ : WATCH_HANGUP) |
                                (server_conn_queued(c) ? WATCH_WRITE : 0U));
     update_timer(c);
+    server_note_idle(c);
 }
 
 void server_conn_fail(struct server_conn *c)
@@ -445,8 +463,10 @@ static void read_input(struct server_conn *c)
         c->failed = true;
         return;
     }
-    if (is_body || (is_head && c->in.len == 0))
-        c->since_ms = loop_now_ms(c->server->loop);
+    if (is_body)
+        server_conn_progress(c, (size_t)n);
+    else if (is_head && c->in.len == 0)
+        server_conn_restart_wait(c);
     buf_grew(&c->in, (size_t)n);
     if (is_head)
         c->parse_due |= memchr(at, '\n', (size_t)n) || c->in.len >= HTTP_HEAD_MAX;

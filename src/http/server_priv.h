@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What server.c (listeners, the set of connections), server_tls.c (a connection's way to TLS),
- * server_conn.c (what one connection does), server_send.c (bytes out of it), server_spares.c
- * (memory) and exchange.c (the handler's calls) share.
+ * server_conn.c (what one connection does), server_send.c (bytes out of it), server_limits.c (too
+ * many connections), server_spares.c (memory) and exchange.c (the handler's calls) share.
  *
  * Calls from handlers only change state and touch the connection; all callbacks and all freeing
  * happen in server_conn_settle(), which runs from the loop, never from inside a handler's call. So
@@ -39,6 +39,9 @@ enum conn_phase {
     CONN_DEAD,
 };
 
+/* Why connections can't be taken as they come. */
+enum server_trouble { SERVER_FULL, SERVER_STARVED, SERVER_TROUBLE_COUNT };
+
 enum { SERVER_SPARE_BUFS = 32, SERVER_SPARE_EXCHANGES = 16 };
 
 /* Memory to be used again. */
@@ -61,7 +64,12 @@ struct http_server {
     struct list_node handshakes;     /* server_conn.hello, in CONN_HANDSHAKE; the oldest first */
     unsigned handshake_count;
     struct timer handshake_timer; /* begins some of the handshakes that wait */
-    unsigned conn_count;
+    struct list_node idle;    /* server_conn.idle: no byte of a request is there; oldest first */
+    unsigned conn_count, idle_count, connections_max;
+    bool is_starved; /* a listener may pause for want of descriptors */
+    int64_t trouble_ms[SERVER_TROUBLE_COUNT]; /* the last time; 0: never */
+    void (*on_trouble)(const char *text, void *ctx);
+    void *trouble_ctx;
     unsigned active; /* exchanges */
     bool draining;
     bool sweep_due; /* a deferred sweep holds a pointer to this server */
@@ -76,9 +84,11 @@ struct server_conn {
     struct list_node node;
     struct list_node touched;
     struct list_node hello;
+    struct list_node idle;
     struct stream *stream;
     struct timer timer; /* fires at or before the deadline, which is computed */
     int64_t since_ms;   /* start of the wait that has a deadline: entry or last progress */
+    unsigned progress;  /* bytes that moved since then, up to HTTP_PROGRESS_MIN */
     enum conn_phase phase;
     bool failed; /* client gone, stalled or aborted: ends with the next settling */
     bool reset;  /* close with a reset */
@@ -152,6 +162,12 @@ void server_exchange_free(struct http_exchange *ex);
 /* Frees what is kept. */
 void server_spares_fini(struct server_spares *spares);
 
+/* The wait begins anew. */
+void server_conn_restart_wait(struct server_conn *conn);
+
+/* Bytes have moved: enough of them and the wait begins anew. A trickle doesn't help. */
+void server_conn_progress(struct server_conn *conn, size_t bytes);
+
 /* Gives up on the connection. */
 void server_conn_fail(struct server_conn *conn);
 
@@ -160,6 +176,18 @@ void server_conn_enter(struct server_conn *conn, enum conn_phase phase);
 
 /* The server's own answer to what can't be handed to a handler; the connection then ends. */
 void server_conn_refuse(struct server_conn *conn, unsigned status, const char *message);
+
+/* Whether one more connection may be taken; closes an idle one where that helps. */
+bool server_make_room(struct http_server *server);
+
+/* Callback of listeners. */
+void server_on_starved(struct listener *listener, int code, void *ctx);
+
+/* A descriptor is free again. */
+void server_on_conn_closed(struct http_server *server);
+
+/* Puts the connection into the list of idle ones, or takes it out, as it is now. */
+void server_note_idle(struct server_conn *conn);
 
 /* In CONN_HELLO there is something to read. */
 void server_tls_on_hello(struct server_conn *conn);

@@ -41,8 +41,10 @@ void server_conn_send(struct server_conn *c, const struct iovec *parts, int coun
         server_conn_fail(c);
         return;
     }
-    if (n > 0 || waiting == 0)
-        c->since_ms = loop_now_ms(c->server->loop);
+    if (waiting == 0)
+        server_conn_restart_wait(c);
+    else if (n > 0)
+        server_conn_progress(c, (size_t)n);
     size_t sent = n > 0 ? (size_t)n : 0;
     size_t from_queue = sent < waiting ? sent : waiting;
     c->out_sent += from_queue;

@@ -2,10 +2,12 @@
 #include "io/listener.h"
 
 #include "io/port_owner_priv.h"
+#include "io/stream_priv.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -23,6 +25,7 @@ struct listener {
     struct watch *watch;
     struct timer pause; /* armed while accepting rests for want of descriptors */
     listener_accept_cb *on_accept;
+    listener_starved_cb *on_starved; /* NULL: nobody wants to know */
     void *ctx;
     char *path;        /* owned; unix socket's file, NULL with TCP */
     dev_t path_device; /* what the file was when it was made, so that no successor's is removed */
@@ -56,6 +59,35 @@ static void hand_over(struct listener *listener, int fd, const struct sockaddr_s
     listener->on_accept(listener, fd, text, listener->path ? peer_uid(fd) : -1, listener->ctx);
 }
 
+/* The connection that can't be taken stays where it is; looking at it again at once is no use. */
+static void pause_accepting(struct listener *listener, int code)
+{
+    watch_set(listener->watch, 0);
+    timer_start(&listener->pause, PAUSE_MS);
+    if (listener->on_starved)
+        listener->on_starved(listener, code, listener->ctx);
+}
+
+void listener_set_on_starved(struct listener *listener, listener_starved_cb *on_starved)
+{
+    listener->on_starved = on_starved;
+}
+
+void listener_resume(struct listener *listener)
+{
+    if (!timer_is_armed(&listener->pause))
+        return;
+    timer_stop(&listener->pause);
+    watch_set(listener->watch, WATCH_READ);
+}
+
+/* The kernel looks for a descriptor before it looks for a connection. */
+static bool has_waiting(int fd)
+{
+    struct pollfd waiting = {.fd = fd, .events = POLLIN};
+    return poll(&waiting, 1, 0) > 0;
+}
+
 /* Whether the next connection may be asked for at once. */
 static bool accept_one(struct listener *listener)
 {
@@ -67,8 +99,9 @@ static bool accept_one(struct listener *listener)
         return listener->fd >= 0;
     }
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-        watch_set(listener->watch, 0);
-        timer_start(&listener->pause, PAUSE_MS);
+        int code = -errno;
+        if (has_waiting(listener->fd))
+            pause_accepting(listener, code);
         return false;
     }
     /* Anything but "none left" concerns that one connection. */
@@ -171,6 +204,7 @@ int listener_tcp(struct loop *loop, const char *host, unsigned port, bool reuse_
     set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (reuse_port)
         set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    stream_set_accepted_options(fd); /* connections inherit them: six system calls less for each */
     if (address.storage.ss_family == AF_INET6)
         set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     if (bind(fd, (struct sockaddr *)&address.storage, address.size) < 0 ||

@@ -25,12 +25,16 @@ void stream_set_options(int fd)
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 }
 
+void stream_set_accepted_options(int fd)
+{
+    stream_set_options(fd);
+    set_number(fd, TCP_USER_TIMEOUT, STREAM_UNTAKEN_MS);
+}
+
 struct stream *stream_from_fd(struct loop *loop, int fd, stream_event_cb *on_event, void *ctx)
 {
     struct stream *stream = mem_alloc(sizeof *stream);
     *stream = (struct stream){.loop = loop, .fd = fd, .on_event = on_event, .ctx = ctx};
-    stream_set_options(fd);
-    set_number(fd, TCP_USER_TIMEOUT, STREAM_UNTAKEN_MS);
     stream->watch = watch_new(loop, fd, stream_on_ready, stream);
     return stream;
 }

@@ -32,7 +32,7 @@ enum {
     STREAM_UNTAKEN_MS = 75000, /* more than HTTP_BODY_STALL_MS, which ends it in good order */
 };
 
-/* An accepted socket; takes `fd`. No event is wanted at first. */
+/* A socket that a listener has accepted; takes `fd`. No event is wanted at first. */
 struct stream *stream_from_fd(struct loop *loop, int fd, stream_event_cb *on_event, void *ctx);
 
 /*

@@ -21,6 +21,9 @@ struct stream {
 /* What every TCP socket of ours has, accepted or connecting. */
 void stream_set_options(int fd);
 
+/* What those have that were accepted; set on the listening socket. */
+void stream_set_accepted_options(int fd);
+
 /* The socket is ready; the watch's callback. `ctx` is the stream. */
 void stream_on_ready(struct watch *watch, unsigned events, void *ctx);
 

@@ -379,6 +379,29 @@ static void test_limits(void **state)
     assert_int_equal(parse_request(str_of(longer), NULL), ERR_TOO_LARGE);
 }
 
+/* Values are looked at several bytes at a time: every byte at every place, all the same. */
+static void test_each_byte_of_a_value(void **state)
+{
+    (void)state;
+    enum { SIZE = 19 };
+    for (size_t at = 0; at < SIZE; at++)
+        for (int c = 0; c < 256; c++) {
+            char value[SIZE];
+            memset(value, at % 2 ? 'x' : 0x80, SIZE);
+            value[at] = (char)c;
+            struct buf text = {0};
+            buf_add_cstr(&text, "GET / HTTP/1.0\r\nA: x");
+            buf_add(&text, value, SIZE);
+            buf_add_cstr(&text, "x\r\n\r\n");
+            bool is_good = c == '\t' || (c >= 0x20 && c != 0x7f);
+            int want = is_good ? (int)text.len : ERR_SYNTAX;
+            int got = parse_request(buf_str(&text), NULL);
+            if (got != want)
+                fail_msg("byte 0x%02x at %zu: %d, not %d", (unsigned)c, at, got, want);
+            buf_fini(&text);
+        }
+}
+
 static void test_names(void **state)
 {
     (void)state;
@@ -397,6 +420,7 @@ int main(void)
         cmocka_unit_test(test_keep_alive_and_expect),
         cmocka_unit_test(test_response_bodies),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_each_byte_of_a_value),
         cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

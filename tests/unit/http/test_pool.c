@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -136,6 +137,36 @@ static void test_forgotten_target_keeps_nothing(void **state)
     tear_down(&f);
 }
 
+/* Without descriptors a connection that is only kept gives way to one that is needed. */
+static void test_kept_connection_gives_its_descriptor(void **state)
+{
+    (void)state;
+    static const struct reply replies[] = {{.bytes = OK}};
+    struct fixture f, other;
+    struct record record;
+    set_up(&f, replies, 1);
+    server_start(&other.server, f.loop, replies, 1);
+    struct http_call_params params = get(&f);
+    run_call(&f, &record, &params);
+    expect_body(&record, 200, "ok");
+
+    struct rlimit old, none;
+    int lowest = dup(0);
+    close(lowest);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none = old;
+    none.rlim_cur = (rlim_t)lowest;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    f.target.port = other.server.port;
+    start(&f, &record, &params);
+    for (int i = 0; i < 40 && !is_over(&record); i++)
+        pass_ms(f.loop, 100); /* its server, in the same process, has to wait for one, too */
+    setrlimit(RLIMIT_NOFILE, &old);
+    expect_body(&record, 200, "ok");
+    server_stop(&other.server);
+    tear_down(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +175,7 @@ int main(void)
         cmocka_unit_test(test_connection_closed_while_kept_is_not_used),
         cmocka_unit_test(test_stale_connection_is_replaced_once),
         cmocka_unit_test(test_forgotten_target_keeps_nothing),
+        cmocka_unit_test(test_kept_connection_gives_its_descriptor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

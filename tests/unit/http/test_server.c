@@ -576,10 +576,11 @@ static void test_idle_timeout(void **state)
 
 static void test_body_stall(void **state)
 {
-    int fd = client_sends("POST /wait HTTP/1.1\r\n" H "Content-Length: 9\r\n\r\nabc");
+    static const char piece[HTTP_PROGRESS_MIN];
+    int fd = client_sends("POST /wait HTTP/1.1\r\n" H "Content-Length: 9999\r\n\r\nabc");
     wire_settle(loop);
     wire_advance(loop, HTTP_BODY_STALL_MS - 1);
-    wire_send(loop, fd, STR("d"));
+    wire_send(loop, fd, str_sub(piece, sizeof piece));
     wire_settle(loop);
     wire_advance(loop, HTTP_BODY_STALL_MS - 1);
     expect_trace("rbb");

@@ -2,11 +2,13 @@
 #include "io/listener.h"
 
 #include "base/clock.h"
+#include "io/stream.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -24,6 +26,8 @@ struct accepted {
     char peer[64];
     int64_t peer_uid;
     int flags, fd_flags;
+    int untaken_ms, no_delay, probe_idle_s, is_probed; /* socket options; TCP only */
+    unsigned starved;
     bool frees;
 };
 
@@ -35,6 +39,11 @@ static void on_accept(struct listener *listener, int fd, const char *peer, int64
     accepted->peer_uid = peer_uid;
     accepted->flags = fcntl(fd, F_GETFL);
     accepted->fd_flags = fcntl(fd, F_GETFD);
+    socklen_t size = sizeof accepted->untaken_ms;
+    getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &accepted->untaken_ms, &size);
+    getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &accepted->no_delay, &size);
+    getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &accepted->probe_idle_s, &size);
+    getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &accepted->is_probed, &size);
     snprintf(accepted->peer, sizeof accepted->peer, "%s", peer);
     close(fd);
     loop_stop(accepted->loop);
@@ -87,6 +96,10 @@ static void test_tcp_accepts(void **state)
         assert_int_equal(accepted.peer_uid, -1);
         assert_true(accepted.flags & O_NONBLOCK);
         assert_true(accepted.fd_flags & FD_CLOEXEC);
+        assert_int_equal(accepted.untaken_ms, STREAM_UNTAKEN_MS);
+        assert_int_equal(accepted.no_delay, 1);
+        assert_int_equal(accepted.is_probed, 1);
+        assert_int_equal(accepted.probe_idle_s, STREAM_PROBE_IDLE_S);
         close(fd);
         listener_free(listener);
         loop_free(accepted.loop);
@@ -175,15 +188,32 @@ static void test_listener_freed_in_its_callback(void **state)
     loop_free(accepted.loop);
 }
 
-static void test_out_of_descriptors_pauses_and_goes_on(void **state)
+static void on_starved(struct listener *listener, int code, void *ctx)
 {
-    (void)state;
-    struct accepted accepted = {.loop = loop_new(&clock_system)};
+    (void)listener;
+    struct accepted *accepted = ctx;
+    assert_int_equal(code, -EMFILE);
+    accepted->starved++;
+}
+
+static int64_t read_frozen(void *ctx)
+{
+    (void)ctx;
+    return 1000;
+}
+
+static const struct clock frozen_clock = {.mono_ms = read_frozen, .wall_ms = read_frozen};
+
+/* `resumes`: by a call, in no time; else by the timer. */
+static void run_out_of_descriptors(bool resumes)
+{
+    struct accepted accepted = {.loop = loop_new(resumes ? &frozen_clock : &clock_system)};
     struct listener *listener = NULL;
     unsigned port = 0;
     assert_int_equal(listener_tcp(accepted.loop, "127.0.0.1", 0, false, on_accept, &accepted,
                                   &listener, &port, NULL),
                      0);
+    listener_set_on_starved(listener, on_starved);
     int fd = connect_v4(port);
     int lowest = dup(fd); /* no number below it is free */
     close(lowest);
@@ -197,12 +227,22 @@ static void test_out_of_descriptors_pauses_and_goes_on(void **state)
         loop_run(accepted.loop);
     }
     assert_int_equal(accepted.count, 0);
+    assert_true(resumes ? accepted.starved == 1 : accepted.starved > 0);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    if (resumes)
+        listener_resume(listener);
     loop_run(accepted.loop);
     assert_int_equal(accepted.count, 1);
     close(fd);
     listener_free(listener);
     loop_free(accepted.loop);
+}
+
+static void test_out_of_descriptors_pauses_and_goes_on(void **state)
+{
+    (void)state;
+    run_out_of_descriptors(false);
+    run_out_of_descriptors(true);
 }
 
 /* ---- unix ---- */

@@ -12,45 +12,34 @@
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 
-enum { STACK_BYTES = 256 << 10, POLL_MS = 100 };
+enum { STACK_BYTES = 256 << 10, POLL_MS = 100, PEER_MAX = 64, BATCH_BYTES = 64 << 10 };
 
 struct access_log {
     char *path; /* owned */
     unsigned shard_count;
     struct access_ring *rings; /* owned; one a shard */
-    struct buf *lines;         /* owned; one a shard: the line that it is making */
     int wake_fd;               /* eventfd */
     atomic_bool is_asleep;     /* the thread waits at wake_fd and wants to hear of a line */
     atomic_bool shall_stop;
     atomic_bool shall_reopen;
     pthread_t thread;
     /* The thread's own: */
+    struct buf lines; /* made and not yet written */
     int fd;
-    bool is_file;              /* a plain one: writing doesn't wait for a reader */
-    bool is_torn;              /* the last line was written in part */
-    bool has_complained;       /* the present trouble was logged */
+    bool is_file;        /* a plain one: writing doesn't wait for a reader */
+    bool is_torn;        /* half of a line stands there since a write failed */
+    bool has_complained; /* the present trouble was logged */
     _Atomic uint64_t unwritten; /* lines */
 };
 
-/* ---- shards ---- */
+/* How a line travels; path and peer follow. It becomes JSON on the thread, off the shards. */
+struct item {
+    struct usage_record record;
+    const char *method; /* static */
+    size_t path_len, peer_len;
+};
 
-static void write_line(struct buf *line, const struct usage_record *record,
-                       const struct access_request *request)
-{
-    struct str path = str_sub(request->target.ptr, str_find(request->target, '?'));
-    if (path.len > ACCESS_LOG_PATH_MAX)
-        path.len = ACCESS_LOG_PATH_MAX;
-    buf_clear(line);
-    struct json_writer w = json_writer_into(line);
-    json_begin_object(&w);
-    usage_record_put(record, &w);
-    json_put_string(&w, "method", request->method);
-    json_add_key(&w, "path");
-    json_add_string(&w, path);
-    json_put_string(&w, "peer", request->peer);
-    json_end_object(&w);
-    buf_add_char(line, '\n');
-}
+/* ---- shards ---- */
 
 static void wake(struct access_log *log)
 {
@@ -64,10 +53,16 @@ void access_log_note(struct access_log *log, unsigned shard, const struct usage_
 {
     if (!log)
         return;
-    struct buf *line = &log->lines[shard];
-    write_line(line, record, request);
-    if (access_ring_put(&log->rings[shard], buf_str(line)) && atomic_load(&log->is_asleep) &&
-        atomic_exchange(&log->is_asleep, false))
+    struct str path = str_sub(request->target.ptr, str_find(request->target, '?'));
+    struct str peer = str_of(request->peer);
+    if (path.len > ACCESS_LOG_PATH_MAX)
+        path.len = ACCESS_LOG_PATH_MAX;
+    if (peer.len > PEER_MAX)
+        peer.len = PEER_MAX;
+    const struct item item = {*record, request->method, path.len, peer.len};
+    const struct str parts[] = {str_sub((const char *)&item, sizeof item), path, peer};
+    if (access_ring_put(&log->rings[shard], parts, ARRAY_LEN(parts)) &&
+        atomic_load(&log->is_asleep) && atomic_exchange(&log->is_asleep, false))
         wake(log);
 }
 
@@ -157,43 +152,76 @@ static int mend(struct access_log *log)
     return written < 0 ? (int)written : 0;
 }
 
-/* Writes, or drops, what is in a ring up to its end. Whether there was anything. */
-static bool drain(struct access_log *log, struct access_ring *ring)
+/* Writes, or drops, the lines that were made. */
+static void write_lines(struct access_log *log)
 {
-    struct str text = access_ring_peek(ring);
-    size_t all = text.len;
-    if (all == 0)
-        return false;
+    struct str text = buf_str(&log->lines);
     int rc = mend(log);
     while (rc == 0 && text.len > 0) {
         ssize_t written = write_some(log, text);
         if (written < 0) {
+            log->is_torn = text.len < log->lines.len && text.ptr[-1] != '\n';
             rc = (int)written;
-            break;
+        } else {
+            text = str_skip(text, (size_t)written);
         }
-        log->is_torn = text.ptr[written - 1] != '\n';
-        text = str_skip(text, (size_t)written);
     }
     if (rc < 0)
         drop(log, text, rc);
     else
         log->has_complained = false;
-    access_ring_take(ring, all);
+    buf_clear(&log->lines);
+}
+
+static void make_line(struct buf *out, const struct item *item, struct str path, struct str peer)
+{
+    struct json_writer w = json_writer_into(out);
+    json_begin_object(&w);
+    usage_record_put(&item->record, &w);
+    json_put_string(&w, "method", item->method);
+    json_add_key(&w, "path");
+    json_add_string(&w, path);
+    json_add_key(&w, "peer");
+    json_add_string(&w, peer);
+    json_end_object(&w);
+    buf_add_char(out, '\n');
+}
+
+/* Makes a line of the next item; false when there is none. */
+static bool take_line(struct access_log *log, struct access_ring *ring)
+{
+    struct item item;
+    char path[ACCESS_LOG_PATH_MAX], peer[PEER_MAX];
+    if (access_ring_ready(ring) == 0)
+        return false;
+    access_ring_take(ring, &item, sizeof item);
+    access_ring_take(ring, path, item.path_len);
+    access_ring_take(ring, peer, item.peer_len);
+    make_line(&log->lines, &item, str_sub(path, item.path_len), str_sub(peer, item.peer_len));
     return true;
 }
 
-/* Twice: up to a ring's end and on from its begin. What comes meanwhile waits for the next time. */
+/* One ring's worth at most: what comes meanwhile waits for the next time. */
+static void drain(struct access_log *log, struct access_ring *ring)
+{
+    size_t left = ACCESS_RING_BYTES / sizeof(struct item);
+    while (left-- > 0 && take_line(log, ring))
+        if (log->lines.len >= BATCH_BYTES)
+            write_lines(log);
+}
+
 static void drain_all(struct access_log *log)
 {
     for (unsigned i = 0; i < log->shard_count; i++)
-        if (drain(log, &log->rings[i]))
-            drain(log, &log->rings[i]);
+        drain(log, &log->rings[i]);
+    if (log->lines.len > 0)
+        write_lines(log);
 }
 
 static bool has_lines(const struct access_log *log)
 {
     for (unsigned i = 0; i < log->shard_count; i++)
-        if (access_ring_peek(&log->rings[i]).len > 0)
+        if (access_ring_ready(&log->rings[i]) > 0)
             return true;
     return false;
 }
@@ -257,12 +285,10 @@ static void log_fini(struct access_log *log)
     close_file(log);
     if (log->wake_fd >= 0)
         close(log->wake_fd);
-    for (unsigned i = 0; i < log->shard_count; i++) {
+    for (unsigned i = 0; i < log->shard_count; i++)
         access_ring_fini(&log->rings[i]);
-        buf_fini(&log->lines[i]);
-    }
     free(log->rings);
-    free(log->lines);
+    buf_fini(&log->lines);
     free(log->path);
     free(log);
 }
@@ -294,7 +320,6 @@ int access_log_open(const char *path, unsigned shard_count, struct access_log **
     log->is_file = is_file;
     log->shard_count = shard_count;
     log->rings = new_rings(shard_count);
-    log->lines = mem_alloc_array(shard_count, sizeof log->lines[0]);
     log->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     rc = log->wake_fd < 0 ? err_errno(err, errno, "access log") : start(log, err);
     if (rc < 0) {

@@ -25,9 +25,9 @@ enum {
 struct access_log;
 
 struct access_request {
-    const char *method;
-    struct str target; /* as the client sent it */
-    const char *peer;  /* its address */
+    const char *method; /* static: http_method_name() */
+    struct str target;  /* as the client sent it */
+    const char *peer;   /* its address */
 };
 
 /*

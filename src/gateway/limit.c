@@ -16,6 +16,9 @@ const char *const limit_names[LIMIT_NAMES] = {
     [LIMIT_BUDGET] = "token_budget",
 };
 
+/* A concurrent place and the reference that goes with it. */
+#define PLACE ((UINT64_C(1) << 32) + 1)
+
 /* ---- state ---- */
 
 struct limit_state *limit_state_new(void)
@@ -23,20 +26,34 @@ struct limit_state *limit_state_new(void)
     struct limit_state *state = aligned_alloc(_Alignof(struct limit_state), sizeof *state);
     if (!state)
         abort();
-    *state = (struct limit_state){.refs = 1};
+    *state = (struct limit_state){.users = 1};
     return state;
 }
 
 struct limit_state *limit_state_ref(struct limit_state *state)
 {
-    atomic_fetch_add_explicit(&state->refs, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&state->users, 1, memory_order_relaxed);
     return state;
+}
+
+/* Gives back a reference, or PLACE. */
+static void give_back(struct limit_state *state, uint64_t n)
+{
+    uint64_t before = atomic_fetch_sub_explicit(&state->users, n, memory_order_acq_rel);
+    assert(before >= n);
+    if (before == n)
+        free(state);
 }
 
 void limit_state_unref(struct limit_state *state)
 {
-    if (state && atomic_fetch_sub_explicit(&state->refs, 1, memory_order_acq_rel) == 1)
-        free(state);
+    if (state)
+        give_back(state, 1);
+}
+
+unsigned limit_state_concurrent(const struct limit_state *state)
+{
+    return (unsigned)(atomic_load_explicit(&state->users, memory_order_relaxed) >> 32);
 }
 
 /* ---- one subject ---- */
@@ -48,19 +65,19 @@ struct request {
 static bool take_place(struct limit_state *state, int64_t limit, struct limit_denial *denial)
 {
     if (limit == 0) {
-        atomic_fetch_add_explicit(&state->concurrent, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&state->users, PLACE, memory_order_relaxed);
         return true;
     }
-    unsigned seen = atomic_load_explicit(&state->concurrent, memory_order_relaxed);
+    uint64_t seen = atomic_load_explicit(&state->users, memory_order_relaxed);
     do {
-        if (seen >= limit) {
+        if ((int64_t)(seen >> 32) >= limit) {
             *denial = (struct limit_denial){.name = LIMIT_CONCURRENT,
                                             .limit = limit,
                                             .requested = 1,
                                             .retry_after_ms = LIMIT_CONCURRENT_RETRY_MS};
             return false;
         }
-    } while (!atomic_compare_exchange_weak_explicit(&state->concurrent, &seen, seen + 1,
+    } while (!atomic_compare_exchange_weak_explicit(&state->users, &seen, seen + PLACE,
                                                     memory_order_relaxed, memory_order_relaxed));
     return true;
 }
@@ -118,28 +135,21 @@ static bool take(struct reservation_part *part, const struct limits *limits,
                       request, &part->tokens, denial)) {
             if (take_place(state, limits->concurrent_requests, denial))
                 return true;
-            rate_undo(&state->tokens, &part->tokens, request->tokens);
+            rate_undo(&state->tokens, &part->tokens);
         }
-        rate_undo(&state->requests, &part->requests, 1);
+        rate_undo(&state->requests, &part->requests);
     }
     budget_settle(&state->budget, &part->budget, 0, request->started_ms);
     return false;
 }
 
-static void give_place_back(struct limit_state *state)
-{
-    unsigned before = atomic_fetch_sub_explicit(&state->concurrent, 1, memory_order_relaxed);
-    assert(before > 0);
-}
-
 static void undo(struct reservation_part *part, const struct request *request)
 {
     struct limit_state *state = part->state;
-    give_place_back(state);
-    rate_undo(&state->tokens, &part->tokens, request->tokens);
-    rate_undo(&state->requests, &part->requests, 1);
+    rate_undo(&state->tokens, &part->tokens);
+    rate_undo(&state->requests, &part->requests);
     budget_settle(&state->budget, &part->budget, 0, request->started_ms);
-    limit_state_unref(state);
+    give_back(state, PLACE);
 }
 
 /* ---- a request ---- */
@@ -174,7 +184,6 @@ bool limit_reserve(struct reservation *ret, const struct limit_subject subjects[
             refuse(ret, &request);
             return false;
         }
-        limit_state_ref(part->state);
         ret->count++;
     }
     return true;
@@ -185,10 +194,9 @@ void limit_settle(struct reservation *reservation, int64_t tokens, int64_t now_u
     int64_t used = clamp_tokens(tokens);
     while (reservation->count > 0) {
         struct reservation_part *part = &reservation->parts[--reservation->count];
-        rate_settle(&part->state->tokens, &part->tokens, reservation->tokens, used, now_us);
+        rate_settle(&part->state->tokens, &part->tokens, used, now_us);
         budget_settle(&part->state->budget, &part->budget, used, reservation->started_ms);
-        give_place_back(part->state);
-        limit_state_unref(part->state);
+        give_back(part->state, PLACE);
     }
 }
 

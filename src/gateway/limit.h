@@ -38,10 +38,12 @@ enum {
 
 #define LIMIT_TOKENS_MAX (INT64_C(1) << 40) /* of one request; more is taken for this */
 
-/* On a cache line of its own. */
+/*
+ * On a cache line of its own. A request's concurrent place is also its reference, one addition for
+ * both.
+ */
 struct limit_state {
-    _Alignas(64) atomic_uint refs;
-    atomic_uint concurrent; /* requests under way */
+    _Alignas(64) _Atomic uint64_t users; /* requests under way in the upper half, references */
     struct rate requests, tokens;
     struct budget budget;
 };
@@ -59,7 +61,7 @@ struct reservation {
     int64_t tokens;     /* reserved of each subject */
     int64_t started_ms; /* wall time */
     struct reservation_part {
-        struct limit_state *state; /* a reference */
+        struct limit_state *state; /* a reference, together with the concurrent place */
         struct rate_hold requests, tokens;
         struct budget_hold budget;
     } parts[LIMIT_KINDS];
@@ -83,6 +85,9 @@ struct limit_state *limit_state_ref(struct limit_state *state);
 
 /* The last one frees. NULL is fine. */
 void limit_state_unref(struct limit_state *state);
+
+/* Requests under way. */
+unsigned limit_state_concurrent(const struct limit_state *state);
 
 /*
  * Takes one request, one concurrent place and `tokens` of each of the `count` (at most LIMIT_KINDS)

@@ -15,6 +15,8 @@ static int64_t cost_of(int64_t n, int64_t limit)
 {
     if (n >= 2 * limit)
         return 2 * MINUTE;
+    if (n == 1)
+        return MINUTE / limit;
     return n * (MINUTE / limit) + n * (MINUTE % limit) / limit;
 }
 
@@ -41,14 +43,14 @@ bool rate_take(struct rate *rate, int64_t limit, int64_t n, int64_t now_us, stru
         }
     } while (!atomic_compare_exchange_weak_explicit(&rate->clock, &seen, end, memory_order_relaxed,
                                                     memory_order_relaxed));
-    *ret = (struct rate_hold){.limit = limit, .end = end};
+    *ret = (struct rate_hold){.limit = limit, .end = end, .cost = cost};
     return true;
 }
 
-void rate_undo(struct rate *rate, const struct rate_hold *hold, int64_t n)
+void rate_undo(struct rate *rate, const struct rate_hold *hold)
 {
     if (hold->limit)
-        atomic_fetch_sub_explicit(&rate->clock, cost_of(n, hold->limit), memory_order_relaxed);
+        atomic_fetch_sub_explicit(&rate->clock, hold->cost, memory_order_relaxed);
 }
 
 static void move_on(struct rate *rate, int64_t more, int64_t now)
@@ -60,13 +62,12 @@ static void move_on(struct rate *rate, int64_t more, int64_t now)
                                                     memory_order_relaxed));
 }
 
-void rate_settle(struct rate *rate, const struct rate_hold *hold, int64_t taken, int64_t used,
-                 int64_t now_us)
+void rate_settle(struct rate *rate, const struct rate_hold *hold, int64_t used, int64_t now_us)
 {
     if (!hold->limit)
         return;
     int64_t now = now_us * TICKS_PER_US;
-    int64_t more = cost_of(used, hold->limit) - cost_of(taken, hold->limit);
+    int64_t more = cost_of(used, hold->limit) - hold->cost;
     if (more > 0)
         move_on(rate, more, now);
     else if (more < 0 && hold->end > now)

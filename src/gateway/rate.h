@@ -24,6 +24,7 @@ struct rate {
 struct rate_hold {
     int64_t limit; /* a minute, at that time; 0: nothing was taken */
     int64_t end;   /* the clock behind it */
+    int64_t cost;  /* ticks by which it moved the clock */
 };
 
 /*
@@ -35,16 +36,15 @@ bool rate_take(struct rate *rate, int64_t limit, int64_t n, int64_t now_us, stru
                int64_t *ret_wait_us);
 
 /* Undoes a rate_take() of a moment ago, for a request that was refused by something else. */
-void rate_undo(struct rate *rate, const struct rate_hold *hold, int64_t n);
+void rate_undo(struct rate *rate, const struct rate_hold *hold);
 
 /*
- * Instead of the `taken` of `hold` it became `used`. More: the clock moves on, to at most two
+ * Instead of what `hold` took it became `used`. More: the clock moves on, to at most two
  * minutes ahead: nobody is shut out for longer than a minute by a count that was guessed too low.
  * Less: the clock goes back by the difference, as far as the place that was taken still lies ahead
  * of the time: what time has caught up with is passed and isn't handed out a second time.
  */
-void rate_settle(struct rate *rate, const struct rate_hold *hold, int64_t taken, int64_t used,
-                 int64_t now_us);
+void rate_settle(struct rate *rate, const struct rate_hold *hold, int64_t used, int64_t now_us);
 
 /* How many would pass now. */
 int64_t rate_remaining(const struct rate *rate, int64_t limit, int64_t now_us);

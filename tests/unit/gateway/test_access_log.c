@@ -241,32 +241,43 @@ static void free_ring(struct access_ring *ring)
     free(ring);
 }
 
+static bool put(struct access_ring *ring, const char *bytes, size_t n)
+{
+    const struct str parts[] = {str_sub(bytes, n / 2), {0}, str_sub(bytes + n / 2, n - n / 2)};
+    return access_ring_put(ring, parts, ARRAY_LEN(parts));
+}
+
 static void test_ring_is_full(void **state)
 {
     struct access_ring *ring = new_ring();
     char *big = mem_alloc(ACCESS_RING_BYTES + 1);
-    assert_false(access_ring_put(ring, str_sub(big, ACCESS_RING_BYTES + 1)));
-    assert_true(access_ring_put(ring, str_sub(big, ACCESS_RING_BYTES)));
-    assert_false(access_ring_put(ring, str_sub(big, 1)));
+    assert_false(put(ring, big, ACCESS_RING_BYTES + 1));
+    assert_true(put(ring, big, ACCESS_RING_BYTES));
+    assert_false(put(ring, big, 1));
     assert_int_equal(ring->dropped, 2);
-    assert_int_equal(access_ring_peek(ring).len, ACCESS_RING_BYTES);
-    access_ring_take(ring, 3);
-    assert_true(access_ring_put(ring, str_sub(big, 3)));
-    assert_false(access_ring_put(ring, str_sub(big, 1)));
+    assert_int_equal(access_ring_ready(ring), ACCESS_RING_BYTES);
+    access_ring_take(ring, big, 3);
+    assert_true(put(ring, "abc", 3));
+    assert_false(put(ring, big, 1));
+    access_ring_take(ring, big, ACCESS_RING_BYTES);
+    assert_memory_equal(big + ACCESS_RING_BYTES - 3, "abc", 3);
+    assert_int_equal(access_ring_ready(ring), 0);
     free(big);
     free_ring(ring);
 }
 
-enum { NUMBERS = 300000 };
+enum { NUMBERS = 300000, NUMBER_MAX = 64 };
 
+/* A length of 4 bytes and as many bytes that are told by the number. */
 static void *put_numbers(void *arg)
 {
     struct access_ring *ring = arg;
     for (uint32_t i = 0; i < NUMBERS;) {
-        char line[64];
-        int n = snprintf(line, sizeof line, "%u%.*s\n", i, (int)(i % 40),
-                         "........................................");
-        if (access_ring_put(ring, str_sub(line, (size_t)n)))
+        char bytes[NUMBER_MAX];
+        uint32_t n = i % NUMBER_MAX;
+        memset(bytes, (int)(i % 251), sizeof bytes);
+        const struct str parts[] = {str_sub((const char *)&n, sizeof n), str_sub(bytes, n)};
+        if (access_ring_put(ring, parts, ARRAY_LEN(parts)))
             i++;
         else
             sched_yield();
@@ -274,38 +285,23 @@ static void *put_numbers(void *arg)
     return NULL;
 }
 
-/* Takes bytes until a line is whole. */
-static void take_line(struct access_ring *ring, struct buf *line)
-{
-    buf_clear(line);
-    for (;;) {
-        struct str some = access_ring_peek(ring);
-        size_t end = str_find(some, '\n');
-        size_t n = end < some.len ? end + 1 : some.len;
-        buf_add(line, some.ptr, n);
-        access_ring_take(ring, n);
-        if (n > end)
-            return;
-        if (some.len == 0)
-            sched_yield();
-    }
-}
-
 static void test_ring_between_threads(void **state)
 {
     struct access_ring *ring = new_ring();
-    struct buf line = {0};
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, put_numbers, ring), 0);
     for (uint32_t i = 0; i < NUMBERS; i++) {
-        char digits[16];
-        size_t n = (size_t)snprintf(digits, sizeof digits, "%u", i);
-        take_line(ring, &line);
-        assert_int_equal(line.len, n + i % 40 + 1);
-        assert_memory_equal(line.ptr, digits, n);
+        char bytes[NUMBER_MAX], expected[NUMBER_MAX];
+        uint32_t n;
+        while (access_ring_ready(ring) == 0)
+            sched_yield();
+        access_ring_take(ring, &n, sizeof n);
+        assert_int_equal(n, i % NUMBER_MAX);
+        access_ring_take(ring, bytes, n);
+        memset(expected, (int)(i % 251), sizeof expected);
+        assert_memory_equal(bytes, expected, n);
     }
     pthread_join(thread, NULL);
-    buf_fini(&line);
     free_ring(ring);
 }
 

@@ -36,8 +36,8 @@ static void set_up(struct world *w)
 static void tear_down(struct world *w)
 {
     for (int i = 0; i < LIMIT_KINDS; i++) {
-        assert_int_equal(w->subjects[i].state->concurrent, 0);
-        assert_int_equal(w->subjects[i].state->refs, 1);
+        assert_int_equal(limit_state_concurrent(w->subjects[i].state), 0);
+        assert_int_equal(w->subjects[i].state->users, 1);
         limit_state_unref(w->subjects[i].state);
     }
 }
@@ -51,7 +51,7 @@ static bool reserve(struct world *w, struct reservation *ret, int64_t tokens, in
 static void expect_untouched(const struct limit_subject *subject)
 {
     struct limit_state *state = subject->state;
-    assert_int_equal(state->concurrent, 0);
+    assert_int_equal(limit_state_concurrent(state), 0);
     assert_int_equal(rate_reset_us(&state->requests, now_us), 0);
     assert_int_equal(rate_reset_us(&state->tokens, now_us), 0);
     assert_int_equal(budget_taken(&state->budget, wall_ms), 0);
@@ -107,7 +107,7 @@ static void test_tokens(void **state)
     auto_free char *text = limit_denial_text(&denial);
     assert_string_equal(text, "tokens_per_minute of this model is 1000: 600 are left, and the "
                               "request may need 601");
-    assert_int_equal(w.subjects[LIMIT_KEY].state->concurrent, 0);
+    assert_int_equal(limit_state_concurrent(w.subjects[LIMIT_KEY].state), 0);
     assert_true(reserve(&w, &b, 600, now_us, &denial));
     limit_settle(&b, 600, now_us);
     tear_down(&w);
@@ -186,7 +186,7 @@ static void test_later_refusal_gives_back(void **state)
         assert_int_equal(denial.subject, LIMIT_MODEL);
         expect_untouched(&w.subjects[LIMIT_KEY]);
         expect_untouched(&w.subjects[LIMIT_USER]);
-        assert_int_equal(w.subjects[LIMIT_MODEL].state->concurrent, 1);
+        assert_int_equal(limit_state_concurrent(w.subjects[LIMIT_MODEL].state), 1);
         limit_settle(&held, 0, now_us);
         expect_untouched(&w.subjects[LIMIT_MODEL]);
         tear_down(&w);
@@ -363,7 +363,7 @@ static void expect_sums(struct world *w, const struct sums *sums)
 {
     for (int i = 0; i < LIMIT_KINDS; i++) {
         struct limit_state *state = w->subjects[i].state;
-        assert_int_equal(state->concurrent, sums->concurrent[i]);
+        assert_int_equal(limit_state_concurrent(state), sums->concurrent[i]);
         assert_int_equal(budget_taken(&state->budget, wall_ms), sums->budget[i]);
     }
 }

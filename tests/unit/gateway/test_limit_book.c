@@ -296,7 +296,7 @@ static void test_counts_stay_with_the_id(void **state)
     assert_int_equal(apply(&tables, "{\"op\":\"del\",\"seq\":2,\"kind\":\"model\",\"id\":2}"), 0);
     assert_int_equal(apply(&tables, MODEL("2", "hello")), ERR_PROTOCOL); /* seq goes back */
     tables_fini(&tables);
-    assert_int_equal(counts->refs, 1);
+    assert_int_equal(counts->users, 1);
     limit_state_unref(counts);
 }
 

@@ -75,9 +75,9 @@ static void test_undo(void **state)
     struct rate rate = {0};
     struct rate_hold hold = {0};
     int64_t wait_us;
-    rate_undo(&rate, &hold, 5); /* nothing is held */
+    rate_undo(&rate, &hold); /* nothing is held */
     assert_true(rate_take(&rate, 10, 4, start_us, &hold, &wait_us));
-    rate_undo(&rate, &hold, 4);
+    rate_undo(&rate, &hold);
     assert_int_equal(rate_remaining(&rate, 10, start_us), 10);
     assert_true(take(&rate, 10, 10, start_us));
 }
@@ -88,7 +88,7 @@ static void test_settled_for_less(void **state)
     struct rate_hold hold;
     int64_t wait_us;
     assert_true(rate_take(&rate, 100, 80, start_us, &hold, &wait_us));
-    rate_settle(&rate, &hold, 80, 30, start_us);
+    rate_settle(&rate, &hold, 30, start_us);
     assert_int_equal(rate_remaining(&rate, 100, start_us), 70);
     assert_true(take(&rate, 100, 70, start_us));
     assert_false(take(&rate, 100, 1, start_us));
@@ -100,10 +100,10 @@ static void test_settled_for_more(void **state)
     struct rate_hold hold;
     int64_t wait_us;
     assert_true(rate_take(&rate, 100, 10, start_us, &hold, &wait_us));
-    rate_settle(&rate, &hold, 10, 40, start_us);
+    rate_settle(&rate, &hold, 40, start_us);
     assert_int_equal(rate_remaining(&rate, 100, start_us), 60);
     assert_true(rate_take(&rate, 100, 60, start_us, &hold, &wait_us));
-    rate_settle(&rate, &hold, 60, INT64_C(1) << 60, start_us);
+    rate_settle(&rate, &hold, INT64_C(1) << 60, start_us);
     assert_int_equal(rate_remaining(&rate, 100, start_us), 0);
     assert_int_equal(rate_reset_us(&rate, start_us), 2 * MINUTE);
     assert_false(take(&rate, 100, 1, start_us + MINUTE));
@@ -118,9 +118,9 @@ static void test_what_time_has_passed_stays_passed(void **state)
     int64_t wait_us;
     assert_true(rate_take(&rate, 60, 60, start_us, &first, &wait_us));
     assert_true(rate_take(&rate, 60, 10, start_us + 61 * SECOND, &second, &wait_us));
-    rate_settle(&rate, &first, 60, 0, start_us + 61 * SECOND);
+    rate_settle(&rate, &first, 0, start_us + 61 * SECOND);
     assert_int_equal(rate_remaining(&rate, 60, start_us + 61 * SECOND), 50);
-    rate_settle(&rate, &second, 10, 0, start_us + 61 * SECOND);
+    rate_settle(&rate, &second, 0, start_us + 61 * SECOND);
     assert_int_equal(rate_remaining(&rate, 60, start_us + 61 * SECOND), 60);
 }
 
@@ -132,7 +132,7 @@ static void test_half_passed(void **state)
     int64_t wait_us, then_us = start_us + 30 * SECOND;
     assert_true(rate_take(&rate, 60, 60, start_us, &hold, &wait_us));
     assert_true(take(&rate, 60, 30, then_us));
-    rate_settle(&rate, &hold, 60, 0, then_us);
+    rate_settle(&rate, &hold, 0, then_us);
     assert_int_equal(rate_remaining(&rate, 60, then_us), 30);
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "control/events.h"
+#include "control/model_routes.h"
 #include "control/revisions.h"
 
 int models_list(struct request *rq, struct err *err)
@@ -139,12 +140,31 @@ int models_start(struct request *rq, struct err *err)
     return set_replicas(rq, model->replicas ? model->replicas : before, 0, err);
 }
 
+/* Of a name that clients use nobody may take the model away without knowing. */
+static int leave_routes(struct request *rq, const struct model *model, struct err *err)
+{
+    bool cascade = false;
+    int rc = request_query_bool(rq, "cascade", false, &cascade, err);
+    auto_free char *routes = model_routes_of(rq->cluster, model->id);
+    if (rc < 0 || !routes)
+        return rc;
+    if (!cascade)
+        return err_set(err, ERR_CONFLICT,
+                       "model %s serves the model routes %s: change these first, or delete it with "
+                       "cascade=true, which takes it out of them",
+                       model->name, routes);
+    model_routes_drop(rq->cluster, model, control_now_ms(rq->control));
+    return 0;
+}
+
 int models_delete(struct request *rq, struct err *err)
 {
     const struct model *model = cluster_find(rq->cluster, KIND_MODEL, rq->id);
     if (!model)
         return no_such(rq, KIND_MODEL, err);
     int rc = version_check(rq, KIND_MODEL, model, err);
+    if (rc == 0)
+        rc = leave_routes(rq, model, err);
     if (rc < 0)
         return rc;
     log_info("model", "%s: deleted", model->name);

@@ -19,6 +19,7 @@ static const struct topic {
     {"api-keys", KIND_API_KEY, ACCESS_USER, api_keys_is_own},
     {"events", KIND_EVENT, ACCESS_ADMIN, NULL},
     {"model-instances", KIND_INSTANCE, ACCESS_ADMIN, NULL},
+    {"model-routes", KIND_ROUTE, ACCESS_USER, NULL},
     {"models", KIND_MODEL, ACCESS_ADMIN, NULL},
     {"users", KIND_USER, ACCESS_ADMIN, NULL},
     {"workers", KIND_WORKER, ACCESS_ADMIN, NULL},

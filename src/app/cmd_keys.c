@@ -3,6 +3,7 @@
 #include "app/cli.h"
 #include "app/command.h"
 #include "app/instances.h"
+#include "app/limit_options.h"
 #include "app/password_prompt.h"
 #include "app/text_table.h"
 #include "base/num.h"
@@ -14,6 +15,7 @@
 struct keys {
     const char *expires_in, *description, *rename;
     struct string_list scope, models;
+    struct limit_options limits;
     bool custom, enable, disable;
 };
 
@@ -56,7 +58,7 @@ static int read_options(const struct keys *keys, json_t *body, struct err *err)
         json_object_set_new(body, "scope", strings(&keys->scope));
     if (keys->models.count)
         json_object_set_new(body, "allowed_model_names", strings(&keys->models));
-    return 0;
+    return limit_options_read(&keys->limits, body, err);
 }
 
 /* Asks for the value, or reads it from standard input: arguments can be seen by others. */
@@ -151,9 +153,10 @@ int cmd_keys(int argc, char **argv)
          .list = &keys.scope},
         {.name = "model",
          .value = "NAME",
-         .help = "allowed model; repeat (all)",
+         .help = "allowed model or route; repeat (all)",
          .list = &keys.models},
         {.name = "description", .value = "TEXT", .help = "for people", .text = &keys.description},
+        LIMIT_OPTIONS(keys.limits),
         {.name = "custom",
          .help = "of create: ask for the value instead of making one",
          .flag = &keys.custom},
@@ -169,7 +172,7 @@ int cmd_keys(int argc, char **argv)
         .command = "keys",
         .arguments = USAGE,
         .summary = "Lists, makes, changes and removes your API keys. A fresh key is\n"
-                   "shown once.",
+                   "shown once. A key's limits count beside those of its user.",
         .options = options,
         .max_args = 2};
     int status = cli_main(&spec, argc, argv, run, &keys);

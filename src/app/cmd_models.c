@@ -4,14 +4,21 @@
 #include "app/command.h"
 #include "app/edits.h"
 #include "app/instances.h"
+#include "app/limit_options.h"
 #include "app/text_table.h"
 #include "base/num.h"
+#include "domain/model.h"
 
 #include <stdio.h>
 
 #define USAGE "[list | VERB MODEL [NAME|GENERATION] [KEY=VALUE]...]"
 
 enum { FIRST_EDIT = 2, FIRST_CLONE_EDIT = 3 };
+
+struct model_options {
+    struct limit_options limits;
+    const char *first_byte_timeout;
+};
 
 static const char *or_dash(const char *text)
 {
@@ -69,7 +76,8 @@ static void print_answer(const struct cli *cli, const json_t *model, const char 
 
 /* ---- verbs; each gets the model as it is ---- */
 
-static int show(struct cli *cli, const json_t *model, struct err *err)
+static int show(struct cli *cli, const struct model_options *options, const json_t *model,
+                struct err *err)
 {
     print_answer(cli, model, NULL);
     return 0;
@@ -86,20 +94,40 @@ static int call(struct cli *cli, const json_t *model, const char *suffix, const 
     return rc;
 }
 
-static int start(struct cli *cli, const json_t *model, struct err *err)
+static int start(struct cli *cli, const struct model_options *options, const json_t *model,
+                 struct err *err)
 {
     return call(cli, model, "/start", "is started", err);
 }
 
-static int stop(struct cli *cli, const json_t *model, struct err *err)
+static int stop(struct cli *cli, const struct model_options *options, const json_t *model,
+                struct err *err)
 {
     return call(cli, model, "/stop", "is stopped; its settings stay", err);
 }
 
-static int edit(struct cli *cli, const json_t *model, struct err *err)
+/* Adds what the options say. */
+static int read_options(const struct model_options *options, json_t *body, struct err *err)
+{
+    const char *text = options->first_byte_timeout;
+    int64_t seconds = 0;
+    if (text && num_parse_i64(str_of(text), 0, MODEL_FIRST_BYTE_S_MAX, &seconds) < 0)
+        return cli_usage(err, "--first-byte-timeout must be 0-%d seconds, not %s",
+                         MODEL_FIRST_BYTE_S_MAX, text);
+    if (text)
+        json_object_set_new(body, "first_byte_timeout", json_integer((json_int_t)seconds));
+    return limit_options_read(&options->limits, body, err);
+}
+
+static int edit(struct cli *cli, const struct model_options *options, const json_t *model,
+                struct err *err)
 {
     auto_fini(json_release) json_t *changes = json_object(), *answer = NULL;
-    int rc = edits_read(&cli->args[FIRST_EDIT], cli->arg_count - FIRST_EDIT, model, changes, err);
+    int rc = read_options(options, changes, err);
+    if (rc == 0 && cli->arg_count == FIRST_EDIT && json_object_size(changes) == 0)
+        rc = cli_usage(err, "edit needs KEY=VALUE or an option");
+    if (rc == 0)
+        rc = edits_read(&cli->args[FIRST_EDIT], cli->arg_count - FIRST_EDIT, model, changes, err);
     if (rc < 0)
         return rc;
     auto_free char *path = path_of(model, "");
@@ -112,10 +140,13 @@ static int edit(struct cli *cli, const json_t *model, struct err *err)
     return rc;
 }
 
-static int clone(struct cli *cli, const json_t *model, struct err *err)
+static int clone(struct cli *cli, const struct model_options *options, const json_t *model,
+                 struct err *err)
 {
     auto_fini(json_release) json_t *copy = json_copy((json_t *)(uintptr_t)model), *answer = NULL;
-    int rc = edits_read(&cli->args[FIRST_CLONE_EDIT], cli->arg_count - FIRST_CLONE_EDIT, model,
+    int rc = read_options(options, copy, err);
+    if (rc == 0)
+        rc = edits_read(&cli->args[FIRST_CLONE_EDIT], cli->arg_count - FIRST_CLONE_EDIT, model,
                         copy, err);
     if (rc < 0)
         return rc;
@@ -136,14 +167,16 @@ static void add_revision(struct text_table *table, const json_t *revision)
     text_table_row(table, generation, age, settings ? settings : "", NULL);
 }
 
-static int revisions(struct cli *cli, const json_t *model, struct err *err)
+static int revisions(struct cli *cli, const struct model_options *options, const json_t *model,
+                     struct err *err)
 {
     static const char *const head[] = {"GENERATION", "AGE", "SETTINGS", NULL};
     auto_free char *path = path_of(model, "/revisions");
     return cli_show_list(cli, path, head, add_revision, err);
 }
 
-static int rollback(struct cli *cli, const json_t *model, struct err *err)
+static int rollback(struct cli *cli, const struct model_options *options, const json_t *model,
+                    struct err *err)
 {
     int64_t generation = 0;
     if (cli->arg_count > 2 &&
@@ -162,12 +195,13 @@ static int rollback(struct cli *cli, const json_t *model, struct err *err)
 static const struct verb {
     const char *word;
     unsigned min_args, max_args; /* with verb and name */
-    int (*run)(struct cli *cli, const json_t *model, struct err *err);
+    int (*run)(struct cli *cli, const struct model_options *options, const json_t *model,
+               struct err *err);
 } verbs[] = {
     {"show", 2, 2, show},
     {"start", 2, 2, start},
     {"stop", 2, 2, stop},
-    {"edit", FIRST_EDIT + 1, 8, edit},
+    {"edit", FIRST_EDIT, 8, edit},
     {"clone", FIRST_CLONE_EDIT, 8, clone},
     {"revisions", 2, 2, revisions},
     {"rollback", 2, 3, rollback},
@@ -184,26 +218,36 @@ static int run(struct cli *cli, void *ctx, struct err *err)
             continue;
         auto_fini(json_release) json_t *model = NULL;
         int rc = cli_find(cli, "/v2/models", "name", cli->args[1], &model, err);
-        return rc < 0 ? rc : verbs[i].run(cli, model, err);
+        return rc < 0 ? rc : verbs[i].run(cli, ctx, model, err);
     }
     return cli_usage(err, "usage: gpustack models " USAGE);
 }
 
 int cmd_models(int argc, char **argv)
 {
-    static const struct cli_spec spec = {
+    struct model_options edits = {0};
+    const struct cli_option options[] = {
+        LIMIT_OPTIONS(edits.limits),
+        {.name = "first-byte-timeout",
+         .value = "SECONDS",
+         .help = "from a request to the response's first byte, 0 for ever",
+         .text = &edits.first_byte_timeout},
+        {0},
+    };
+    const struct cli_spec spec = {
         .command = "models",
         .arguments = USAGE,
         .summary = "Lists models, or does with one what the VERB says:\n"
                    "  show, start, stop\n"
-                   "  edit MODEL KEY=VALUE...            changes settings\n"
+                   "  edit MODEL [KEY=VALUE]...          changes settings\n"
                    "  clone MODEL NAME [KEY=VALUE]... makes a copy, with changes if any are given\n"
                    "  revisions MODEL                    lists the settings that it had\n"
                    "  rollback MODEL [GENERATION]        gives it those of a generation, or the\n"
                    "                                     ones before the present\n"
-                   "Values are\n"
+                   "Options are for edit and clone. Values are\n"
                    "JSON, or text where the field is one: replicas=2,\n"
                    "env='{\"A\":\"1\"}', backend=null, description='my model'.",
+        .options = options,
         .max_args = 8};
-    return cli_main(&spec, argc, argv, run, NULL);
+    return cli_main(&spec, argc, argv, run, &edits);
 }

@@ -35,6 +35,7 @@ int cmd_logs(int argc, char **argv);
 int cmd_chat(int argc, char **argv);
 int cmd_models(int argc, char **argv);
 int cmd_rm(int argc, char **argv);
+int cmd_routes(int argc, char **argv);
 int cmd_workers(int argc, char **argv);
 int cmd_devices(int argc, char **argv);
 int cmd_events(int argc, char **argv);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * KEY=VALUE arguments as changes of an object that was read from the server. A value is JSON where
- * the object's field is none of text ("replicas=2", "env={\"A\":\"1\"}", "backend=null"), else it
+ * KEY=VALUE arguments as changes of a model that was read from the server. A value is JSON where
+ * the model's field is none of text ("replicas=2", "env={\"A\":\"1\"}", "backend=null"), else it
  * is taken as it stands ("description=my model").
  */
 #pragma once

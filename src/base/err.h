@@ -37,7 +37,7 @@ enum {
 
 struct err {
     int code;       /* 0 until set */
-    char text[512]; /* one sentence without a final stop; names thing, value seen, values allowed */
+    char text[768]; /* one sentence without a final stop; names thing, value seen, values allowed */
 };
 
 /* Sets text and code and returns `code`. `err` may be NULL. */

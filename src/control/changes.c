@@ -31,8 +31,8 @@ bool changes_has_kind(enum kind kind)
 
 static int64_t key_of(enum kind kind, int64_t id)
 {
-    static_assert(KIND_COUNT <= 8, "a kind has three bits of the key");
-    return id << 3 | (int64_t)kind;
+    static_assert(KIND_COUNT <= 16, "a kind has four bits of the key");
+    return id << 4 | (int64_t)kind;
 }
 
 static struct change_entry *get_entry(struct change_log *log, enum kind kind, int64_t id)

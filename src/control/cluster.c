@@ -14,6 +14,7 @@ static const struct record_type *const types[] = {
     [KIND_SESSION] = &session_type, [KIND_WORKER] = &worker_type,
     [KIND_MODEL] = &model_type,     [KIND_INSTANCE] = &model_instance_type,
     [KIND_EVENT] = &event_type,     [KIND_REVISION] = &model_revision_type,
+    [KIND_ROUTE] = &model_route_type,
 };
 
 static_assert(ARRAY_LEN(types) == KIND_COUNT, "every kind has a type");
@@ -26,6 +27,7 @@ static const size_t name_offsets[KIND_COUNT] = {
     [KIND_WORKER] = offsetof(struct worker, name),
     [KIND_MODEL] = offsetof(struct model, name),
     [KIND_INSTANCE] = offsetof(struct model_instance, name),
+    [KIND_ROUTE] = offsetof(struct model_route, name),
 };
 
 const struct record_type *kind_type(enum kind kind)
@@ -261,6 +263,11 @@ struct worker *cluster_worker_by_name(const struct cluster *cluster, const char 
 struct model_instance *cluster_instance_by_name(const struct cluster *cluster, const char *name)
 {
     return text_index_find(&cluster->names[KIND_INSTANCE], name);
+}
+
+struct model_route *cluster_route_by_name(const struct cluster *cluster, const char *name)
+{
+    return text_index_find(&cluster->names[KIND_ROUTE], name);
 }
 
 struct api_key *cluster_key_by_access(const struct cluster *cluster, const char *access_key)

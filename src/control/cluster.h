@@ -17,6 +17,7 @@
 #include "control/table.h"
 #include "domain/event.h"
 #include "domain/instance.h"
+#include "domain/model_route.h"
 #include "domain/revision.h"
 #include "domain/user.h"
 #include "domain/worker.h"
@@ -30,6 +31,7 @@ enum kind {
     KIND_INSTANCE,
     KIND_EVENT,
     KIND_REVISION,
+    KIND_ROUTE,
     KIND_COUNT
 };
 
@@ -75,11 +77,13 @@ void cluster_delete(struct cluster *cluster, enum kind kind, int64_t id);
 /* The record or NULL; borrows until the next change of it. */
 void *cluster_find(const struct cluster *cluster, enum kind kind, int64_t id);
 
+/* The one with that text, or NULL. */
 struct user *cluster_user_by_name(const struct cluster *cluster, const char *username);
 struct model *cluster_model_by_name(const struct cluster *cluster, const char *name);
 struct worker *cluster_worker_by_uuid(const struct cluster *cluster, const char *uuid);
 struct worker *cluster_worker_by_name(const struct cluster *cluster, const char *name);
 struct model_instance *cluster_instance_by_name(const struct cluster *cluster, const char *name);
+struct model_route *cluster_route_by_name(const struct cluster *cluster, const char *name);
 struct api_key *cluster_key_by_access(const struct cluster *cluster, const char *access_key);
 struct session *cluster_session_by_digest(const struct cluster *cluster, const char *digest);
 

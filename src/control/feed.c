@@ -28,7 +28,7 @@ static const struct {
     const char *name;
 } feed_kinds[] = {
     {KIND_USER, "user"},   {KIND_API_KEY, "key"},       {KIND_SESSION, "session"},
-    {KIND_MODEL, "model"}, {KIND_INSTANCE, "endpoint"},
+    {KIND_MODEL, "model"}, {KIND_INSTANCE, "endpoint"}, {KIND_ROUTE, "route"},
 };
 
 static const char *feed_kind_name(enum kind kind)
@@ -65,12 +65,22 @@ static void put_strings(struct json_writer *w, const char *key, const struct str
     json_end_array(w);
 }
 
+static void put_limits(struct json_writer *w, const struct limits *limits)
+{
+    json_put_int(w, "requests_per_minute", limits->requests_per_minute);
+    json_put_int(w, "tokens_per_minute", limits->tokens_per_minute);
+    json_put_int(w, "concurrent_requests", limits->concurrent_requests);
+    json_put_int(w, "token_budget", limits->token_budget);
+    json_put_string(w, "budget_period", budget_period_names[limits->budget_period]);
+}
+
 static void put_user(struct json_writer *w, const struct user *user)
 {
     json_put_string(w, "username", user->username);
     json_put_bool(w, "is_admin", user->is_admin);
     json_put_bool(w, "is_active", user->is_active);
     json_put_bool(w, "require_password_change", user->require_password_change);
+    put_limits(w, &user->limits);
 }
 
 static void put_key(struct json_writer *w, const struct api_key *key)
@@ -81,6 +91,7 @@ static void put_key(struct json_writer *w, const struct api_key *key)
     json_put_int(w, "expires_at_ms", key->expires_at);
     put_strings(w, "scope", &key->scope);
     put_strings(w, "allowed_model_names", &key->allowed_model_names);
+    put_limits(w, &key->limits);
 }
 
 static void put_session(struct json_writer *w, const struct session *session)
@@ -95,6 +106,17 @@ static void put_model(struct json_writer *w, const struct model *model)
     json_put_string(w, "name", model->name);
     json_put_int(w, "created_ms", model->created_at);
     put_strings(w, "categories", &model->categories);
+    json_put_bool(w, "generic_proxy", model->generic_proxy);
+    json_put_int(w, "first_byte_timeout_ms", model->first_byte_timeout * 1000);
+    put_limits(w, &model->limits);
+}
+
+static void put_route(struct json_writer *w, const struct model_route *route)
+{
+    json_put_string(w, "name", route->name);
+    json_add_key(w, "targets");
+    json_add_raw(w, str_of(route->targets)); /* in the same shape as in the record */
+    json_put_int(w, "fallback_model_id", route->fallback_model_id);
 }
 
 static void put_endpoint(struct json_writer *w, const struct cluster *cluster,
@@ -108,6 +130,7 @@ static void put_endpoint(struct json_writer *w, const struct cluster *cluster,
     json_put_int(w, "local_port", instance->port);
     json_put_string(w, "netns_id", worker->netns_id);
     json_put_string(w, "token", token);
+    json_put_string(w, "served_name", instance->served_name);
 }
 
 /* The worker of an instance that requests may be sent to, or NULL. Lost contact is not death. */
@@ -167,6 +190,9 @@ static void add_put_line(struct feed_hub *feed, enum kind kind, const void *reco
         break;
     case KIND_INSTANCE:
         put_endpoint(&w, cluster, record, worker);
+        break;
+    case KIND_ROUTE:
+        put_route(&w, record);
         break;
     case KIND_WORKER:
     case KIND_EVENT:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The gateways' feed: users, keys, sessions, models, endpoints and spending, as a snapshot and then
- * deltas.
+ * The gateways' feed: users, keys, sessions, models, endpoints, routes and spending, as a snapshot
+ * and then deltas.
  *
  * The lines are described in ARCHITECTURE.md, "Protocols between the roles". A subscriber that
  * reads too slowly is cut off; it comes back and gets a snapshot. Control's thread.

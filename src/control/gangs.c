@@ -221,6 +221,13 @@ static void take_rank(struct gang_rank *rank, const json_t *entry)
     read_ports(json_object_get(entry, "ports"), &rank->ports);
 }
 
+static void take_served_name(struct model_instance *copy, const json_t *entry)
+{
+    const char *name = json_member_string(entry, "served_name");
+    bool is_name = name && strlen(name) <= MODEL_NAME_MAX;
+    mem_replace(&copy->served_name, is_name ? name : NULL);
+}
+
 void gangs_take_entry(struct cluster *cluster, struct model_instance *copy, int64_t worker_id,
                       const json_t *entry, const struct gang_env *env)
 {
@@ -231,6 +238,8 @@ void gangs_take_entry(struct cluster *cluster, struct model_instance *copy, int6
     /* What is left of an earlier try is being stopped; it says nothing about this one. */
     if (rank >= 0 && json_member_int(entry, "gang_epoch", 0) == gang.epoch) {
         take_rank(&gang.ranks[rank], entry);
+        if (rank == 0) /* the one that takes the requests */
+            take_served_name(copy, entry);
         if (gang.ranks[rank].state == INSTANCE_ERROR)
             fail(cluster, copy, &gang, rank, env);
         settle(cluster, copy, &gang, env);

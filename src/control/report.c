@@ -8,7 +8,7 @@
 static const char *const observed[] = {
     "pid",           "port",     "ports",        "download_progress",
     "resolved_path", "failures", "restart_count", "computed_resource_claim",
-    "last_restart_time",
+    "last_restart_time", "served_name",
 };
 
 /* One entry that concerns an instance on this worker. */
@@ -174,6 +174,7 @@ static void reset(struct cluster *cluster, struct model_instance *copy,
                                 .message = "the worker does not know it yet"};
     copy->pid = copy->port = 0;
     int_list_fini(&copy->ports);
+    mem_replace(&copy->served_name, NULL);
     state_enter(cluster, copy, INSTANCE_SCHEDULED, &cause, env->now_ms);
 }
 

@@ -15,6 +15,7 @@ static const struct field fields[] = {
      .max = 64},
     {FIELD(scope), .kind = FIELD_STRINGS, .max = SCOPE_COUNT},
     {FIELD(allowed_model_names), .kind = FIELD_STRINGS},
+    LIMITS_FIELDS(struct api_key),
     {FIELD(expires_in), .kind = FIELD_INT, .flags = FIELD_WRITE_ONLY, .max = INT32_MAX},
     {FIELD(expires_at), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY},
     {FIELD(is_custom), .kind = FIELD_BOOL, .flags = FIELD_READ_ONLY},

@@ -17,11 +17,11 @@ enum event_code {
     EVENT_UUID_REFUSED,     /* worker: {"known":ADDRESS,"refused":ADDRESS} */
     EVENT_MAINTENANCE,      /* worker: {"enabled":BOOL,"drain":BOOL} */
     EVENT_HELD_BACK,        /* worker: {"silent":N,"workers":N}: too many at once to replace them */
-    EVENT_CREATED,          /* model, instance */
-    EVENT_SETTINGS_CHANGED, /* model: {"generation":N} */
+    EVENT_CREATED,          /* model, instance, route */
+    EVENT_SETTINGS_CHANGED, /* model: {"generation":N}; route */
     EVENT_SCALED,           /* model: {"from":N,"to":N} */
     EVENT_ROLLED_BACK,      /* model: {"to":GENERATION,"generation":N} */
-    EVENT_DELETED,          /* model, instance, worker */
+    EVENT_DELETED,          /* model, instance, worker, route */
     EVENT_PLACED,           /* instance: {"worker":NAME} */
     EVENT_UNPLACED,         /* instance: {"reason":CODE}: no worker takes it */
     EVENT_SERVES,           /* instance: {"worker":NAME} */

@@ -50,6 +50,7 @@ static const struct field fields[] = {
     {FIELD(pid), .kind = FIELD_INT, .flags = FIELD_READ_ONLY | FIELD_NULLABLE, .max = INT32_MAX},
     {FIELD(port), .kind = FIELD_INT, .flags = FIELD_READ_ONLY | FIELD_NULLABLE, .max = 65535},
     {FIELD(ports), .kind = FIELD_INTS, .flags = FIELD_READ_ONLY},
+    {FIELD(served_name), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY, .max = 128},
     {FIELD(download_progress), .kind = FIELD_DOUBLE, .flags = FIELD_READ_ONLY, .max = 100},
     {FIELD(resolved_path), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY},
     {FIELD(computed_resource_claim), .kind = FIELD_JSON, .flags = FIELD_READ_ONLY},

@@ -49,6 +49,8 @@ struct model_instance {
     int64_t pid;           /* 0: none */
     int64_t port;          /* engine's port on the worker's loopback; 0: none */
     struct int_list ports; /* all reserved ports */
+    char *served_name;     /* the model's name when its engine was started, by which the engine
+                              knows it; NULL: none runs, or its worker is too old to tell */
     double download_progress; /* percent */
     char *resolved_path;   /* file or folder given to the engine */
     char *computed_resource_claim; /* JSON {"ram":bytes,"vram":{...}} or NULL */

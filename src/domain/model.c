@@ -22,7 +22,7 @@ static const char *const access_names[] = {
 
 static const struct field fields[] = {
     {FIELD(id), .kind = FIELD_ID, .flags = FIELD_READ_ONLY},
-    {FIELD(name), .kind = FIELD_STRING, .flags = FIELD_REQUIRED, .max = 128},
+    {FIELD(name), .kind = FIELD_STRING, .flags = FIELD_REQUIRED, .max = MODEL_NAME_MAX},
     {FIELD(description), .kind = FIELD_STRING},
     {FIELD(source), .kind = FIELD_ENUM, .flags = FIELD_REQUIRED | FIELD_SETTING,
      .names = source_names, .name_count = MODEL_SOURCE_COUNT},
@@ -55,6 +55,8 @@ static const struct field fields[] = {
     {FIELD(access_policy), .kind = FIELD_ENUM, .names = access_names,
      .name_count = MODEL_ACCESS_COUNT, .fallback = "\"authed\""},
     {FIELD(generic_proxy), .kind = FIELD_BOOL},
+    {FIELD(first_byte_timeout), .kind = FIELD_INT, .max = MODEL_FIRST_BYTE_S_MAX},
+    LIMITS_FIELDS(struct model),
     {FIELD(distributable), .kind = FIELD_BOOL, .flags = FIELD_READ_ONLY | FIELD_TRANSIENT},
     {FIELD(extended_kv_cache), .kind = FIELD_JSON},
     {FIELD(speculative_config), .kind = FIELD_JSON},
@@ -91,7 +93,7 @@ static bool is_name(const char *name)
     for (; name[n]; n++)
         if (!is_alphanumeric(name[n]) && !strchr("._-:/", name[n]))
             return false;
-    return n <= 128;
+    return n <= MODEL_NAME_MAX;
 }
 
 static bool is_given(const char *text)
@@ -175,12 +177,17 @@ static void check_gpu_selector(const char *selector, struct faults *faults)
         faults_add(faults, "gpu_selector", "must have 1-%d as gpus_per_replica", MODEL_DEVICES_MAX);
 }
 
+void model_check_name(const char *name, struct faults *faults)
+{
+    if (!is_name(name))
+        faults_add(faults, "name",
+                   "must be 1-128 letters, digits or . _ - : / and begin with a letter or digit");
+}
+
 int model_validate(const struct model *model, struct err *err)
 {
     struct faults faults = {0};
-    if (!is_name(model->name))
-        faults_add(&faults, "name",
-                   "must be 1-128 letters, digits or . _ - : / and begin with a letter or digit");
+    model_check_name(model->name, &faults);
     check_source(model, &faults);
     check_parameters(&model->backend_parameters, &faults);
     check_env(&model->env, &faults);

@@ -2,7 +2,7 @@
 /* A model that is to be served. Plain data with GPUStack's names, see record.h. */
 #pragma once
 
-#include "domain/record.h"
+#include "domain/limits.h"
 
 enum model_source { MODEL_HUGGINGFACE, MODEL_MODEL_SCOPE, MODEL_LOCAL_PATH, MODEL_SOURCE_COUNT };
 
@@ -16,7 +16,13 @@ enum model_access {
     MODEL_ACCESS_COUNT
 };
 
-enum { MODEL_REPLICAS_MAX = 1000, MODEL_RESTARTS_MAX = 10000, MODEL_DEVICES_MAX = 4096 };
+enum {
+    MODEL_NAME_MAX = 128, /* bytes */
+    MODEL_REPLICAS_MAX = 1000,
+    MODEL_RESTARTS_MAX = 10000,
+    MODEL_DEVICES_MAX = 4096,
+    MODEL_FIRST_BYTE_S_MAX = 86400,
+};
 
 struct model {
     int64_t id;
@@ -47,7 +53,10 @@ struct model {
        an effect. */
     char *image_name, *run_command;
     int access_policy;      /* enum model_access */
-    bool generic_proxy;
+    bool generic_proxy;     /* gateways pass on any path of its engine */
+    int64_t first_byte_timeout; /* seconds from the request to an engine until the first byte of its
+                                   response; 0: none, an engine may think for long */
+    struct limits limits;   /* of all requests to it; instances run on when they change */
     bool distributable;     /* whether an instance may span workers, by its engine; transient */
     char *extended_kv_cache, *speculative_config, *scaling_schedule; /* JSON objects or NULL */
     char *lora_list;        /* JSON array of objects or NULL */

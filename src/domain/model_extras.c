@@ -51,7 +51,7 @@ static const struct shape_member schedule[] = {
     {0},
 };
 
-static void check_categories(const struct string_list *categories, struct faults *faults)
+void model_check_categories(const struct string_list *categories, struct faults *faults)
 {
     static const char *const words[] = {"llm",            "embedding",      "image",  "reranker",
                                         "speech_to_text", "text_to_speech", "unknown"};
@@ -69,7 +69,7 @@ static void check_categories(const struct string_list *categories, struct faults
 
 void model_check_extras(const struct model *model, struct faults *faults)
 {
-    check_categories(&model->categories, faults);
+    model_check_categories(&model->categories, faults);
     /* What isn't enforced yet must not look as if it were. */
     if (model->access_policy == MODEL_ACCESS_ALLOWED_PRINCIPALS)
         faults_add(faults, "access_policy",

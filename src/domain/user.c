@@ -19,6 +19,7 @@ static const struct field fields[] = {
      .name_count = USER_SOURCE_COUNT},
     {FIELD(is_active), .kind = FIELD_BOOL, .fallback = "true"},
     {FIELD(require_password_change), .kind = FIELD_BOOL},
+    LIMITS_FIELDS(struct user),
     {FIELD(password), .kind = FIELD_STRING, .flags = FIELD_WRITE_ONLY, .max = 256},
     {FIELD(password_hash), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY | FIELD_SECRET},
     {FIELD(version), .kind = FIELD_INT, .flags = FIELD_READ_ONLY, .max = INT64_MAX,

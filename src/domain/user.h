@@ -2,7 +2,7 @@
 /* People and their credentials: users, API keys, login sessions. Plain data, see record.h. */
 #pragma once
 
-#include "domain/record.h"
+#include "domain/limits.h"
 
 struct user {
     int64_t id;
@@ -13,6 +13,7 @@ struct user {
     int source;           /* enum user_source */
     bool is_active;       /* false: every credential of the user is refused */
     bool require_password_change; /* only the password may be changed until it was */
+    struct limits limits; /* of all that the user's keys and sessions ask for; set by admins */
     char *password;       /* write-only: what a client sends; wiped after hashing */
     char *password_hash;  /* argon2id string; NULL: no password login */
     int64_t version;      /* grows with every change by a client */
@@ -36,7 +37,9 @@ struct api_key {
     char *access_key;  /* 16 hex digits: the public half, finds the row */
     char *secret_digest; /* SHA-256 of the secret half, hex */
     struct string_list scope;         /* "*", "management", "inference"; empty means "*" */
-    struct string_list allowed_model_names; /* empty means all */
+    struct string_list allowed_model_names; /* as clients write them: of models or routes; empty
+                                               means all */
+    struct limits limits; /* beside the user's own, so that they can only narrow */
     int64_t expires_in; /* write-only: seconds from now; 0 = never */
     int64_t expires_at; /* wall ms; 0 = never */
     bool is_custom;       /* the value was chosen by its user: access_key and secret_digest are made

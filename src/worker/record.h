@@ -25,7 +25,7 @@ enum {
 struct engine_record {
     int64_t id; /* the instance's */
     char *name;
-    char *model_name;
+    char *model_name; /* as it was when the engine was started: by this the engine knows it */
     int64_t model_generation;
     char *cluster_id; /* that the instance is of; NULL: not known */
     int64_t rank, rank_count, gang_epoch;

@@ -140,6 +140,7 @@ static void write_process(const struct runner *runner, struct json_writer *w)
         json_add_int(w, record->ports.items[i]);
     json_end_array(w);
     json_put_string(w, "resolved_path", record->resolved_path);
+    json_put_string(w, "served_name", runner->process ? record->model_name : NULL);
     json_put_int(w, "restart_count", record->restart_count);
     json_add_key(w, "last_restart_time");
     json_add_time(w, record->last_restart_time);

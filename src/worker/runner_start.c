@@ -195,6 +195,7 @@ void runner_launch(struct runner *runner, const struct desired_instance *wanted)
 {
     struct trouble fault = {0};
     desired_instance_copy(&runner->wanted, wanted);
+    mem_replace(&runner->record.model_name, wanted->model_name); /* perhaps renamed meanwhile */
     int64_t probe_ms = runner->prepared.engine->ready_interval_ms;
     int rc = spawn_engine(runner, &fault);
     prepared_fini(&runner->prepared);

@@ -108,6 +108,11 @@ class Objects:
         self.admin.put(f"/v2/models/{number}", {"env": {"A": "1"}}).expect(200)
         return number
 
+    def make_route(self):
+        targets = [{"model_id": self.cluster.model(self.served)["id"]}]
+        body = {"name": f"r{self.count}", "targets": targets}
+        return self.admin.post("/v2/model-routes", body).expect(200)["id"]
+
     def running_instance(self):
         return self.cluster.wait_running(self.served)[0]["id"]
 
@@ -129,7 +134,7 @@ class Objects:
         if collection == "/v2/workers":
             return self.register()["id"]
         make = {"/v2/users": self.make_user, "/v2/api-keys": self.make_key,
-                "/v2/models": self.make_model}[collection]
+                "/v2/models": self.make_model, "/v2/model-routes": self.make_route}[collection]
         self.made[collection] = make()
         return self.made[collection]
 

@@ -435,6 +435,63 @@ def test_keys_are_changed_and_chosen(serving, shell):
     shell.run("keys", "rm", "renamed")
 
 
+LIMITS = ("--requests-per-minute", "60", "--tokens-per-minute", "9000",
+          "--concurrent-requests", "4", "--token-budget", "5000000000", "--budget-period", "month")
+LIMITED = {"requests_per_minute": 60, "tokens_per_minute": 9000, "concurrent_requests": 4,
+           "token_budget": 5000000000, "budget_period": "month"}
+
+
+def test_limits_of_keys_users_and_models(serving, shell):
+    made = shell.json("keys", "create", "limited", *LIMITS)
+    assert LIMITED.items() <= made.items()
+    free = shell.json("keys", "update", "limited", "--requests-per-minute", "0")
+    assert free["requests_per_minute"] is None and free["tokens_per_minute"] == 9000
+    shell.run("keys", "rm", "limited")
+    made = shell.json("users", "create", "limited", *LIMITS, stdin=STRONG + "\n")
+    assert LIMITED.items() <= made.items()
+    assert shell.json("users", "update", "limited", "--token-budget", "7")["token_budget"] == 7
+    shell.run("users", "update", "limited", status=USAGE)
+    shell.run("users", "rm", "limited")
+    changed = shell.json("models", "edit", "hello", *LIMITS, "--first-byte-timeout", "90")
+    assert LIMITED.items() <= changed.items() and changed["first_byte_timeout"] == 90
+    by_key = ["requests_per_minute=70", "tokens_per_minute=0", "concurrent_requests=null",
+              "token_budget=0", "budget_period=never", "first_byte_timeout=0"]
+    assert shell.json("models", "edit", "hello", *by_key)["requests_per_minute"] == 70
+    back = shell.json("models", "edit", "hello", "--requests-per-minute", "0")
+    assert all(back[name] is None for name in LIMITED if name != "budget_period")
+    for args in (("keys", "create", "k", "--token-budget", "-1"),
+                 ("models", "edit", "hello", "--first-byte-timeout", "soon"),
+                 ("users", "update", "admin", "--budget-period", "year"),
+                 ("models", "edit", "hello")):
+        shell.run(*args, status=USAGE)
+
+
+def test_routes(serving, shell, demo_model):
+    serving.deploy("spare", demo_model, replicas=0, wait=False)
+    assert shell.run("routes", "create", "gpt-4", "--target", "hello=90", "--target", "spare=10",
+                     "--fallback", "hello", "--category", "llm") == "gpt-4 is there.\n"
+    (row,) = shell.table("routes")
+    assert (row["NAME"], row["TARGETS"], row["FALLBACK"]) == (
+        "gpt-4", "hello=90, spare=10", "hello")
+    assert "gpt-4" in shell.run("rm", "spare", status=FAILED)
+    changed = shell.json("routes", "edit", "gpt-4", "--target", "spare", "--no-fallback",
+                         "--rename", "gpt-5", "--description", "d")
+    assert changed["name"] == "gpt-5" and changed["fallback_model_id"] is None
+    assert [target["weight"] for target in changed["targets"]] == [100]
+    assert shell.json("routes", "show", "gpt-5") == changed
+    assert shell.json("routes") == [changed]
+    shell.run("routes", "rm", "gpt-4", status=NOT_FOUND)
+    shell.run("routes", "create", "gpt-5", "--target", "hello", status=FAILED)
+    shell.run("routes", "create", "x", "--target", "nobody", status=NOT_FOUND)
+    for args in (("create", "x"), ("create", "x", "--target", "hello=101"), ("edit",),
+                 ("edit", "gpt-5", "--fallback", "hello", "--no-fallback")):
+        shell.run("routes", *args, status=USAGE)
+    assert shell.run("rm", "spare", "--cascade") == "spare is removed.\n"
+    assert shell.json("routes") == [], "it had no other target"
+    shell.run("routes", "create", "gpt-6", "--target", "hello")
+    assert shell.run("routes", "rm", "gpt-6") == "gpt-6 is removed.\n"
+
+
 def test_users(serving, shell):
     shell.run("users", "create", "carol", stdin=STRONG + "\n")
     assert "password must" in shell.run("users", "create", "dave", stdin="weak\n", status=FAILED)

@@ -85,7 +85,7 @@ def make_idle_model(serving):
 
 
 @pytest.mark.parametrize("path", ["/v2/users", "/v2/api-keys", "/v2/workers", "/v2/models",
-                                  "/v2/model-instances"])
+                                  "/v2/model-instances", "/v2/model-routes"])
 def test_a_watch_begins_with_what_the_list_shows(serving, path):
     user = serving.user()
     rows = {row["id"] for row in user.get(path).expect(200)["items"]}

@@ -252,6 +252,45 @@ static void test_feed_is_a_snapshot_and_then_changes(void **state)
     close_reader(&reader);
 }
 
+/* Routes and limits are one line each, and in the snapshot of who comes later. */
+static void test_feed_tells_routes_and_limits(void **state)
+{
+    struct world *w = *state;
+    struct cluster *cluster = control_cluster(w->control);
+    struct reader reader, later;
+    open_reader(&reader, w, "/feed");
+    await_line(&reader, "\"op\":\"ready\"");
+    put_model(w, "m", 0);
+    struct model copy = {0};
+    record_copy(&model_type, &copy, cluster_model_by_name(cluster, "m"));
+    copy.generic_proxy = true;
+    copy.first_byte_timeout = 3;
+    copy.limits = (struct limits){1, 2, 3, 4, BUDGET_HOUR};
+    cluster_put(cluster, KIND_MODEL, &copy, 2);
+    struct model_route route = {0};
+    record_init(&model_route_type, &route);
+    mem_replace(&route.name, "r");
+    mem_replace(&route.targets, "[{\"model_id\":1,\"weight\":90}]");
+    cluster_put(cluster, KIND_ROUTE, &route, 2);
+    settle(w);
+    open_reader(&later, w, "/feed");
+    static const char *const lines[] = {
+        "\"generic_proxy\":true,\"first_byte_timeout_ms\":3000,\"requests_per_minute\":1,"
+        "\"tokens_per_minute\":2,\"concurrent_requests\":3,\"token_budget\":4,"
+        "\"budget_period\":\"hour\"}",
+        "\"kind\":\"route\",\"id\":1,\"name\":\"r\",\"targets\":[{\"model_id\":1,\"weight\":90}],"
+        "\"fallback_model_id\":0}"};
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+        await_line(&reader, lines[i]);
+        await_line(&later, lines[i]);
+    }
+    cluster_delete(cluster, KIND_ROUTE, 1);
+    await_line(&later, "\"kind\":\"route\",\"id\":1}");
+    assert_non_null(strstr(later.text.ptr, "\"op\":\"del\""));
+    close_reader(&reader);
+    close_reader(&later);
+}
+
 static void test_endpoints_come_and_go(void **state)
 {
     struct world *w = *state;
@@ -265,10 +304,11 @@ static void test_endpoints_come_and_go(void **state)
     assert_null(strstr(reader.text.ptr, "\"kind\":\"endpoint\""));
     assert_int_equal(report(w, worker->id,
                             "{\"instances\":[{\"id\":1,\"state\":\"running\",\"port\":40001,"
-                            "\"pid\":5}]," STATUS "}"),
+                            "\"pid\":5,\"served_name\":\"old\"}]," STATUS "}"),
                      0);
     await_line(&reader, "\"local_port\":40001");
     assert_non_null(strstr(reader.text.ptr, "\"host\":\"10.0.0.9\""));
+    assert_non_null(strstr(reader.text.ptr, "\"served_name\":\"old\""));
     assert_int_equal(
         report(w, worker->id, "{\"instances\":[{\"id\":1,\"state\":\"error\"}]," STATUS "}"), 0);
     await_line(&reader, "\"op\":\"del\"");
@@ -492,6 +532,7 @@ int main(void)
         TEST(test_durable_state_comes_back),
         TEST(test_ids_survive_deletion_and_restart),
         TEST(test_feed_is_a_snapshot_and_then_changes),
+        TEST(test_feed_tells_routes_and_limits),
         TEST(test_endpoints_come_and_go),
         TEST(test_worker_gets_its_desired_state),
         TEST(test_registering_again_keeps_the_row),

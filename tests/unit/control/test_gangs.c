@@ -106,6 +106,14 @@ static void test_all_start_when_all_are_prepared(void **state)
     assert_int_equal(instance_at(0)->port, 41000); /* rank 0's */
 }
 
+static void test_what_rank_0_is_called_counts(void **state)
+{
+    make_gang();
+    report_rank(1, 1, "running", ",\"prepared\":true,\"served_name\":\"m\"");
+    report_rank(2, 1, "running", ",\"prepared\":true,\"served_name\":\"x\"");
+    assert_string_equal(instance_at(0)->served_name, "m");
+}
+
 static void test_desired_states_name_ranks_and_addresses(void **state)
 {
     make_gang();
@@ -240,6 +248,7 @@ int main(void)
         TEST(test_devices_of_several_workers_make_a_gang),
         TEST(test_all_or_none_is_placed),
         TEST(test_all_start_when_all_are_prepared),
+        TEST(test_what_rank_0_is_called_counts),
         TEST(test_desired_states_name_ranks_and_addresses),
         TEST(test_any_rank_that_dies_restarts_all),
         TEST(test_the_next_try_waits_by_controls_clock),

@@ -337,6 +337,7 @@ static void test_a_renamed_model_restarts_nothing(void **state)
     add_worker("a", WORKER_READY);
     struct model *model = running_model(1);
     struct model copy = {0};
+    assert_int_equal(report_more(1, instance_at(0)->id, "running", ",\"served_name\":\"m\""), 0);
     record_copy(&model_type, &copy, model);
     mem_replace(&copy.name, "other");
     assert_false(model_needs_restart(model, &copy));
@@ -344,7 +345,27 @@ static void test_a_renamed_model_restarts_nothing(void **state)
     settle();
     assert_int_equal(instance_count(), 1);
     assert_string_equal(instance_at(0)->model_name, "other");
+    assert_string_equal(instance_at(0)->served_name, "m"); /* as its engine still calls it */
     assert_int_equal(instance_at(0)->state, INSTANCE_RUNNING);
+}
+
+static void test_limits_and_timeouts_restart_nothing(void **state)
+{
+    add_worker("a", WORKER_READY);
+    struct model *model = running_model(2);
+    struct model copy = {0};
+    record_copy(&model_type, &copy, model);
+    copy.limits = (struct limits){1, 2, 3, 4, BUDGET_DAY};
+    copy.first_byte_timeout = 5;
+    copy.generic_proxy = true;
+    assert_false(model_needs_restart(model, &copy));
+    struct model_instance before = {0};
+    record_copy(&model_instance_type, &before, instance_at(0));
+    cluster_put(&cluster, KIND_MODEL, &copy, 2);
+    settle();
+    assert_int_equal(instance_count(), 2);
+    assert_true(record_is_equal(&model_instance_type, &before, instance_at(0), true));
+    record_fini(&model_instance_type, &before);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -371,6 +392,7 @@ int main(void)
         TEST(test_drained_worker_is_emptied_without_room_too),
         TEST(test_second_failure_moves_elsewhere),
         TEST(test_a_renamed_model_restarts_nothing),
+        TEST(test_limits_and_timeouts_restart_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

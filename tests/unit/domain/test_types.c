@@ -2,6 +2,7 @@
 /* The tables of the record types: keys in JSON, defaults, what clients may not set, extra rules. */
 #include "domain/instance.h"
 #include "domain/model.h"
+#include "domain/model_route.h"
 #include "domain/user.h"
 #include "domain/worker.h"
 
@@ -274,6 +275,118 @@ static void test_model_rules(void **state)
     }
 }
 
+#define LIMITS                                                                                     \
+    "\"requests_per_minute\":60,\"tokens_per_minute\":1000000000,\"concurrent_requests\":4,"       \
+    "\"token_budget\":9007199254740993,\"budget_period\":\"month\""
+
+/* The same members with the same rules in users, keys and models; 0 is null. */
+static void test_limits(void **state)
+{
+    static const struct {
+        const struct record_type *type;
+        size_t offset;
+    } rows[] = {{&user_type, offsetof(struct user, limits)},
+                {&api_key_type, offsetof(struct api_key, limits)},
+                {&model_type, offsetof(struct model, limits)}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        auto_free void *record = mem_alloc(rows[i].type->size);
+        const struct limits *limits = (void *)((char *)record + rows[i].offset);
+        struct err err = {0};
+        record_init(rows[i].type, record);
+        assert_false(limits_are_set(limits));
+        assert_written(rows[i].type, record,
+                       "{\"requests_per_minute\":null,\"token_budget\":null,"
+                       "\"budget_period\":\"never\"}");
+        assert_int_equal(read_text(rows[i].type, record, "{" LIMITS "}", RECORD_MERGE, NULL), 0);
+        assert_int_equal(limits->tokens_per_minute, LIMITS_COUNT_MAX);
+        assert_int_equal(limits->token_budget, 9007199254740993);
+        assert_int_equal(limits->budget_period, BUDGET_MONTH);
+        assert_written(rows[i].type, record, "{" LIMITS "}");
+        assert_int_equal(read_text(rows[i].type, record,
+                                   "{\"tokens_per_minute\":null,\"concurrent_requests\":0}",
+                                   RECORD_MERGE, NULL),
+                         0);
+        assert_int_equal(limits->tokens_per_minute, 0);
+        assert_int_equal(read_text(rows[i].type, record,
+                                   "{\"requests_per_minute\":1000000001,\"token_budget\":-1,"
+                                   "\"budget_period\":\"year\"}",
+                                   RECORD_MERGE, &err),
+                         ERR_INVALID);
+        assert_string_equal(err.text,
+                            "3 errors: requests_per_minute: must be 0-1000000000, not 1000000001; "
+                            "token_budget: must be an integer of at least 0, not -1; "
+                            "budget_period: must be one of never, hour, day, week, month, not "
+                            "\"year\"");
+        record_fini(rows[i].type, record);
+    }
+}
+
+#define WEIGHT_RULE "1 error: targets: must have a weight above 0 in one of them at least"
+
+static void test_route_rules(void **state)
+{
+    static const struct {
+        const char *json, *text; /* NULL: valid */
+    } rows[] = {
+        {"{\"name\":\"gpt-4:x/y\",\"targets\":[{\"model_id\":2}]}", NULL},
+        {"{\"name\":\"r\",\"targets\":[{\"model_id\":2,\"weight\":0},"
+         "{\"model_id\":3,\"weight\":1}],\"fallback_model_id\":2,\"categories\":[\"llm\"]}",
+         NULL},
+        {"{\"name\":\"a b\",\"targets\":[{\"model_id\":2}]}", NAME_RULE},
+        {"{\"name\":\"r\",\"targets\":[{\"model_id\":2,\"weight\":0}]}", WEIGHT_RULE},
+        {"{\"name\":\"r\",\"targets\":[{\"model_id\":2},{\"model_id\":3},{\"model_id\":2}]}",
+         "1 error: targets: must not name model 2 twice"},
+        {"{\"name\":\"r\",\"targets\":[{\"model_id\":2,\"weight\":101}]}",
+         "1 error: targets[0].weight: must be an integer of 0-100, not 101"},
+        {"{\"name\":\"r\",\"targets\":[{\"weight\":1}]}",
+         "1 error: targets[0].model_id: must be given"},
+        {"{\"name\":\"r\",\"targets\":[1]}", "1 error: targets[0]: must be an object"},
+        {"{\"name\":\"r\",\"targets\":{\"model_id\":2}}",
+         "1 error: targets: must be a list of at most 16 objects"},
+        {"{\"name\":\"r\",\"targets\":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}",
+         "1 error: targets: must be a list of at most 16 objects"},
+        {"{\"name\":\"r\",\"targets\":[{\"model_id\":2}],\"categories\":[\"chat\"]}",
+         "1 error: categories: must be of llm, embedding, image, reranker, speech_to_text, "
+         "text_to_speech, unknown, not \"chat\""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct model_route route = {0};
+        struct err err = {0};
+        assert_int_equal(read_text(&model_route_type, &route, rows[i].json, RECORD_CREATE, NULL),
+                         0);
+        int rc = model_route_validate(&route, &err);
+        assert_string_equal(err.text, rows[i].text ? rows[i].text : "");
+        assert_int_equal(rc, rows[i].text ? ERR_INVALID : 0);
+        record_fini(&model_route_type, &route);
+    }
+}
+
+/* However a client says targets, they are kept in one shape. */
+static void test_route_targets(void **state)
+{
+    struct model_route route = {0};
+    struct err err = {0};
+    assert_int_equal(read_text(&model_route_type, &route, "{\"name\":\"r\",\"targets\":[]}",
+                               RECORD_CREATE, &err),
+                     ERR_INVALID);
+    assert_int_equal(read_text(&model_route_type, &route,
+                               "{\"name\":\"r\",\"fallback_model_id\":4,\"targets\":["
+                               "{\"weight\":7.0,\"model_id\":2,\"provider_id\":null},"
+                               "{\"model_id\":3,\"weight\":null}]}",
+                               RECORD_CREATE, NULL),
+                     0);
+    struct model_route_targets targets = model_route_targets(&route);
+    assert_int_equal(targets.count, 2);
+    assert_int_equal(targets.items[0].weight, 7);
+    assert_int_equal(targets.items[1].weight, ROUTE_WEIGHT_DEFAULT);
+    model_route_set_targets(&route, &targets);
+    assert_string_equal(route.targets,
+                        "[{\"model_id\":2,\"weight\":7},{\"model_id\":3,\"weight\":100}]");
+    assert_true(model_route_names(&route, 2) && model_route_names(&route, 4));
+    assert_false(model_route_names(&route, 5));
+    record_fini(&model_route_type, &route);
+}
+
 static void test_what_needs_a_restart(void **state)
 {
     (void)state;
@@ -285,6 +398,8 @@ static void test_what_needs_a_restart(void **state)
         {"{\"name\":\"other\",\"max_restarts\":3}", false},
         {"{\"replicas\":5,\"description\":\"d\",\"categories\":[\"llm\"]}", false},
         {"{\"restart_on_error\":false,\"placement_strategy\":\"binpack\"}", false},
+        {"{\"generic_proxy\":true,\"first_byte_timeout\":60}", false},
+        {"{" LIMITS "}", false},
         {"{\"local_path\":\"/other\"}", true},
         {"{\"backend_parameters\":[\"-c\",\"5\"]}", true},
         {"{\"env\":{\"A\":\"1\"}}", true},
@@ -315,6 +430,9 @@ int main(void)
         cmocka_unit_test(test_instance_states),
         cmocka_unit_test(test_model_defaults),
         cmocka_unit_test(test_model_rules),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_route_rules),
+        cmocka_unit_test(test_route_targets),
         cmocka_unit_test(test_what_needs_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

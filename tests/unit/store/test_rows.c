@@ -2,9 +2,14 @@
 /* Every record type through its table and back, with the schema as it is shipped. */
 #include "domain/instance.h"
 #include "domain/model.h"
+#include "domain/model_route.h"
 #include "domain/user.h"
 #include "domain/worker.h"
 #include "fixture.h"
+
+#define LIMITS                                                                                     \
+    "\"requests_per_minute\":1,\"tokens_per_minute\":2,\"concurrent_requests\":3,"               \
+    "\"token_budget\":9007199254740993,\"budget_period\":\"week\""
 
 /* All fields of each type; secrets, which no JSON carries, are set in code. */
 static const struct {
@@ -15,12 +20,13 @@ static const struct {
     {&user_type,
      "{\"id\":3,\"username\":\"eva\",\"is_admin\":true,\"full_name\":\"Eva's \\u00e4\\n\","
      "\"avatar_url\":\"\",\"source\":\"SAML\",\"is_active\":false,"
-     "\"require_password_change\":true,\"created_at\":\"2026-01-02T03:04:05.678Z\","
+     "\"require_password_change\":true," LIMITS ","
+     "\"created_at\":\"2026-01-02T03:04:05.678Z\","
      "\"updated_at\":\"2026-02-02T03:04:05Z\"}",
      "password_hash"},
     {&api_key_type,
      "{\"id\":4,\"name\":\"k\",\"description\":\"d\",\"user_id\":3,\"access_key\":\"ab\","
-     "\"scope\":[\"inference\"],\"allowed_model_names\":[\"a\",\"b\\\"c\"],"
+     "\"scope\":[\"inference\"],\"allowed_model_names\":[\"a\",\"b\\\"c\"]," LIMITS ","
      "\"expires_at\":\"2026-01-02T03:04:05.678Z\"}",
      "secret_digest"},
     {&session_type, "{\"id\":5,\"user_id\":3,\"expires_at\":\"2026-01-02T03:04:05.678Z\"}",
@@ -39,6 +45,7 @@ static const struct {
      "\"gpu_selector\":{\"gpu_ids\":[\"w:cuda:0\"]},\"backend\":\"b\",\"backend_version\":\"v\","
      "\"backend_parameters\":[\"-c\",\"5\"],\"env\":{\"K\":\"V\"},\"cpu_offloading\":false,"
      "\"distributed_inference_across_workers\":false,\"restart_on_error\":false,"
+     "\"generic_proxy\":true,\"first_byte_timeout\":60," LIMITS ","
      "\"generation\":9007199254740993}",
      NULL},
     {&model_instance_type,
@@ -46,8 +53,13 @@ static const struct {
      "\"worker_id\":6,\"worker_name\":\"n\",\"worker_ip\":\"i\",\"gpu_indexes\":[0,3],"
      "\"backend\":\"b\",\"backend_version\":\"v\",\"state\":\"error\",\"state_message\":\"s\","
      "\"pid\":42,\"port\":40000,\"ports\":[40000],\"download_progress\":12.5,"
-     "\"resolved_path\":\"/m\",\"computed_resource_claim\":{\"ram\":1},\"restart_count\":3,"
+     "\"served_name\":\"old\",\"resolved_path\":\"/m\","
+     "\"computed_resource_claim\":{\"ram\":1},\"restart_count\":3,"
      "\"last_restart_time\":\"2026-01-02T03:04:05.678Z\"}",
+     NULL},
+    {&model_route_type,
+     "{\"id\":9,\"name\":\"r\",\"description\":\"d\",\"categories\":[\"llm\"],"
+     "\"targets\":[{\"model_id\":7,\"weight\":90}],\"fallback_model_id\":7,\"version\":3}",
      NULL},
 };
 

@@ -123,6 +123,27 @@ static void test_other_settings_replace_the_engine(void **state)
     stop_all(bench);
 }
 
+/* An engine knows the model by the name with which it was started, whatever it is called by now. */
+static void test_tells_the_name_that_the_engine_knows(void **state)
+{
+    struct bench *bench = bench_new();
+    bench_desire(bench, "m.gguf", "serve", 1);
+    RUN_UNTIL(bench, bench_is(bench, PHASE_SERVING));
+    assert_report(bench, "served_name", "m");
+    bench->model_name = "renamed";
+    bench_desire(bench, "m.gguf", "serve", 1);
+    assert_report(bench, "served_name", "m");
+    bench_restart_set(bench);
+    RUN_UNTIL(bench, bench_is(bench, PHASE_SERVING));
+    bench_desire(bench, "m.gguf", "serve", 1);
+    assert_report(bench, "served_name", "m");
+    bench_desire(bench, "m.gguf", "serve", 2);
+    RUN_UNTIL(bench, bench_is(bench, PHASE_STOPPING));
+    RUN_UNTIL(bench, bench_is(bench, PHASE_SERVING));
+    assert_report(bench, "served_name", "renamed");
+    stop_all(bench);
+}
+
 static void test_a_restarted_worker_adopts(void **state)
 {
     struct bench *bench = bench_new();
@@ -160,6 +181,7 @@ static void test_adopts_without_a_record(void **state)
     assert_int_equal(process_identity(runner->process)->pid, pid);
     assert_int_equal(runner->wanted.model_generation, 3);
     assert_string_equal(runner->wanted.name, "m-a");
+    assert_report(bench, "served_name", "m");
     assert_true(file_exists(record));
     stop_all(bench);
 }
@@ -243,6 +265,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_crash_is_told_and_tried_again),
         cmocka_unit_test(test_faults_before_the_spawn),
         cmocka_unit_test(test_other_settings_replace_the_engine),
+        cmocka_unit_test(test_tells_the_name_that_the_engine_knows),
         cmocka_unit_test(test_a_restarted_worker_adopts),
         cmocka_unit_test(test_adopts_without_a_record),
         cmocka_unit_test(test_adopts_with_an_old_record),

@@ -22,6 +22,7 @@ struct bench {
     struct http_pool *pool;
     struct runner_set *set;
     const char *model;                 /* of bench_desire_with() */
+    const char *model_name;            /* likewise */
     const struct device_list *devices; /* what the prober says; NULL: nothing yet */
 };
 
@@ -76,6 +77,7 @@ static inline struct bench *bench_new(void)
     engine_stub_install(bench->config.bin_dir);
     folder_write(bench->dir, "m.gguf", NULL, 1000);
     bench->model = "m.gguf";
+    bench->model_name = "m";
     bench->loop = loop_new(&clock_system);
     bench->pool = http_pool_new(bench->loop);
     bench_start_set(bench);
@@ -102,10 +104,10 @@ static inline void bench_desire_with(struct bench *bench, const char *stub, int 
                                      const char *more)
 {
     auto_free char *line = mem_printf(
-        "{\"generation\":1,\"instances\":[{\"id\":7,\"name\":\"m-a\",\"model_name\":\"m\","
+        "{\"generation\":1,\"instances\":[{\"id\":7,\"name\":\"m-a\",\"model_name\":\"%s\","
         "\"model_generation\":%d,\"source\":\"local_path\",\"local_path\":\"%s/%s\","
         "\"env\":{\"STUB\":\"%s\"},\"token\":\"secret\"%s}]}",
-        generation, bench->dir, bench->model, stub, more);
+        bench->model_name, generation, bench->dir, bench->model, stub, more);
     struct desired_state desired = {0};
     struct err err = {0};
     if (desired_state_read(str_of(line), &desired, &err) < 0) {

@@ -139,14 +139,16 @@ def test_faulty_body_is_a_bad_request_in_openai_form(serving, body, code):
     assert reply.json()["error"]["message"]
 
 
-def test_too_large_a_body_is_refused(serving):
-    body = b'{"model": "hello", "prompt": "' + b"x" * (33 << 20) + b'"}'
+def test_too_large_a_body_is_refused(make_cluster, demo_model):
+    cluster = make_cluster(args=["--max-request-body", "1"]).start()
+    cluster.deploy("hello", demo_model)
+    body = b'{"model": "hello", "prompt": "' + b"x" * (1 << 20) + b'"}'
     try:
-        reply = serving.user().post("/v1/completions", body)
+        reply = cluster.user().post("/v1/completions", body)
         assert reply.status == 413 and reply.json()["error"]["code"] == "request_too_large"
     except (BrokenPipeError, ConnectionResetError):
         pass  # it was refused by its announced length and hung up on before it was all sent
-    assert serving.chat("hello").strip() == SENTENCE
+    assert cluster.chat("hello").strip() == SENTENCE
 
 
 def test_fault_that_the_engine_finds_is_an_openai_exception(client):

@@ -42,20 +42,22 @@ struct cursor {
 /*
  * The next line without its CRLF. 1 when there is one, 0 when bytes are missing, ERR_SYNTAX. Bare
  * CR and LF are found as soon as they are there: no peer can be made to wait for a head's end that
- * another parser has seen already. A CR within a complete line is left for whoever reads the line:
- * none of its parts may have one.
+ * another parser has seen already. And before anything else in the line is looked at, so that the
+ * verdict doesn't depend on how the bytes arrive.
  */
 static int next_line(struct cursor *in, struct str *ret, struct err *err)
 {
     size_t n = str_find(in->rest, '\n');
+    size_t cr = str_find(str_sub(in->rest.ptr, n), '\r');
     if (n == in->rest.len) {
-        if (str_find(in->rest, '\r') + 1 < n)
+        if (cr + 1 < n)
             return err_set(err, ERR_SYNTAX, "a CR stands without its LF");
         return 0;
     }
-    if (n == 0 || in->rest.ptr[n - 1] != '\r')
-        return err_set(err, ERR_SYNTAX, "a line ends in LF without CR");
-    *ret = str_sub(in->rest.ptr, n - 1);
+    if (cr + 1 != n)
+        return err_set(err, ERR_SYNTAX,
+                       cr == n ? "a line ends in LF without CR" : "a CR stands without its LF");
+    *ret = str_sub(in->rest.ptr, cr);
     in->rest = str_skip(in->rest, n + 1);
     in->seen += n + 1;
     return 1;

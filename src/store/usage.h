@@ -13,7 +13,7 @@
 #include "store/store.h"
 
 enum {
-    STORE_READS_MAX = 64,       /* reads that wait at once; more are refused */
+    STORE_READS_MAX = 256,      /* reads that wait at once; more are refused */
     STORE_READ_MS = 10000,      /* after which a read is given up */
     USAGE_EXPIRE_MAX = 5000,    /* records that one transaction removes */
 };

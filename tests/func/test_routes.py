@@ -2,6 +2,7 @@
 """Model routes and limits: who may set them, what is refused, what gateways are told."""
 
 import json
+import time
 
 import pytest
 
@@ -195,6 +196,27 @@ def test_limits_are_told_and_taken_back(serving, api, make_user, make_idle_model
             assert free["version"] == row["version"] + 1
             assert feed.put(kind, row["id"])["requests_per_minute"] == 0
     api.delete(f"/v2/api-keys/{key['id']}").expect(200)
+
+
+def test_what_was_spent_of_a_budget_is_told(serving, api, make_user, make_idle_model):
+    """Of user and model, as soon as one has a budget, and of the others never."""
+    user, model = make_user("spender"), make_idle_model("spent", token_budget=1000)
+    record = {"seq": 1, "request_id": "r", "user_id": user["id"], "key_id": 0,
+              "model_id": model["id"], "model": "spent", "route": "spent", "instance_id": 0,
+              "operation": "chat", "outcome": "ok", "status": 200, "aborted_phase": None,
+              "is_stream": False, "is_estimated": False, "prompt_tokens": 30, "cached_tokens": 0,
+              "completion_tokens": 12, "request_bytes": 1, "response_bytes": 1,
+              "started_ms": int(time.time() * 1000), "queue_us": 0, "first_byte_us": 1,
+              "total_us": 2, "attempts": 1}
+    with Feed(serving) as feed:
+        batch = {"gateway": "6f1c3f0e-3c55-4d52-9c50-7f3f4d0f6a11", "records": [record]}
+        serving.http(serving.token()).post("/v2/usage-records", batch).expect(200)
+        told = feed.put("spending", model["id"])
+        assert (told["subject"], told["tokens"], told["applied"]) == ("model", 42, 1)
+        api.put(f"/v2/users/{user['id']}", {"token_budget": 50, "budget_period": "month"}) \
+            .expect(200)
+        told = feed.until(lambda line: line.get("subject") == "user")
+        assert (told["id"], told["tokens"]) == (user["id"], 42)
 
 
 @pytest.mark.parametrize("fields, words", [

@@ -125,6 +125,11 @@ static void add_quoted(struct buf *out, struct str s)
     buf_add_char(out, '"');
 }
 
+void json_quote(struct str text, struct buf *out)
+{
+    add_quoted(out, text);
+}
+
 void json_add_key(struct json_writer *w, const char *key)
 {
     assert(!w->after_key);
@@ -151,7 +156,9 @@ void json_add_cstring(struct json_writer *w, const char *value)
 void json_add_int(struct json_writer *w, int64_t value)
 {
     separate(w);
-    buf_printf(w->out, "%lld", (long long)value);
+    if (value < 0)
+        buf_add_char(w->out, '-');
+    buf_add_uint(w->out, value < 0 ? -(uint64_t)value : (uint64_t)value);
 }
 
 void json_add_double(struct json_writer *w, double value)

@@ -55,6 +55,9 @@ void json_add_double(struct json_writer *w, double value); /* NaN and infinity b
 void json_add_bool(struct json_writer *w, bool value);
 void json_add_null(struct json_writer *w);
 
+/* Appends a string as JSON, without a writer. */
+void json_quote(struct str text, struct buf *out);
+
 /* Text that is JSON already, inserted as it is. */
 void json_add_raw(struct json_writer *w, struct str value);
 

@@ -175,16 +175,15 @@ static void write_lines(struct access_log *log)
 
 static void make_line(struct buf *out, const struct item *item, struct str path, struct str peer)
 {
-    struct json_writer w = json_writer_into(out);
-    json_begin_object(&w);
-    usage_record_put(&item->record, &w);
-    json_put_string(&w, "method", item->method);
-    json_add_key(&w, "path");
-    json_add_string(&w, path);
-    json_add_key(&w, "peer");
-    json_add_string(&w, peer);
-    json_end_object(&w);
-    buf_add_char(out, '\n');
+    buf_add_char(out, '{');
+    usage_record_write_members(&item->record, out);
+    buf_add_str(out, STR(",\"method\":"));
+    json_quote(str_of(item->method), out);
+    buf_add_str(out, STR(",\"path\":"));
+    json_quote(path, out);
+    buf_add_str(out, STR(",\"peer\":"));
+    json_quote(peer, out);
+    buf_add_str(out, STR("}\n"));
 }
 
 /* Makes a line of the next item; false when there is none. */

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/proxy_priv.h"
 
-#include <stdio.h>
-
 /* ---- tokens ---- */
 
 /* Whether requests of that kind are made of tokens at all. */
@@ -66,12 +64,19 @@ static void fill_tokens(const struct proxy *p, struct usage_record *record)
 
 /* ---- the record ---- */
 
+static void copy_text(char *ret, size_t room, const char *text)
+{
+    size_t len = strnlen(text, room - 1);
+    memcpy(ret, text, len);
+    ret[len] = '\0';
+}
+
 static void fill_record(const struct proxy *p, enum outcome outcome, struct usage_record *record)
 {
     int64_t end_us = clock_mono_us(loop_clock(p->shard->loop));
-    snprintf(record->request_id, sizeof record->request_id, "%s", p->id.text);
-    snprintf(record->model, sizeof record->model, "%s", p->model->model.name);
-    snprintf(record->route, sizeof record->route, "%s", p->name);
+    copy_text(record->request_id, sizeof record->request_id, p->id.text);
+    copy_text(record->model, sizeof record->model, p->model->model.name);
+    copy_text(record->route, sizeof record->route, p->name);
     record->user_id = p->user->id;
     record->key_id = p->key ? p->key->id : 0;
     record->model_id = p->model->id;

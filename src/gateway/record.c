@@ -36,42 +36,76 @@ const char *const phase_names[PHASE_COUNT] = {
     [PHASE_STREAMING] = "streaming", [PHASE_BODY] = "body",
 };
 
-static void write_subject(const struct usage_record *record, struct json_writer *w)
+/* ---- JSON: every record is written, so its members are put together without a writer ---- */
+
+#define KEY(name) STR(",\"" name "\":")
+
+static void put_int(struct buf *out, struct str key, int64_t value)
 {
-    json_put_int(w, "seq", (int64_t)record->seq);
-    json_put_string(w, "request_id", record->request_id);
-    json_put_int(w, "user_id", record->user_id);
-    json_put_int(w, "key_id", record->key_id);
-    json_put_int(w, "model_id", record->model_id);
-    json_put_string(w, "model", record->model);
-    json_put_string(w, "route", record->route);
-    json_put_int(w, "instance_id", record->instance_id);
-    json_put_string(w, "operation", operation_names[record->operation]);
+    buf_add_str(out, key);
+    if (value < 0)
+        buf_add_char(out, '-');
+    buf_add_uint(out, value < 0 ? -(uint64_t)value : (uint64_t)value);
 }
 
-static void write_result(const struct usage_record *record, struct json_writer *w)
+static void put_text(struct buf *out, struct str key, const char *text)
 {
-    json_put_string(w, "outcome", outcome_names[record->outcome]);
-    json_put_int(w, "status", record->status);
-    json_put_string(w, "aborted_phase", record->is_aborted ? phase_names[record->phase] : NULL);
-    json_put_bool(w, "is_stream", record->is_stream);
-    json_put_bool(w, "is_estimated", record->is_estimated);
-    json_put_int(w, "prompt_tokens", record->prompt_tokens);
-    json_put_int(w, "cached_tokens", record->cached_tokens);
-    json_put_int(w, "completion_tokens", record->completion_tokens);
-    json_put_int(w, "request_bytes", (int64_t)record->request_bytes);
-    json_put_int(w, "response_bytes", (int64_t)record->response_bytes);
-    json_put_int(w, "started_ms", record->started_ms);
-    json_put_int(w, "queue_us", record->queue_us);
-    json_put_int(w, "first_byte_us", record->first_byte_us);
-    json_put_int(w, "total_us", record->total_us);
-    json_put_int(w, "attempts", record->attempts);
+    buf_add_str(out, key);
+    if (text)
+        json_quote(str_of(text), out);
+    else
+        buf_add_str(out, STR("null"));
 }
 
-void usage_record_put(const struct usage_record *record, struct json_writer *w)
+static void put_bool(struct buf *out, struct str key, bool value)
 {
-    write_subject(record, w);
-    write_result(record, w);
+    buf_add_str(out, key);
+    buf_add_str(out, value ? STR("true") : STR("false"));
+}
+
+static void put_subject(const struct usage_record *record, struct buf *out)
+{
+    put_int(out, STR("\"seq\":"), (int64_t)record->seq);
+    put_text(out, KEY("request_id"), record->request_id);
+    put_int(out, KEY("user_id"), record->user_id);
+    put_int(out, KEY("key_id"), record->key_id);
+    put_int(out, KEY("model_id"), record->model_id);
+    put_text(out, KEY("model"), record->model);
+    put_text(out, KEY("route"), record->route);
+    put_int(out, KEY("instance_id"), record->instance_id);
+    put_text(out, KEY("operation"), operation_names[record->operation]);
+}
+
+static void put_result(const struct usage_record *record, struct buf *out)
+{
+    put_text(out, KEY("outcome"), outcome_names[record->outcome]);
+    put_int(out, KEY("status"), record->status);
+    put_text(out, KEY("aborted_phase"), record->is_aborted ? phase_names[record->phase] : NULL);
+    put_bool(out, KEY("is_stream"), record->is_stream);
+    put_bool(out, KEY("is_estimated"), record->is_estimated);
+    put_int(out, KEY("prompt_tokens"), record->prompt_tokens);
+    put_int(out, KEY("cached_tokens"), record->cached_tokens);
+    put_int(out, KEY("completion_tokens"), record->completion_tokens);
+    put_int(out, KEY("request_bytes"), (int64_t)record->request_bytes);
+    put_int(out, KEY("response_bytes"), (int64_t)record->response_bytes);
+    put_int(out, KEY("started_ms"), record->started_ms);
+    put_int(out, KEY("queue_us"), record->queue_us);
+    put_int(out, KEY("first_byte_us"), record->first_byte_us);
+    put_int(out, KEY("total_us"), record->total_us);
+    put_int(out, KEY("attempts"), record->attempts);
+}
+
+void usage_record_write_members(const struct usage_record *record, struct buf *out)
+{
+    put_subject(record, out);
+    put_result(record, out);
+}
+
+void usage_record_write(const struct usage_record *record, struct buf *out)
+{
+    buf_add_char(out, '{');
+    usage_record_write_members(record, out);
+    buf_add_char(out, '}');
 }
 
 struct usage_spent usage_spent_of(const struct usage_record *record)
@@ -84,12 +118,4 @@ struct usage_spent usage_spent_of(const struct usage_record *record)
         .tokens = record->prompt_tokens + record->completion_tokens,
         .started_ms = record->started_ms,
     };
-}
-
-void usage_record_write(const struct usage_record *record, struct buf *out)
-{
-    struct json_writer w = json_writer_into(out);
-    json_begin_object(&w);
-    usage_record_put(record, &w);
-    json_end_object(&w);
 }

@@ -95,5 +95,5 @@ struct usage_spent usage_spent_of(const struct usage_record *record);
 /* Writes the record as a JSON object, without a line's end. */
 void usage_record_write(const struct usage_record *record, struct buf *out);
 
-/* Its members, into an object of the caller's. */
-void usage_record_put(const struct usage_record *record, struct json_writer *w);
+/* Its members alone, without braces. */
+void usage_record_write_members(const struct usage_record *record, struct buf *out);

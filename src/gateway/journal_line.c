@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/journal_line.h"
 
-#include "base/crc32.h"
+#include "base/crc32c.h"
 #include "base/num.h"
 #include "base/random.h"
 #include "gateway/record_read.h"
 
 #include <assert.h>
 
-#define SUM_MEMBER ",\"crc32\":\""
+#define SUM_MEMBER ",\"crc32c\":\""
 #define SEQ_MEMBER "{\"seq\":"
 
 enum {
@@ -20,7 +20,7 @@ enum {
 static void format_sum(struct str open_object, char ret[SUM_BYTES + 1])
 {
     static const struct str member = STR(SUM_MEMBER);
-    uint32_t sum = crc32_of(open_object);
+    uint32_t sum = crc32c_of(open_object);
     const unsigned char bytes[] = {(unsigned char)(sum >> 24), (unsigned char)(sum >> 16),
                                    (unsigned char)(sum >> 8), (unsigned char)sum};
     memcpy(ret, member.ptr, member.len);

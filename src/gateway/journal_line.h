@@ -3,9 +3,9 @@
  * A line of the journal: a usage record's JSON object with its own check sum as the last member, so
  * that a line that was torn by a crash or went bad on the disk is known as such:
  *
- *     {"seq":1,"request_id":...,"attempts":1,"crc32":"9ae0daaf"}
+ *     {"seq":1,"request_id":...,"attempts":1,"crc32c":"9ae0daaf"}
  *
- * The sum is CRC-32 (IEEE 802.3) over all that stands before `,"crc32"`. Pure, any thread.
+ * The sum is CRC-32C over all that stands before `,"crc32c"`. Pure, any thread.
  */
 #pragma once
 

@@ -45,9 +45,13 @@ static void add_host(struct buf *head, const struct http_target *target)
     bool is_v6 = strchr(target->host, ':') != NULL;
     unsigned usual = target->tls ? 443 : 80;
     const char *host = target->host[0] ? target->host : "localhost";
-    buf_printf(head, is_v6 ? "Host: [%s]" : "Host: %s", host);
-    if (!target->unix_path[0] && target->port != usual)
-        buf_printf(head, ":%u", target->port);
+    buf_add_cstr(head, is_v6 ? "Host: [" : "Host: ");
+    buf_add_cstr(head, host);
+    buf_add_cstr(head, is_v6 ? "]" : "");
+    if (!target->unix_path[0] && target->port != usual) {
+        buf_add_char(head, ':');
+        buf_add_uint(head, target->port);
+    }
     buf_add_str(head, STR("\r\n"));
 }
 
@@ -65,22 +69,31 @@ static size_t body_len(const struct http_body *body)
     return len;
 }
 
+static void add_length(struct buf *head, uint64_t length)
+{
+    buf_add_str(head, STR("Content-Length: "));
+    buf_add_uint(head, length);
+    buf_add_str(head, STR("\r\n"));
+}
+
 static void add_framing(struct buf *head, const struct http_call_params *params)
 {
     size_t len = body_len(&params->body);
     if (params->stream_body && params->stream_length < 0)
         buf_add_str(head, STR("Transfer-Encoding: chunked\r\n"));
     else if (params->stream_body)
-        buf_printf(head, "Content-Length: %lld\r\n", (long long)params->stream_length);
+        add_length(head, (uint64_t)params->stream_length);
     else if (len || expects_body(params->method))
-        buf_printf(head, "Content-Length: %zu\r\n", len);
+        add_length(head, len);
 }
 
 static void add_head(struct buf *head, const struct http_call_params *params)
 {
     buf_reserve(head, HEAD_ROOM);
-    buf_printf(head, "%s %.*s HTTP/1.1\r\n", http_method_name(params->method),
-               STR_ARGS(params->path));
+    buf_add_cstr(head, http_method_name(params->method));
+    buf_add_char(head, ' ');
+    buf_add_str(head, params->path);
+    buf_add_str(head, STR(" HTTP/1.1\r\n"));
     add_host(head, params->target);
     for (unsigned i = 0; i < params->header_count; i++) {
         buf_add_str(head, params->headers[i].name);

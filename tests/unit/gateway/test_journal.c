@@ -126,7 +126,7 @@ static void test_becomes_durable(void **state)
     auto_free char *head =
         mem_printf("{\"gateway\":\"%s\",\"records\":[{\"seq\":1,", journal_uuid(s.journal));
     assert_true(str_has_prefix(buf_str(&s.batch->body), str_of(head)));
-    assert_null(strstr(s.batch->body.ptr, "crc32"));
+    assert_null(strstr(s.batch->body.ptr, "crc32c"));
     json_t *root = NULL;
     assert_int_equal(json_read(buf_str(&s.batch->body), &root, NULL), 0);
     assert_int_equal(json_array_size(json_object_get(root, "records")), 2);

@@ -77,8 +77,8 @@ static void test_there_and_back(void **state)
 
 static void test_known_sum(void **state)
 {
-    /* zlib.crc32(b'{"seq":1,"a":2') */
-    static const struct str line = STR("{\"seq\":1,\"a\":2,\"crc32\":\"e44ef747\"}");
+    /* CRC-32C of '{"seq":1,"a":2' */
+    static const struct str line = STR("{\"seq\":1,\"a\":2,\"crc32c\":\"02ee2e95\"}");
     struct str open_object;
     uint64_t seq;
     assert_int_equal(journal_line_check(line, &seq, &open_object), 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/crc32.h"
+#include "base/crc32c.h"
 
 #include <pthread.h>
 
@@ -10,7 +10,7 @@ static uint32_t tables[LANES][256];
 
 static void make_tables(void)
 {
-    static const uint32_t polynomial = 0xedb88320; /* bits in reverse order */
+    static const uint32_t polynomial = 0x82f63b78; /* bits in reverse order */
     for (uint32_t byte = 0; byte < 256; byte++) {
         uint32_t sum = byte;
         for (int bit = 0; bit < 8; bit++)
@@ -36,7 +36,7 @@ static uint32_t step8(uint32_t sum, const unsigned char *at)
            tables[1][high >> 16 & 0xff] ^ tables[0][high >> 24];
 }
 
-uint32_t crc32_of(struct str bytes)
+uint32_t crc32c_by_tables(struct str bytes)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, make_tables);
@@ -49,3 +49,33 @@ uint32_t crc32_of(struct str bytes)
         sum = sum >> 8 ^ tables[0][(sum ^ *at) & 0xff];
     return ~sum;
 }
+
+#if defined(__x86_64__)
+
+__attribute__((target("sse4.2"))) static uint32_t by_instruction(struct str bytes)
+{
+    const char *at = bytes.ptr, *end = bytes.ptr + bytes.len;
+    uint64_t sum = UINT32_MAX;
+    for (; end - at >= 8; at += 8) {
+        uint64_t word;
+        memcpy(&word, at, sizeof word);
+        sum = __builtin_ia32_crc32di(sum, word);
+    }
+    for (; at < end; at++)
+        sum = __builtin_ia32_crc32qi((uint32_t)sum, (unsigned char)*at);
+    return ~(uint32_t)sum;
+}
+
+uint32_t crc32c_of(struct str bytes)
+{
+    return __builtin_cpu_supports("sse4.2") ? by_instruction(bytes) : crc32c_by_tables(bytes);
+}
+
+#else
+
+uint32_t crc32c_of(struct str bytes)
+{
+    return crc32c_by_tables(bytes);
+}
+
+#endif

@@ -36,6 +36,15 @@ static int find_state(struct journal *journal, const struct disk_ops *ops, struc
     return rc;
 }
 
+static void prepare_thread(struct journal *journal)
+{
+    journal->loop = loop_new(loop_clock(journal->main_loop));
+    timer_init(&journal->sync_timer, journal->loop, journal_on_sync_timer, journal);
+    timer_init(&journal->retry_timer, journal->loop, journal_on_retry_timer, journal);
+    journal->synced_ms = loop_now_ms(journal->loop) - JOURNAL_SYNC_MS;
+    journal->applied_ms = loop_now_ms(journal->loop);
+}
+
 int journal_open(const struct journal_params *params, struct journal **ret, struct err *err)
 {
     struct journal *journal = mem_alloc(sizeof *journal);
@@ -45,11 +54,6 @@ int journal_open(const struct journal_params *params, struct journal **ret, stru
     journal->numbered_ctx = params->ctx;
     record_queue_init(&journal->queue,
                       params->memory_max_bytes ? params->memory_max_bytes : JOURNAL_MEMORY_MAX);
-    journal->loop = loop_new(loop_clock(params->loop));
-    timer_init(&journal->sync_timer, journal->loop, journal_on_sync_timer, journal);
-    timer_init(&journal->retry_timer, journal->loop, journal_on_retry_timer, journal);
-    journal->synced_ms = loop_now_ms(journal->loop) - JOURNAL_SYNC_MS;
-    journal->applied_ms = loop_now_ms(journal->loop);
     int rc = journal_home_open(&journal->home, params->data_dir, err);
     if (rc == 0)
         rc = find_state(journal, params->ops ? params->ops : &disk_ops_system, err);
@@ -57,6 +61,7 @@ int journal_open(const struct journal_params *params, struct journal **ret, stru
         journal_free(journal);
         return err_wrap(err, rc, "usage journal");
     }
+    prepare_thread(journal);
     *ret = journal;
     return 0;
 }

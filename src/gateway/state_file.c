@@ -76,10 +76,10 @@ static int open_fresh(struct state_file *state)
 
 static int put_in_place(const struct state_file *state)
 {
-    if (fdatasync(state->work.fd) < 0 || rename(state->fresh_path, state->path) < 0)
-        return -errno;
     auto_free char *copy = mem_strdup(state->path);
     auto_close int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fdatasync(state->work.fd) < 0 || rename(state->fresh_path, state->path) < 0)
+        return -errno;
     if (folder >= 0)
         (void)fsync(folder); /* after a power cut it may be the old state; nothing worse */
     return 0;

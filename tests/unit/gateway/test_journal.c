@@ -139,6 +139,21 @@ static void test_becomes_durable(void **state)
     site_fini(&s);
 }
 
+/* What is asked for behind a flush has all that was handed over before it. */
+static void test_flush(void **state)
+{
+    struct site s;
+    site_init(&s);
+    for (unsigned i = 1; i <= 5; i++) {
+        add(&s, 1);
+        journal_outbox_flush(s.outbox);
+        journal_flush(s.journal);
+        fetch(&s, 0, 10);
+        assert_int_equal(s.batch->count, i);
+    }
+    site_fini(&s);
+}
+
 static void test_is_private(void **state)
 {
     struct site s;
@@ -406,14 +421,11 @@ enum { SHARDS = 4, PER_SHARD = 20000 };
 
 static void *run_shard(void *arg)
 {
-    struct journal *journal = arg;
-    struct loop *loop = loop_new(&clock_system);
-    struct journal_outbox *outbox = journal_outbox_new(journal, loop);
+    struct journal_outbox *outbox = arg;
     struct usage_record record = {.request_id = "r", .model = "hello"};
     for (int i = 0; i < PER_SHARD; i++)
         journal_add(outbox, &record);
     journal_outbox_free(outbox);
-    loop_free(loop);
     return NULL;
 }
 
@@ -421,13 +433,19 @@ static void test_several_shards(void **state)
 {
     struct site s;
     pthread_t threads[SHARDS];
+    struct loop *loops[SHARDS];
     uint64_t last = 0;
     site_init(&s);
-    for (int i = 0; i < SHARDS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, run_shard, s.journal), 0);
+    for (int i = 0; i < SHARDS; i++) {
+        loops[i] = loop_new(&clock_system);
+        struct journal_outbox *outbox = journal_outbox_new(s.journal, loops[i]);
+        assert_int_equal(pthread_create(&threads[i], NULL, run_shard, outbox), 0);
+    }
     for (int i = 0; i < SHARDS; i++)
         pthread_join(threads[i], NULL);
     stop(&s);
+    for (int i = 0; i < SHARDS; i++)
+        loop_free(loops[i]);
     struct journal_params params = params_of(&s);
     assert_int_equal(journal_open(&params, &s.journal, NULL), 0);
     assert_int_equal(journal_replay(s.journal, count_record, &last, NULL), 0);
@@ -446,7 +464,7 @@ int main(void)
         cmocka_unit_test(test_read_only),         cmocka_unit_test(test_memory_limit),
         cmocka_unit_test(test_disk_limit),        cmocka_unit_test(test_applied_removes_segments),
         cmocka_unit_test(test_control_is_ahead),  cmocka_unit_test(test_reject),
-        cmocka_unit_test(test_several_shards),
+        cmocka_unit_test(test_several_shards),    cmocka_unit_test(test_flush),
     };
     log_set_level(getenv("DEBUG") ? LOG_DEBUG : LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);

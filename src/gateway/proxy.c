@@ -31,6 +31,15 @@ void proxy_set_phase(struct proxy *p, enum phase phase)
 
 /* ---- which model ---- */
 
+/* Names are no longer than the scanners and the path's parser let them be. */
+static const char *keep_name(struct proxy *p, const char *name)
+{
+    size_t len = strnlen(name, SCAN_MODEL_MAX);
+    memcpy(p->store.name, name, len);
+    p->store.name[len] = '\0';
+    return p->store.name;
+}
+
 /* Sets targets and name; false when the request was refused. */
 static bool look_up(struct proxy *p, const char *name)
 {
@@ -44,7 +53,7 @@ static bool look_up(struct proxy *p, const char *name)
     for (unsigned i = 0; i < targets.count; i++)
         p->targets.models[p->targets.count++] = entry_ref(targets.models[i]);
     p->model = p->targets.models[0];
-    p->name = mem_strdup(name);
+    p->name = keep_name(p, name);
     return true;
 }
 
@@ -117,6 +126,22 @@ void proxy_choose(struct proxy *p)
 
 /* ---- the body ---- */
 
+static struct reading *take_reading(struct shard *shard)
+{
+    struct reading *reading = TAKE(shard->spare_reading);
+    if (!reading)
+        return mem_alloc(sizeof *reading);
+    reading->is_form = false;
+    return reading;
+}
+
+/* One is kept: most bodies come with their heads, and then only one is read at a time. */
+static void recycle_reading(struct shard *shard, struct reading *reading)
+{
+    free(shard->spare_reading);
+    shard->spare_reading = reading;
+}
+
 static int feed(struct proxy *p, struct str piece, struct err *err)
 {
     return p->reading->is_form ? multipart_feed(&p->reading->form, piece, err)
@@ -185,7 +210,7 @@ static int end_json(struct proxy *p, struct err *err)
     int rc = scan_end(&p->reading->scan, err);
     if (rc < 0)
         return rc;
-    p->request = mem_alloc(sizeof *p->request);
+    p->request = &p->store.request;
     *p->request = p->reading->scan.request;
     p->is_stream = p->request->stream;
     p->prompt_bytes = p->request->prompt_bytes;
@@ -210,7 +235,7 @@ static void on_request_end(struct http_exchange *ex, void *ctx)
                                        : "the body must name a model: {\"model\": \"NAME\", ...}");
         return;
     }
-    free(TAKE(p->reading));
+    recycle_reading(p->shard, TAKE(p->reading));
     if (body_finish(&p->body, &err) < 0)
         refuse_storing(p, &err);
     else if (proxy_reserve(p))
@@ -227,7 +252,7 @@ static int begin_reading(struct proxy *p, struct err *err)
 {
     struct str type = http_headers_get(&http_exchange_head(p->ex)->headers, "Content-Type");
     static const struct str form = STR("multipart/form-data");
-    p->reading = mem_alloc(sizeof *p->reading);
+    p->reading = take_reading(p->shard);
     p->reading->is_form = type.len >= form.len && str_eq_nocase(str_sub(type.ptr, form.len), form);
     if (p->reading->is_form)
         return multipart_init(&p->reading->form, type, err);
@@ -295,6 +320,29 @@ static void pass_through(struct proxy *p, struct str rest)
 
 /* ---- the start ---- */
 
+static struct proxy *take_spare(struct shard *shard)
+{
+    struct spare *spare = shard->spare_proxies;
+    if (!spare)
+        return mem_alloc(sizeof(struct proxy));
+    shard->spare_proxies = spare->next;
+    shard->spare_count--;
+    return memset(spare, 0, offsetof(struct proxy, store));
+}
+
+void proxy_recycle(struct proxy *p)
+{
+    struct shard *shard = p->shard;
+    struct spare *spare = (struct spare *)p;
+    if (shard->spare_count == PROXY_SPARES_MAX) {
+        free(p);
+        return;
+    }
+    spare->next = shard->spare_proxies;
+    shard->spare_proxies = spare;
+    shard->spare_count++;
+}
+
 /* What of the request the access log tells, after the exchange is gone. */
 static void note_for_log(struct proxy *p)
 {
@@ -307,7 +355,7 @@ static void note_for_log(struct proxy *p)
 static struct proxy *proxy_new(struct shard *shard, struct http_exchange *ex,
                                const struct route *route, const struct identity *identity)
 {
-    struct proxy *p = mem_alloc(sizeof *p);
+    struct proxy *p = take_spare(shard);
     p->shard = shard;
     p->ex = ex;
     p->route = route;

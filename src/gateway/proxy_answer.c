@@ -47,7 +47,7 @@ static void expect_plain(struct proxy *p, struct forward *forward, struct str ty
         forward_take(forward);
     if (!str_eq_nocase(type, STR("application/json")))
         return;
-    p->usage_scan = mem_alloc(sizeof *p->usage_scan);
+    p->usage_scan = &p->store.usage_scan;
     usage_scan_init(p->usage_scan);
 }
 

@@ -111,19 +111,15 @@ static void proxy_free(struct proxy *p)
     if (p->filter)
         stream_filter_fini(p->filter);
     free(p->filter);
-    free(p->usage_scan);
-    free(p->limit_headers);
     free(p->reading);
-    free(p->request);
     free(p->engine_path);
-    free(p->name);
     free(p->target);
     free(p->peer);
     for (unsigned i = 0; i < p->targets.count; i++)
         entry_unref(p->targets.models[i]);
     entry_unref(p->key);
     entry_unref(p->user);
-    free(p);
+    proxy_recycle(p);
 }
 
 enum outcome proxy_outcome(const struct proxy *p)

@@ -103,8 +103,9 @@ void proxy_add_limit_headers(struct proxy *p, const struct limit_denial *denial)
     const struct clock *clock = loop_clock(p->shard->loop);
     if (!denial && !are_told(subjects, ARRAY_LEN(subjects)))
         return;
-    free(p->limit_headers);
-    p->limit_headers = mem_alloc(sizeof *p->limit_headers);
+    p->limit_headers = &p->store.limit_headers;
+    p->limit_headers->count = 0;
+    p->limit_headers->used = 0;
     limit_headers_add(p->limit_headers, subjects, ARRAY_LEN(subjects),
                       p->route->dialect == DIALECT_ANTHROPIC ? LIMIT_HEADERS_ANTHROPIC
                                                              : LIMIT_HEADERS_OPENAI,

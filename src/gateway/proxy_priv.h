@@ -46,7 +46,7 @@ struct proxy {
     struct entry *user, *key; /* references; key NULL: a session */
     struct targets targets;   /* models in the order to be asked, references; empty until known */
     struct entry *model;      /* of these, the one that is asked now; NULL until known */
-    char *name;               /* owned: as the client wrote it; NULL until known */
+    const char *name;         /* in `store`: as the client wrote it; NULL until known */
     char *engine_path;        /* owned: what the engine is asked for, with the query */
     enum phase phase;
     bool passes_body; /* the body is streamed through, not kept */
@@ -54,7 +54,7 @@ struct proxy {
     /* The request. */
     struct body body;
     struct reading *reading; /* owned; NULL once the body is complete */
-    struct scan_request *request; /* owned; what the JSON body says; NULL: it isn't JSON */
+    struct scan_request *request; /* in `store`: what the JSON body says; NULL: it isn't JSON */
     struct scan_span form_model;  /* of a form: where the model's name stands */
     bool is_stream;               /* the client wants events */
     uint64_t request_bytes, prompt_bytes;
@@ -76,14 +76,14 @@ struct proxy {
     /* Limits. */
     struct reservation reservation;       /* of user and key */
     struct reservation model_reservation; /* of the model that is asked now */
-    struct limit_headers *limit_headers;  /* owned; NULL: none are told */
+    struct limit_headers *limit_headers;  /* in `store`; NULL: none are told */
     struct limit_denial model_denial;
     bool is_model_limited; /* the last model had a limit that wasn't passed: see model_denial */
 
     /* The response. */
     enum answer_kind kind;
     struct stream_filter *filter; /* owned; ANSWER_EVENTS */
-    struct usage_scan *usage_scan; /* owned; ANSWER_PLAIN of JSON */
+    struct usage_scan *usage_scan; /* in `store`; ANSWER_PLAIN and _TAKEN of JSON */
     bool is_cut;                  /* it ended without its last event, and the client was told */
     unsigned status;              /* as sent to the client; 0: none yet */
     uint64_t response_bytes;
@@ -95,9 +95,22 @@ struct proxy {
     /* For the access log; NULL when there is none. */
     const char *method;
     char *target, *peer; /* owned */
+
+    /* What most requests need, so that it isn't allocated by itself. Last: it isn't zeroed. */
+    struct {
+        struct scan_request request;
+        struct usage_scan usage_scan;
+        struct limit_headers limit_headers;
+        char name[SCAN_MODEL_MAX + 1];
+    } store;
 };
 
+enum { PROXY_SPARES_MAX = 64 }; /* that a shard keeps for the next requests */
+
 /* ---- proxy.c ---- */
+
+/* Keeps the memory of an ended request for the next one. */
+void proxy_recycle(struct proxy *p);
 
 /* Sets the phase; what a client's leaving is booked under. */
 void proxy_set_phase(struct proxy *p, enum phase phase);

@@ -158,6 +158,16 @@ void shard_drain(struct shard *shard, int64_t max_ms)
     loop_post(shard->loop, start_drain, mail);
 }
 
+static void free_spares(struct shard *shard)
+{
+    struct spare *spare;
+    while ((spare = shard->spare_proxies)) {
+        shard->spare_proxies = spare->next;
+        free(spare);
+    }
+    free(shard->spare_reading);
+}
+
 void shard_free(struct shard *shard)
 {
     if (!shard)
@@ -173,6 +183,7 @@ void shard_free(struct shard *shard)
     journal_outbox_free(shard->outbox);
     loop_free(shard->loop);
     spool_fini(&shard->spool);
+    free_spares(shard);
     shard_metrics_free(shard->metrics);
     snapshot_unref(shard->snapshot);
     free(shard);

@@ -46,6 +46,11 @@ struct shard_shared {
     struct access_log *access_log; /* owned; NULL: there is none */
 };
 
+/* A block of memory that is kept for the next use. */
+struct spare {
+    struct spare *next;
+};
+
 struct shard {
     const struct shard_shared *shared;
     unsigned index; /* among the gateway's shards */
@@ -57,6 +62,9 @@ struct shard {
     struct queue queue;        /* requests that wait for an instance */
     struct spool spool;        /* their bodies */
     struct shard_metrics *metrics; /* owned */
+    struct spare *spare_proxies; /* memory of requests that ended */
+    unsigned spare_count;
+    struct reading *spare_reading;
     struct journal_outbox *outbox; /* NULL: usage isn't kept */
     struct list_node passes;   /* struct pass: exchanges with control in progress */
     struct timer drain_timer;

@@ -43,8 +43,8 @@ static const char *const period_texts[] = {
     [USAGE_BY_DAY] = "u.starts_at / 86400000 * 86400000",
     /* 1970-01-05 was a Monday. */
     [USAGE_BY_WEEK] = "(u.starts_at - 345600000) / 604800000 * 604800000 + 345600000",
-    [USAGE_BY_MONTH] = "CAST(strftime('%s', u.starts_at / 1000, 'unixepoch', 'start of month')"
-                       " AS INTEGER) * 1000",
+    [USAGE_BY_MONTH] = ("CAST(strftime('%s', u.starts_at / 1000, 'unixepoch', 'start of month')"
+                        " AS INTEGER) * 1000"),
 };
 
 static bool is_by(const struct usage_query *query, enum usage_by by)

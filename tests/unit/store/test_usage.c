@@ -239,13 +239,18 @@ static struct usage make_random(int64_t seq)
     return usage;
 }
 
+static int64_t route_counts[3]; /* of what add_random() has added */
+
 static void add_random(struct store *store)
 {
+    memset(route_counts, 0, sizeof route_counts);
     for (int64_t seq = 1; seq <= RANDOM_RECORDS; seq += USAGE_BATCH_MAX) {
         struct usage_batch batch = {.gateway = "a", .count = USAGE_BATCH_MAX};
         batch.records = mem_alloc_array(batch.count, sizeof *batch.records);
-        for (size_t i = 0; i < batch.count; i++)
+        for (size_t i = 0; i < batch.count; i++) {
             batch.records[i] = make_random(seq + (int64_t)i);
+            route_counts[batch.records[i].route[0] - 'a']++;
+        }
         add(store, batch);
     }
 }
@@ -268,6 +273,18 @@ static void test_sums_are_those_of_the_records(void **state)
     assert_int_equal(query_int(store, DIFFERENCE("usage_days", "86400000")), 0);
     assert_true(query_int(store, "SELECT COUNT(*) FROM usage_hours") >
                 query_int(store, "SELECT COUNT(*) FROM usage_days"));
+    store_close(store);
+}
+
+static void test_groups_are_told_apart(void **state)
+{
+    struct store *store = fixture_open(schema_files, NULL);
+    add_random(store);
+    ask(store, (struct usage_query){.by = 1U << USAGE_BY_ROUTE, .sort = -1 - USAGE_BY_ROUTE});
+    assert_int_equal(report.count, 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(report.rows[i].counts[USAGE_REQUESTS], route_counts[i]);
+    forget_answers();
     store_close(store);
 }
 
@@ -544,6 +561,7 @@ int main(void)
         STORE_TEST(test_marks_come_back),
         STORE_TEST(test_all_or_nothing),
         STORE_TEST(test_sums_are_those_of_the_records),
+        STORE_TEST(test_groups_are_told_apart),
         STORE_TEST(test_splits_add_up),
         STORE_TEST(test_sums_of_filtered_records),
         STORE_TEST(test_periods),

@@ -63,6 +63,22 @@ struct auth_lookup {
 /* Looks up any bearer token; what isn't a key is simply not found by it. */
 void auth_key_lookup(struct str token, struct auth_lookup *ret);
 
+/*
+ * Remembers the last look-ups, because a digest is a good part of what a request costs. It holds no
+ * token, only a 128-bit hash of it under a random key (SipHash-2-4), by which nobody can make
+ * another token pass for it, and the digests that a table of keys has anyway. One thread.
+ */
+struct auth_cache;
+
+/* Returns owned; about 32 KiB. */
+struct auth_cache *auth_cache_new(void);
+
+/* Wiped. NULL is fine. */
+void auth_cache_free(struct auth_cache *cache);
+
+/* As auth_key_lookup(). `cache` may be NULL. */
+void auth_cache_lookup(struct auth_cache *cache, struct str token, struct auth_lookup *ret);
+
 enum { AUTH_CUSTOM_MIN = 16, AUTH_CUSTOM_MAX = 256 };
 
 /*

@@ -34,32 +34,6 @@ void buf_grew(struct buf *buf, size_t n)
         buf->ptr[buf->len] = '\0';
 }
 
-void buf_add(struct buf *buf, const void *data, size_t n)
-{
-    if (n == 0)
-        return;
-    if (buf->cap - buf->len < n)
-        buf_reserve(buf, n);
-    memcpy(buf->ptr + buf->len, data, n);
-    buf->len += n;
-    buf->ptr[buf->len] = '\0';
-}
-
-void buf_add_str(struct buf *buf, struct str s)
-{
-    buf_add(buf, s.ptr, s.len);
-}
-
-void buf_add_cstr(struct buf *buf, const char *s)
-{
-    buf_add(buf, s, strlen(s));
-}
-
-void buf_add_char(struct buf *buf, char c)
-{
-    buf_add(buf, &c, 1);
-}
-
 void buf_add_uint(struct buf *buf, uint64_t value)
 {
     char digits[20]; /* of 2^64 - 1 */

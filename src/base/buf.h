@@ -29,10 +29,33 @@ void buf_fini(struct buf *buf);
 char *buf_reserve(struct buf *buf, size_t n);
 void buf_grew(struct buf *buf, size_t n);
 
-void buf_add(struct buf *buf, const void *data, size_t n);
-void buf_add_str(struct buf *buf, struct str s);
-void buf_add_cstr(struct buf *buf, const char *s);
-void buf_add_char(struct buf *buf, char c);
+/* Here, so that short pieces of known length are copied without a call. */
+static inline void buf_add(struct buf *buf, const void *data, size_t n)
+{
+    if (n == 0)
+        return;
+    if (buf->cap - buf->len < n)
+        buf_reserve(buf, n);
+    memcpy(buf->ptr + buf->len, data, n);
+    buf->len += n;
+    buf->ptr[buf->len] = '\0';
+}
+
+static inline void buf_add_str(struct buf *buf, struct str s)
+{
+    buf_add(buf, s.ptr, s.len);
+}
+
+static inline void buf_add_cstr(struct buf *buf, const char *s)
+{
+    buf_add(buf, s, strlen(s));
+}
+
+static inline void buf_add_char(struct buf *buf, char c)
+{
+    buf_add(buf, &c, 1);
+}
+
 void buf_add_uint(struct buf *buf, uint64_t value); /* in decimal digits */
 void buf_printf(struct buf *buf, const char *fmt, ...) printf_like(2, 3);
 

@@ -24,11 +24,11 @@ static void note_use(struct key_entry *key, int64_t now_ms)
         atomic_store_explicit(&key->used_ms, now_ms, memory_order_relaxed);
 }
 
-static int check_key(const struct snapshot *snapshot, struct str token, int64_t now_ms,
-                     struct identity *ret, struct err *err)
+static int check_key(const struct snapshot *snapshot, struct auth_cache *cache, struct str token,
+                     int64_t now_ms, struct identity *ret, struct err *err)
 {
     struct auth_lookup lookup;
-    auth_key_lookup(token, &lookup);
+    auth_cache_lookup(cache, token, &lookup);
     struct entry *key = snapshot_key(snapshot, str_of(lookup.access));
     bool good = key && str_eq_const_time(str_of(lookup.digest), str_of(key->key.secret_digest));
     if (!good || (key->key.expires_at_ms != 0 && key->key.expires_at_ms <= now_ms))
@@ -61,13 +61,13 @@ static int check_session(const struct snapshot *snapshot, struct str cookie, int
     return 0;
 }
 
-static int check_credentials(const struct snapshot *snapshot,
+static int check_credentials(const struct snapshot *snapshot, struct auth_cache *cache,
                              const struct auth_credentials *credentials, int64_t now_ms,
                              struct identity *ret, struct err *err)
 {
     switch (credentials->kind) {
     case AUTH_BEARER:
-        return check_key(snapshot, str_of(credentials->secret), now_ms, ret, err);
+        return check_key(snapshot, cache, str_of(credentials->secret), now_ms, ret, err);
     case AUTH_SESSION:
         return check_session(snapshot, str_of(credentials->secret), now_ms, ret, err);
     case AUTH_BASIC:
@@ -80,8 +80,9 @@ static int check_credentials(const struct snapshot *snapshot,
                    "no API key was sent; send it as \"Authorization: Bearer KEY\"");
 }
 
-int authenticate(const struct snapshot *snapshot, const struct http_headers *headers,
-                 int64_t now_ms, struct identity *ret, struct err *err)
+int authenticate(const struct snapshot *snapshot, struct auth_cache *cache,
+                 const struct http_headers *headers, int64_t now_ms, struct identity *ret,
+                 struct err *err)
 {
     struct auth_credentials credentials = {0};
     int rc = auth_credentials_read(http_headers_get(headers, "Authorization"),
@@ -89,7 +90,7 @@ int authenticate(const struct snapshot *snapshot, const struct http_headers *hea
                                    http_headers_get(headers, "Cookie"), &credentials, err);
     if (rc < 0)
         return rc;
-    rc = check_credentials(snapshot, &credentials, now_ms, ret, err);
+    rc = check_credentials(snapshot, cache, &credentials, now_ms, ret, err);
     auth_credentials_fini(&credentials);
     return rc;
 }

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "auth/auth.h"
 #include "gateway/snapshot.h"
 #include "http/message.h"
 
@@ -14,8 +15,9 @@ struct identity {
 };
 
 /*
- * `now_ms` is wall time. ERR_UNAUTHORIZED when there are no good credentials, ERR_FORBIDDEN when
+ * `cache` is the thread's, or NULL; `now_ms` is wall time. ERR_UNAUTHORIZED when there are no good credentials, ERR_FORBIDDEN when
  * they are good but not for inference. The text never holds what was sent.
  */
-int authenticate(const struct snapshot *snapshot, const struct http_headers *headers,
-                 int64_t now_ms, struct identity *ret, struct err *err) must_check;
+int authenticate(const struct snapshot *snapshot, struct auth_cache *cache,
+                 const struct http_headers *headers, int64_t now_ms, struct identity *ret,
+                 struct err *err) must_check;

@@ -23,7 +23,7 @@ static bool is_admin(const struct shard *shard, const struct http_exchange *ex)
 {
     struct identity identity;
     return shard->snapshot &&
-           authenticate(shard->snapshot, &http_exchange_head(ex)->headers,
+           authenticate(shard->snapshot, shard->auth_cache, &http_exchange_head(ex)->headers,
                         clock_wall_ms(loop_clock(shard->loop)), &identity, NULL) == 0 &&
            identity.user->user.is_admin;
 }

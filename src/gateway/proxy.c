@@ -15,7 +15,7 @@ bool proxy_admit(const struct shard *shard, struct http_exchange *ex, enum diale
                     "the gateway has received no state from control yet", id, NULL);
         return false;
     }
-    int rc = authenticate(shard->snapshot, &http_exchange_head(ex)->headers,
+    int rc = authenticate(shard->snapshot, shard->auth_cache, &http_exchange_head(ex)->headers,
                           clock_wall_ms(loop_clock(shard->loop)), ret, &err);
     if (rc == 0)
         return true;

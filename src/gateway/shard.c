@@ -2,6 +2,7 @@
 #include "gateway/shard.h"
 
 #include "base/log.h"
+#include "auth/auth.h"
 #include "gateway/dispatch.h"
 #include "gateway/pass.h"
 #include "gateway/proxy.h"
@@ -59,6 +60,7 @@ struct shard *shard_new(const struct shard_shared *shared, const struct clock *c
     queue_init(&shard->queue, shard->loop, shared->settings.queue_max, proxy_is_servable);
     spool_init(&shard->spool, shared->spool_dir);
     shard->metrics = shard_metrics_new();
+    shard->auth_cache = auth_cache_new();
     timer_init(&shard->drain_timer, shard->loop, check_drain, shard);
     return shard;
 }
@@ -184,6 +186,7 @@ void shard_free(struct shard *shard)
     loop_free(shard->loop);
     spool_fini(&shard->spool);
     free_spares(shard);
+    auth_cache_free(shard->auth_cache);
     shard_metrics_free(shard->metrics);
     snapshot_unref(shard->snapshot);
     free(shard);

@@ -62,6 +62,7 @@ struct shard {
     struct queue queue;        /* requests that wait for an instance */
     struct spool spool;        /* their bodies */
     struct shard_metrics *metrics; /* owned */
+    struct auth_cache *auth_cache;
     struct spare *spare_proxies; /* memory of requests that ended */
     unsigned spare_count;
     struct reading *spare_reading;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -111,6 +112,26 @@ static void test_chosen_keys(void **state)
     assert_int_equal(auth_custom_check(str_sub(longest, sizeof longest), NULL), ERR_INVALID);
 }
 
+/* With more tokens than the cache has room for, all are told right, again and again. */
+static void test_cached_lookups(void **state)
+{
+    struct auth_cache *cache = auth_cache_new();
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < 1000; i++) {
+            char token[32];
+            struct auth_lookup cached, fresh;
+            int len = snprintf(token, sizeof token, "a-key-of-a-user-%d", i);
+            for (int again = 0; again < 2; again++) {
+                auth_cache_lookup(cache, str_sub(token, (size_t)len), &cached);
+                auth_key_lookup(str_sub(token, (size_t)len), &fresh);
+                assert_string_equal(cached.access, fresh.access);
+                assert_string_equal(cached.digest, fresh.digest);
+            }
+        }
+    auth_cache_free(cache);
+    auth_cache_free(NULL);
+}
+
 int main(void)
 {
     auth_init();
@@ -120,6 +141,7 @@ int main(void)
         cmocka_unit_test(test_keys_round_trip),
         cmocka_unit_test(test_bad_keys),
         cmocka_unit_test(test_lookups),
+        cmocka_unit_test(test_cached_lookups),
         cmocka_unit_test(test_chosen_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

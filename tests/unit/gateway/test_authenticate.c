@@ -132,7 +132,7 @@ static void test_credentials(void **state)
         struct identity who = {0};
         struct err err = {0};
         headers.items[0] = (struct http_header){str_of(rows[i].name), str_of(rows[i].value)};
-        int rc = authenticate(snapshot, &headers, NOW_MS, &who, &err);
+        int rc = authenticate(snapshot, NULL, &headers, NOW_MS, &who, &err);
         if (rc != rows[i].code || (rc < 0 && !strstr(err.text, rows[i].text)))
             fail_msg("%s: %d %s", rows[i].value, rc, err.text);
         assert_null(strstr(err.text, "gpustack_"));

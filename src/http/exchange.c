@@ -18,7 +18,7 @@ void http_exchange_set_ops(struct http_exchange *ex, const struct http_exchange_
 
 const struct http_request_head *http_exchange_head(const struct http_exchange *ex)
 {
-    return &ex->head;
+    return ex->head;
 }
 
 const char *http_exchange_peer(const struct http_exchange *ex)
@@ -151,18 +151,18 @@ static bool status_has_body(unsigned status)
 static enum reply_coding choose_coding(const struct http_exchange *ex, unsigned status,
                                        int64_t content_length)
 {
-    if (ex->head.method == HTTP_HEAD || !status_has_body(status))
+    if (ex->method == HTTP_HEAD || !status_has_body(status))
         return REPLY_NO_BODY;
     if (content_length >= 0)
         return REPLY_LENGTH;
-    return ex->head.minor > 0 ? REPLY_CHUNKED : REPLY_TO_CLOSE;
+    return ex->minor > 0 ? REPLY_CHUNKED : REPLY_TO_CLOSE;
 }
 
 /* Whether the connection can serve another request after this response. */
 static bool may_keep_alive(const struct http_exchange *ex)
 {
     const struct server_conn *c = ex->conn;
-    if (!ex->head.keep_alive || c->server->draining || ex->coding == REPLY_TO_CLOSE)
+    if (!ex->wants_keep_alive || c->server->draining || ex->coding == REPLY_TO_CLOSE)
         return false;
     /* Without its "100 Continue" the client may send the body or the next request. */
     if (c->continue_due)
@@ -187,7 +187,7 @@ static void queue_head(struct http_exchange *ex, unsigned status, const struct h
         .coding = ex->coding,
         .content_length = announces_body ? content_length : -1,
         .close = !ex->keep_alive,
-        .keep_alive = ex->keep_alive && ex->head.minor == 0,
+        .keep_alive = ex->keep_alive && ex->minor == 0,
     };
     server_buf_take(ex->conn->server, &ex->conn->out);
     reply_head_write(ex->conn->server, &head, &ex->conn->out);

@@ -265,6 +265,7 @@ static void start_reply(struct forward *fwd, const struct http_response_head *he
     fwd->replied = true;
     http_reply_start(fwd->ex, head->status, headers, n,
                      fwd->mode == MODE_REWRITE ? -1 : response_length(head));
+    http_exchange_forget_head(fwd->ex);
 }
 
 static void on_response_head(struct http_call *call, const struct http_response_head *head,

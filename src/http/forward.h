@@ -5,7 +5,8 @@
  *
  * Rewrites heads (hop-by-hop headers never pass, RFC 9110 section 7.6.1), dechunks and rechunks,
  * holds both sides to the slower one, and closes the upstream connection at once when the client
- * leaves. Every piece of the response is passed on in the turn in which it came.
+ * leaves. Every piece of the response is passed on in the turn in which it came. Once the response
+ * has begun the exchange's head is forgotten.
  */
 #pragma once
 

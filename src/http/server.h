@@ -109,8 +109,11 @@ void http_server_free(struct http_server *server);
 void http_exchange_set_ops(struct http_exchange *ex, const struct http_exchange_ops *ops,
                            void *ctx);
 
-/* The request's head; valid until on_close(). */
+/* The request's head; valid until on_close() or until it is forgotten, then NULL. */
 const struct http_request_head *http_exchange_head(const struct http_exchange *ex);
+
+/* Gives the head's memory back: of a response that may last long, and credentials stand in it. */
+void http_exchange_forget_head(struct http_exchange *ex);
 
 /* Numeric address of the peer ("unix" on a unix socket). */
 const char *http_exchange_peer(const struct http_exchange *ex);

@@ -117,7 +117,10 @@ static unsigned refusal_status(int code)
  */
 static void start_exchange(struct server_conn *c, struct http_exchange *ex, size_t size)
 {
-    const struct http_request_head *head = &ex->head;
+    const struct http_request_head *head = ex->head;
+    ex->method = head->method;
+    ex->minor = head->minor;
+    ex->wants_keep_alive = head->keep_alive;
     ex->text = c->in;
     c->in = (struct buf){0};
     struct str rest = str_skip(buf_str(&ex->text), size);
@@ -150,7 +153,7 @@ static bool step_head(struct server_conn *c)
     c->parse_due = false;
     struct http_exchange *ex = server_exchange_new(c);
     struct err err;
-    int rc = http_parse_request(buf_str(&c->in), &ex->head, &err);
+    int rc = http_parse_request(buf_str(&c->in), ex->head, &err);
     if (rc > 0) {
         start_exchange(c, ex, (size_t)rc);
         return true;

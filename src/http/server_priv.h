@@ -48,7 +48,8 @@ enum { SERVER_SPARE_BUFS = 32, SERVER_SPARE_EXCHANGES = 16 };
 struct server_spares {
     struct buf bufs[SERVER_SPARE_BUFS]; /* empty, of CONN_READ_HEAD bytes or more */
     struct http_exchange *exchanges[SERVER_SPARE_EXCHANGES];
-    unsigned buf_count, exchange_count;
+    struct http_request_head *heads[SERVER_SPARE_EXCHANGES];
+    unsigned buf_count, exchange_count, head_count;
 };
 
 struct http_server {
@@ -124,8 +125,11 @@ struct http_exchange {
     size_t high_water;
     enum reply_coding coding;
     uint64_t reply_left; /* REPLY_LENGTH: bytes still to be written */
-    struct buf text;     /* what `head` borrows from */
-    struct http_request_head head; /* last: its table of headers isn't zeroed */
+    enum http_method method; /* these three of the head, as long as the exchange */
+    unsigned minor;
+    bool wants_keep_alive;
+    struct buf text;                /* what `head` borrows from */
+    struct http_request_head *head; /* owned; NULL once it was forgotten */
 };
 
 /* Takes over an accepted socket. */

@@ -33,23 +33,38 @@ struct http_exchange *server_exchange_new(struct server_conn *conn)
     struct http_exchange *ex;
     if (spares->exchange_count) {
         ex = spares->exchanges[--spares->exchange_count];
-        /* Not the table of headers, which is large: its count says what is in use. */
-        memset(ex, 0, offsetof(struct http_exchange, head.headers.items));
+        *ex = (struct http_exchange){.conn = NULL};
     } else {
         ex = mem_alloc(sizeof *ex);
     }
     ex->conn = conn;
     ex->high_water = HTTP_HIGH_WATER;
+    /* The table of headers isn't zeroed: its count says what is in use. */
+    ex->head = spares->head_count ? spares->heads[--spares->head_count]
+                                  : mem_alloc(sizeof *ex->head);
     return ex;
+}
+
+void http_exchange_forget_head(struct http_exchange *ex)
+{
+    struct http_server *server = ex->conn->server;
+    struct server_spares *spares = &server->spares;
+    struct http_request_head *head = TAKE(ex->head);
+    if (!head)
+        return;
+    if (ex->text.ptr)
+        explicit_bzero(ex->text.ptr, ex->text.len); /* credentials stand there */
+    server_buf_give(server, &ex->text);
+    if (spares->head_count < SERVER_SPARE_EXCHANGES)
+        spares->heads[spares->head_count++] = head;
+    else
+        free(head);
 }
 
 void server_exchange_free(struct http_exchange *ex)
 {
-    struct http_server *server = ex->conn->server;
-    struct server_spares *spares = &server->spares;
-    if (ex->text.ptr)
-        explicit_bzero(ex->text.ptr, ex->text.len); /* credentials stand there */
-    server_buf_give(server, &ex->text);
+    struct server_spares *spares = &ex->conn->server->spares;
+    http_exchange_forget_head(ex);
     if (spares->exchange_count < SERVER_SPARE_EXCHANGES)
         spares->exchanges[spares->exchange_count++] = ex;
     else
@@ -62,4 +77,6 @@ void server_spares_fini(struct server_spares *spares)
         buf_fini(&spares->bufs[--spares->buf_count]);
     while (spares->exchange_count)
         free(spares->exchanges[--spares->exchange_count]);
+    while (spares->head_count)
+        free(spares->heads[--spares->head_count]);
 }

@@ -102,6 +102,8 @@ static bool note_first_byte(struct proxy *p, int64_t at_us)
         return false;
     p->first_byte_us = at_us;
     timer_stop(&p->first_byte);
+    if (forward_body_is_sent(p->forward))
+        body_fini(&p->body); /* nobody is asked again */
     return true;
 }
 

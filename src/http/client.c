@@ -522,6 +522,11 @@ struct http_call_path http_call_path(const struct http_call *call)
     return (struct http_call_path){call->was_connected, call->is_reused, call->was_stale};
 }
 
+bool http_call_is_sent(const struct http_call *call)
+{
+    return request_out_is_done(&call->out);
+}
+
 void http_call_cancel(struct http_call *call)
 {
     if (call && call->state != CALL_DEAD)

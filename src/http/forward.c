@@ -398,6 +398,11 @@ struct http_call_path forward_path(const struct forward *fwd)
     return fwd->call ? http_call_path(fwd->call) : fwd->path;
 }
 
+bool forward_body_is_sent(const struct forward *fwd)
+{
+    return fwd->call && http_call_is_sent(fwd->call);
+}
+
 void forward_cancel(struct forward *fwd, int code, const char *text)
 {
     if (!fwd->done)

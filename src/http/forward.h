@@ -77,6 +77,9 @@ void forward_take(struct forward *fwd);
 /* How it came to its connection to the target; in on_done() too. */
 struct http_call_path forward_path(const struct forward *fwd);
 
+/* Whether the body isn't needed any more; from on_body(). */
+bool forward_body_is_sent(const struct forward *fwd);
+
 /* Cuts a forward short: upstream is closed, on_done(FORWARD_CUT or _FAILED) comes at once. */
 void forward_cancel(struct forward *fwd, int code, const char *text);
 

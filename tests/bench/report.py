@@ -6,6 +6,8 @@
     sys.exit(report.status())                            # 1 when a goal is missed
 """
 
+import contextlib
+import fcntl
 import operator
 import os
 import pathlib
@@ -14,11 +16,24 @@ import sys
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("GPUSTACK_BINARY", TOP / "build/gpustack"))
 ENGINES = TOP / "build/engines"
+LOCK = "/tmp/gpustack-bench.lock"
 
 # The benchmarks start processes as the functional tests do.
 sys.path.insert(0, str(TOP / "tests/func"))
 
 OPERATORS = {"<=": operator.le, ">=": operator.ge, "==": operator.eq}
+
+
+@contextlib.contextmanager
+def alone():
+    """Waits until no other benchmark of this kind runs on the machine, from whatever checkout."""
+    with open(LOCK, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"(waiting for another benchmark, which holds {LOCK})", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 class Report:
@@ -31,6 +46,10 @@ class Report:
         self.missed += not met
         word = "met" if met else "missed"
         print(f"{name} {value:.4g} {unit} (goal {op} {goal:g}: {word})", flush=True)
+
+    def tell(self, name, value, unit):
+        """Prints a result without a goal."""
+        print(f"{name} {value:.4g} {unit}", flush=True)
 
     def status(self):
         return 1 if self.missed else 0

@@ -61,8 +61,8 @@ def build_program(name):
 
 
 def install_engine(folder, default=""):
-    """A folder for --bin-dir in which llama.cpp is the scripted engine: for a whole cluster. Returns
-    it; the engines' ports are in their instances."""
+    """A folder for --bin-dir in which llama.cpp is the scripted engine, for a whole cluster; the
+    engines' ports are in their instances."""
     home = pathlib.Path(folder) / "llama.cpp_scripted"
     home.mkdir(parents=True)
     command = json.dumps([str(engine_program()), "--default", default])  # JSON is YAML

@@ -312,6 +312,7 @@ class ScriptedGateway:
         self.port = harness.free_ports()
         self.control = FeedControl()
         self.control.start()
+        self.server_url = self.control.url  # or of something between the two
         self.engines = []
         self.process = None
         self.last_id = 100
@@ -321,7 +322,7 @@ class ScriptedGateway:
     # --- its process ---
 
     def command(self):
-        return [*self.prefix, self.binary, "gateway", "--server-url", self.control.url, "--host",
+        return [*self.prefix, self.binary, "gateway", "--server-url", self.server_url, "--host",
                 "127.0.0.1", "--port", str(self.port), "--gateway-threads", str(self.threads),
                 "--data-dir", str(self.data_dir), *self.args]
 

@@ -70,8 +70,7 @@ class Gateway:
         self.scripted.put("model", id=1, name="m", **LIMITS)
         self.scripted.add_endpoint(engine.port)
         if is_bare:
-            self.front = proxies.ControlFront(folder, engine.port, self.scripted.control.url,
-                                              OTHER_CORE)
+            self.front = proxies.ControlFront(folder, self.scripted.control.url, OTHER_CORE)
             self.scripted.server_url = f"http://127.0.0.1:{self.front.port}"
             self.path = "/v2/bench"
         self.scripted.start()

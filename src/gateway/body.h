@@ -19,6 +19,7 @@
 
 enum {
     BODY_MEMORY_MAX = 4 << 20,    /* a larger body goes to a file */
+    SPOOL_EBB_MIN = 16 << 20,     /* a peak of less is no reason for on_ebb() */
     SPOOL_MEMORY_MAX = 256 << 20, /* all bodies of a shard in memory; more go to files */
 };
 
@@ -27,6 +28,8 @@ struct spool {
     char *dir;          /* owned; where files are made; NULL: /var/tmp */
     size_t memory_used; /* by bodies in memory */
     uint64_t files;     /* bodies in files now */
+    size_t peak;        /* of memory_used since the last ebb */
+    void (*on_ebb)(struct spool *spool); /* most of a lot of memory was given back. Optional */
 };
 
 void spool_init(struct spool *spool, const char *dir);

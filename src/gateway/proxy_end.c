@@ -107,6 +107,7 @@ static void proxy_free(struct proxy *p)
         stream_filter_fini(p->filter);
     free(p->filter);
     free(p->usage_scan);
+    free(p->retry_after);
     free(p->limit_headers);
     free(p->reading);
     free(p->request);

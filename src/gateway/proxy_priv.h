@@ -84,6 +84,7 @@ struct proxy {
     enum answer_kind kind;
     struct stream_filter *filter; /* owned; ANSWER_EVENTS */
     struct usage_scan *usage_scan; /* owned; ANSWER_PLAIN of JSON */
+    char *retry_after; /* owned; of a response that is translated; empty: it has none */
     bool is_cut;                  /* it ended without its last event, and the client was told */
     unsigned status;              /* as sent to the client; 0: none yet */
     uint64_t response_bytes;

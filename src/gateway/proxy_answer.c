@@ -151,6 +151,7 @@ static void end_translated(struct proxy *p, struct forward *forward)
     if (!p->translation)
         return;
     translation_end(p->translation, &out);
+    p->response_bytes += out.len;
     if (out.len)
         forward_send(forward, buf_str(&out));
     buf_fini(&out);
@@ -194,6 +195,7 @@ void proxy_on_end(struct forward *forward, void *ctx)
                 p->lease.endpoint->endpoint.name);
     struct buf event = {0};
     write_cut_event(p, FAULT_ENGINE_FAILED, "its stream ended without a last event", &event);
+    p->response_bytes += event.len;
     forward_send(forward, buf_str(&event));
     buf_fini(&event);
 }
@@ -212,6 +214,7 @@ void proxy_end_cut(struct proxy *p, int code, const char *text)
             struct buf event = {0};
             write_cut_event(p, code == ERR_TIMEOUT ? FAULT_TIMEOUT : FAULT_ENGINE_FAILED, text,
                             &event);
+            p->response_bytes += event.len;
             http_reply_write(ex, buf_str(&event));
             buf_fini(&event);
         }

@@ -67,9 +67,8 @@ struct proxy {
     int64_t wait_until_ms; /* loop time; 0: it hasn't waited yet */
     struct tried tried;
     struct lease lease;
-    struct forward *forward; /* NULL: none is under way */
+    struct forward *forward; /* of the last attempt; NULL: there was none */
     struct timer first_byte; /* armed while a byte is owed */
-    unsigned attempts;
     struct http_header reply_headers[PROXY_HEADERS_MAX]; /* the request's id comes first */
     unsigned reply_header_count;                         /* of the others */
 

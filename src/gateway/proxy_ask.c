@@ -13,7 +13,7 @@ static struct entry_span endpoints_of(const struct proxy *p, unsigned target)
 
 bool proxy_may_ask_again(const struct proxy *p)
 {
-    if (p->passes_body || p->attempts >= PROXY_ATTEMPTS)
+    if (p->passes_body || p->tried.count >= PROXY_ATTEMPTS)
         return false;
     for (unsigned i = 0; i < p->targets.count; i++)
         if (lease_is_possible(endpoints_of(p, i), &p->tried))
@@ -261,7 +261,6 @@ void proxy_ask(struct proxy *p)
     engine_target_init(&to, p->lease.endpoint, p->shard->shared->netns_id, str_of(path_of(p)));
     memcpy(add, to.headers, to.header_count * sizeof add[0]);
     add[to.header_count] = request_id_header(&p->id);
-    p->attempts++;
     proxy_set_phase(p, PHASE_CONNECTING);
     p->reply_headers[0] = request_id_header(&p->id);
     proxy_add_limit_headers(p, NULL);
@@ -282,10 +281,11 @@ void proxy_ask(struct proxy *p)
         .on_done = on_done,
         .ctx = p,
     };
+    bool is_first = !p->forward;
     p->forward = forward_start(p->ex, &params);
     arm_first_byte(p);
     engine_target_fini(&to);
-    if (p->attempts == 1)
+    if (is_first)
         metrics_observe(p->shard->metrics, METRICS_ADDED_REQUEST,
                         clock_mono_us(loop_clock(p->shard->loop)) - p->started_us - p->waited_us);
 }

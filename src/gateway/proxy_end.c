@@ -58,8 +58,10 @@ static void fill_tokens(const struct proxy *p, struct usage_record *record)
     if (p->filter && !usage.has_completion)
         record->is_estimated = true;
     /* Told in the middle of a stream that was left: what came later counts too. */
-    if (record->outcome != OUTCOME_OK && record->completion_tokens < relayed)
+    if (record->outcome != OUTCOME_OK && record->completion_tokens < relayed) {
         record->completion_tokens = relayed;
+        record->is_estimated = true;
+    }
 }
 
 /* ---- the record ---- */
@@ -93,7 +95,7 @@ static void fill_record(const struct proxy *p, enum outcome outcome, struct usag
     record->queue_us = p->waited_us;
     record->first_byte_us = p->first_byte_us ? p->first_byte_us - p->started_us : 0;
     record->total_us = end_us - p->started_us;
-    record->attempts = p->attempts;
+    record->attempts = p->tried.count;
     fill_tokens(p, record);
 }
 
@@ -111,6 +113,7 @@ static void proxy_free(struct proxy *p)
     if (p->filter)
         stream_filter_fini(p->filter);
     free(p->filter);
+    free(p->retry_after);
     free(p->reading);
     free(p->engine_path);
     free(p->target);
@@ -159,7 +162,7 @@ void proxy_fail(struct proxy *p, enum fault fault, enum outcome outcome, const c
     const struct fault_extra extra = {.headers = p->reply_headers + 1,
                                       .header_count = p->reply_header_count};
     http_exchange_set_ops(ex, &none, NULL);
-    fault_reply(ex, fault, p->route->dialect, message, &p->id, &extra);
+    p->response_bytes = fault_reply(ex, fault, p->route->dialect, message, &p->id, &extra);
     p->status = fault_status(fault);
     proxy_end(p, outcome);
 }

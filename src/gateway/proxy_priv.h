@@ -67,9 +67,8 @@ struct proxy {
     int64_t wait_until_ms; /* loop time; 0: it hasn't waited yet */
     struct tried tried;
     struct lease lease;
-    struct forward *forward; /* NULL: none is under way */
+    struct forward *forward; /* of the last attempt; NULL: there was none */
     struct timer first_byte; /* armed while a byte is owed */
-    unsigned attempts;
     struct http_header reply_headers[PROXY_HEADERS_MAX]; /* the request's id comes first */
     unsigned reply_header_count;                         /* of the others */
 
@@ -84,6 +83,7 @@ struct proxy {
     enum answer_kind kind;
     struct stream_filter *filter; /* owned; ANSWER_EVENTS */
     struct usage_scan *usage_scan; /* in `store`; ANSWER_PLAIN and _TAKEN of JSON */
+    char *retry_after; /* owned; of a response that is translated; empty: it has none */
     bool is_cut;                  /* it ended without its last event, and the client was told */
     unsigned status;              /* as sent to the client; 0: none yet */
     uint64_t response_bytes;

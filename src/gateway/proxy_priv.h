@@ -126,7 +126,10 @@ int64_t proxy_estimate_prompt(const struct proxy *p);
 /* Takes what the request may need of its user's and key's limits; false when it was refused. */
 bool proxy_reserve(struct proxy *p);
 
-/* The same of a model, instead of the one before; false when that doesn't let it pass. */
+/*
+ * The same of a model, instead of the one before; false when that doesn't let it pass. Once for all
+ * attempts at a model.
+ */
 bool proxy_reserve_model(struct proxy *p, const struct entry *model);
 
 /* Refuses the request for the limit that proxy_reserve_model() has met. */

@@ -143,6 +143,19 @@ static void reply_failed(struct proxy *p, const char *instance, int code, const 
                    OUTCOME_ENGINE_ERROR, message);
 }
 
+/* Many clients leave with the last event, before the end of the response: they have all of it. */
+static void on_client_gone(struct proxy *p)
+{
+    p->ex = NULL;
+    if (p->filter && p->filter->is_over) {
+        proxy_end(p, proxy_outcome(p));
+        return;
+    }
+    if (p->phase == PHASE_CONNECTING && forward_path(p->forward).was_connected)
+        proxy_set_phase(p, PHASE_WAITING);
+    proxy_abort(p);
+}
+
 /* No byte of a response came, or one that isn't passed on. */
 static void on_failed(struct proxy *p, int code, const char *text)
 {
@@ -185,10 +198,7 @@ static void on_done(struct forward *forward, enum forward_outcome outcome, int c
         proxy_end(p, proxy_outcome(p));
         break;
     case FORWARD_CLIENT_GONE:
-        p->ex = NULL;
-        if (p->phase == PHASE_CONNECTING && forward_path(forward).was_connected)
-            proxy_set_phase(p, PHASE_WAITING);
-        proxy_abort(p);
+        on_client_gone(p);
         break;
     case FORWARD_FAILED:
         on_failed(p, code, text);

@@ -273,7 +273,6 @@ void proxy_ask(struct proxy *p)
     add[to.header_count] = request_id_header(&p->id);
     p->attempts++;
     proxy_set_phase(p, PHASE_CONNECTING);
-    p->reply_headers[0] = request_id_header(&p->id);
     proxy_add_limit_headers(p, NULL);
     const struct forward_params params = {
         .pool = p->shard->pool,
@@ -283,7 +282,7 @@ void proxy_ask(struct proxy *p)
         .add_count = to.header_count + 1,
         .drops = header_is_kept_from_engines,
         .reply_add = p->reply_headers,
-        .reply_add_count = 1 + p->reply_header_count,
+        .reply_add_count = p->id_header_count + p->limit_header_count,
         .body = p->passes_body ? (struct http_body){.count = 0} : engine_body(p),
         .idle_timeout_ms = PROXY_IDLE_TIMEOUT_MS,
         .on_head = proxy_on_head,

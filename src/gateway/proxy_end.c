@@ -58,8 +58,10 @@ static void fill_tokens(const struct proxy *p, struct usage_record *record)
     if (p->filter && !usage.has_completion)
         record->is_estimated = true;
     /* Told in the middle of a stream that was left: what came later counts too. */
-    if (record->outcome != OUTCOME_OK && record->completion_tokens < relayed)
+    if (record->outcome != OUTCOME_OK && record->completion_tokens < relayed) {
         record->completion_tokens = relayed;
+        record->is_estimated = true;
+    }
 }
 
 /* ---- the record ---- */
@@ -156,8 +158,8 @@ void proxy_fail(struct proxy *p, enum fault fault, enum outcome outcome, const c
 {
     static const struct http_exchange_ops none;
     struct http_exchange *ex = TAKE(p->ex);
-    const struct fault_extra extra = {.headers = p->reply_headers + 1,
-                                      .header_count = p->reply_header_count};
+    const struct fault_extra extra = {.headers = p->reply_headers + p->id_header_count,
+                                      .header_count = p->limit_header_count};
     http_exchange_set_ops(ex, &none, NULL);
     fault_reply(ex, fault, p->route->dialect, message, &p->id, &extra);
     p->status = fault_status(fault);

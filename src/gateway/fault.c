@@ -106,9 +106,9 @@ size_t fault_reply(struct http_exchange *ex, enum fault fault, enum dialect dial
 {
     static const struct fault_extra nothing;
     const struct fault_row *row = &rows[fault];
-    struct http_header headers[FAULT_HEADERS_MAX + 5] = {
-        {STR("Content-Type"), STR("application/json")}, request_id_header(id)};
-    unsigned count = 2;
+    struct http_header headers[FAULT_HEADERS_MAX + REQUEST_ID_HEADERS_MAX + 4] = {
+        {STR("Content-Type"), STR("application/json")}};
+    unsigned count = 1 + request_id_reply_headers(id, dialect == DIALECT_ANTHROPIC, headers + 1);
     char seconds[24];
     extra = extra ? extra : &nothing;
     assert(extra->header_count <= FAULT_HEADERS_MAX);

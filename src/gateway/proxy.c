@@ -379,6 +379,8 @@ void proxy_start(struct shard *shard, struct http_exchange *ex, const struct rou
         return;
     struct proxy *p = proxy_new(shard, ex, match->route, &identity);
     p->id = id;
+    p->id_header_count = request_id_reply_headers(&p->id, match->dialect == DIALECT_ANTHROPIC,
+                                                  p->reply_headers);
     if (match->route->action == ROUTE_PROXY)
         pass_through(p, match->rest);
     else

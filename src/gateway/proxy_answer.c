@@ -173,7 +173,8 @@ void proxy_end_taken(struct proxy *p)
     p->status = translation_finish(p->translation, p->status, &out);
     p->response_bytes = out.len;
     http_exchange_set_ops(ex, &none, NULL);
-    http_reply(ex, p->status, headers, count + 1 + p->reply_header_count, buf_str(&out));
+    http_reply(ex, p->status, headers, count + p->id_header_count + p->limit_header_count,
+               buf_str(&out));
     buf_fini(&out);
     proxy_end(p, proxy_outcome(p));
 }

@@ -143,6 +143,19 @@ static void reply_failed(struct proxy *p, const char *instance, int code, const 
                    OUTCOME_ENGINE_ERROR, message);
 }
 
+/* Many clients leave with the last event, before the end of the response: they have all of it. */
+static void on_client_gone(struct proxy *p)
+{
+    p->ex = NULL;
+    if (p->filter && p->filter->is_over) {
+        proxy_end(p, proxy_outcome(p));
+        return;
+    }
+    if (p->phase == PHASE_CONNECTING && forward_path(p->forward).was_connected)
+        proxy_set_phase(p, PHASE_WAITING);
+    proxy_abort(p);
+}
+
 /* No byte of a response came, or one that isn't passed on. */
 static void on_failed(struct proxy *p, int code, const char *text)
 {
@@ -185,10 +198,7 @@ static void on_done(struct forward *forward, enum forward_outcome outcome, int c
         proxy_end(p, proxy_outcome(p));
         break;
     case FORWARD_CLIENT_GONE:
-        p->ex = NULL;
-        if (p->phase == PHASE_CONNECTING && forward_path(forward).was_connected)
-            proxy_set_phase(p, PHASE_WAITING);
-        proxy_abort(p);
+        on_client_gone(p);
         break;
     case FORWARD_FAILED:
         on_failed(p, code, text);
@@ -262,7 +272,6 @@ void proxy_ask(struct proxy *p)
     memcpy(add, to.headers, to.header_count * sizeof add[0]);
     add[to.header_count] = request_id_header(&p->id);
     proxy_set_phase(p, PHASE_CONNECTING);
-    p->reply_headers[0] = request_id_header(&p->id);
     proxy_add_limit_headers(p, NULL);
     const struct forward_params params = {
         .pool = p->shard->pool,
@@ -272,7 +281,7 @@ void proxy_ask(struct proxy *p)
         .add_count = to.header_count + 1,
         .drops = header_is_kept_from_engines,
         .reply_add = p->reply_headers,
-        .reply_add_count = 1 + p->reply_header_count,
+        .reply_add_count = p->id_header_count + p->limit_header_count,
         .body = p->passes_body ? (struct http_body){.count = 0} : engine_body(p),
         .idle_timeout_ms = PROXY_IDLE_TIMEOUT_MS,
         .on_head = proxy_on_head,

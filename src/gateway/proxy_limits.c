@@ -115,7 +115,7 @@ void proxy_add_limit_headers(struct proxy *p, const struct limit_denial *denial)
                       clock_mono_us(clock), clock_wall_ms(clock));
     if (denial)
         limit_headers_add_retry(p->limit_headers, denial);
-    p->reply_header_count = p->limit_headers->count;
+    p->limit_header_count = p->limit_headers->count;
     for (unsigned i = 0; i < p->limit_headers->count; i++)
-        p->reply_headers[1 + i] = p->limit_headers->items[i];
+        p->reply_headers[p->id_header_count + i] = p->limit_headers->items[i];
 }

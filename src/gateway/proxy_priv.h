@@ -19,7 +19,7 @@
 #include "http/forward.h"
 
 enum {
-    PROXY_HEADERS_MAX = 1 + LIMIT_HEADERS_MAX, /* that a reply gets from us */
+    PROXY_HEADERS_MAX = REQUEST_ID_HEADERS_MAX + LIMIT_HEADERS_MAX, /* that a reply gets from us */
 };
 
 /* What is known of the body while it comes; gone once the request is on its way. */
@@ -69,8 +69,8 @@ struct proxy {
     struct lease lease;
     struct forward *forward; /* of the last attempt; NULL: there was none */
     struct timer first_byte; /* armed while a byte is owed */
-    struct http_header reply_headers[PROXY_HEADERS_MAX]; /* the request's id comes first */
-    unsigned reply_header_count;                         /* of the others */
+    struct http_header reply_headers[PROXY_HEADERS_MAX]; /* those of the id come first */
+    unsigned id_header_count, limit_header_count;
 
     /* Limits. */
     struct reservation reservation;       /* of user and key */

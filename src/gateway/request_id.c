@@ -49,3 +49,12 @@ struct http_header request_id_header(const struct request_id *id)
 {
     return (struct http_header){STR("X-Request-Id"), str_of(id->text)};
 }
+
+unsigned request_id_reply_headers(const struct request_id *id, bool is_anthropic,
+                                  struct http_header *ret)
+{
+    ret[0] = request_id_header(id);
+    if (is_anthropic)
+        ret[1] = (struct http_header){STR("request-id"), str_of(id->text)};
+    return is_anthropic ? 2 : 1;
+}

@@ -43,8 +43,8 @@ static void note_chunk(struct stream_filter *filter, struct str data,
         str_eq(chunk->type, STR("message_start")))
         filter->usage.has_completion = false; /* it tells what there is before the first token */
     filter->has_error |= chunk->has_error || str_eq(chunk->type, STR("error"));
-    filter->is_complete |= chunk->is_done || chunk->has_finish || filter->has_error ||
-                           is_terminal_type(chunk->type);
+    filter->is_over |= chunk->is_done || is_terminal_type(chunk->type);
+    filter->is_complete |= filter->is_over || chunk->has_finish || filter->has_error;
     if (!is_content(filter, chunk))
         return;
     filter->content_chunks++;

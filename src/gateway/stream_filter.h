@@ -20,7 +20,8 @@ struct stream_filter {
     struct usage usage; /* as the engine told it so far */
     enum operation operation;
     bool hides_usage; /* the client didn't ask for the chunk that only tells usage */
-    bool is_complete; /* a terminal event came */
+    bool is_complete; /* an event came without which the answer would be cut off */
+    bool is_over;     /* the last event came, behind which clients don't read on */
     bool has_error;   /* the engine told an error in the stream */
     bool is_inside;   /* the last bytes that were sent are the middle of an event */
     uint32_t content_chunks; /* that were passed on; a token each, as engines do it */

@@ -338,6 +338,42 @@ static void test_client_gone_frees_the_engine(void **state)
     world_fini(&w);
 }
 
+/* Whether the page of metrics tells of a request that ended so. */
+static void expect_outcome(struct world *w, const char *labels)
+{
+    struct answer a;
+    ask(w, &a, HTTP_GET, "/metrics", ADMIN_KEY, "");
+    assert_int_equal(a.status, 200);
+    expect_in(&a.body, labels);
+    answer_fini(&a);
+}
+
+/* Clients read until [DONE] and may close the connection then, before the response's end. */
+static void test_client_gone_behind_the_last_event(void **state)
+{
+    struct world w;
+    struct answer a;
+    world_init(&w);
+    w.engines[0].mode = ENGINE_EVENTS;
+    feed_endpoint(&w, 7, w.engines[0].port, "here");
+    world_start(&w, 1);
+    ask_start(&w, &a, HTTP_POST, CHAT, ADMIN_KEY, HELLO);
+    WAIT_UNTIL(&w, a.body.len > 0);
+    size_t len = a.body.len;
+    http_reply_write(w.engines[0].ex, STR("data: [DONE]\n\n"));
+    WAIT_UNTIL(&w, a.body.len > len);
+    answer_fini(&a);
+    WAIT_UNTIL(&w, w.engines[0].gone == 1);
+    expect_outcome(&w, "code=\"200\",outcome=\"ok\"} 1\n");
+
+    ask_start(&w, &a, HTTP_POST, CHAT, ADMIN_KEY, HELLO);
+    WAIT_UNTIL(&w, a.body.len > 0);
+    answer_fini(&a);
+    WAIT_UNTIL(&w, w.engines[0].gone == 2);
+    expect_outcome(&w, "code=\"200\",outcome=\"aborted\"} 1\n");
+    world_fini(&w);
+}
+
 static void test_feed_changes_routes(void **state)
 {
     struct world w;
@@ -445,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_other_endpoint_takes_over),
         cmocka_unit_test(test_no_endpoint_answers),
         cmocka_unit_test(test_client_gone_frees_the_engine),
+        cmocka_unit_test(test_client_gone_behind_the_last_event),
         cmocka_unit_test(test_feed_changes_routes),
         cmocka_unit_test(test_bad_line_opens_the_feed_anew),
         cmocka_unit_test(test_serves_without_control),

@@ -33,6 +33,8 @@ static void test_paths(void **state)
         {HTTP_POST, "/rerank", ROUTE_INFER, DIALECT_OPENAI, "/v1/rerank", 0},
         {HTTP_POST, "/v1/responses", ROUTE_INFER, DIALECT_OPENAI, "/v1/responses", 0},
         {HTTP_POST, "/v1/messages", ROUTE_INFER, DIALECT_ANTHROPIC, "/v1/messages", 0},
+        {HTTP_POST, "/v1/responses/input_tokens", ROUTE_INFER, DIALECT_OPENAI,
+         "/v1/responses/input_tokens", 0},
         {HTTP_POST, "/v1/messages/count_tokens", ROUTE_INFER, DIALECT_ANTHROPIC,
          "/v1/messages/count_tokens", 0},
         {HTTP_POST, "/v1/messages/batches", NOTHING, DIALECT_ANTHROPIC, 0, 0},

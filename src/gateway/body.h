@@ -32,6 +32,7 @@ struct spool {
     void (*on_ebb)(struct spool *spool); /* most of a lot of memory was given back. Optional */
 };
 
+/* `dir` is copied; NULL: /var/tmp. */
 void spool_init(struct spool *spool, const char *dir);
 void spool_fini(struct spool *spool);
 
@@ -44,6 +45,7 @@ struct body {
     uint64_t len;
 };
 
+/* `spool` is borrowed. */
 void body_init(struct body *body, struct spool *spool);
 void body_fini(struct body *body);
 

@@ -43,6 +43,7 @@ struct fault_extra {
     unsigned header_count;             /* at most FAULT_HEADERS_MAX */
 };
 
+/* The HTTP status that tells it. */
 unsigned fault_status(enum fault fault);
 
 /*

@@ -154,8 +154,11 @@ void proxy_ask(struct proxy *p);
 
 /* ---- proxy_answer.c: callbacks of the forward ---- */
 
+/* As in forward_params. `ctx` is the proxy. */
 void proxy_on_head(struct forward *forward, const struct http_response_head *head, void *ctx);
+/* Each piece is passed on in some way. */
 void proxy_on_body(struct forward *forward, struct str data, void *ctx);
+/* Tells the client when a stream ended without its last event. */
 void proxy_on_end(struct forward *forward, void *ctx);
 
 /* The whole response was kept: it is translated and sent. */

@@ -312,7 +312,8 @@ static bool step_flush(struct server_conn *c)
         server_conn_enter(c, CONN_DEAD);
         return true;
     }
-    /* Closing with unread input sends a reset, which can overtake the reply. */
+    /* Closing with unread input sends a reset, which can overtake the reply, or end a client that
+     * still writes and doesn't look for a reply before it is through. */
     stream_shutdown(c->stream);
     c->discarded = 0;
     server_conn_enter(c, CONN_LINGER);
@@ -323,7 +324,7 @@ static bool step_linger(struct server_conn *c)
 {
     c->discarded += c->in.len;
     buf_clear(&c->in);
-    if (c->discarded <= CONN_DISCARD_MAX)
+    if (c->discarded <= CONN_LINGER_MAX)
         return false;
     server_conn_enter(c, CONN_DEAD);
     return true;

@@ -544,6 +544,22 @@ static void test_unwanted_body_is_dropped_up_to_a_limit(void **state)
     close(fd);
 }
 
+/* A client that is still at its body when the reply comes, and reads it afterwards only. */
+static void test_reply_waits_for_who_still_writes(void **state)
+{
+    enum { BODY = 8 << 20 };
+    auto_free char *fill = mem_alloc(BODY);
+    int fd = client_sends("POST /hello HTTP/1.1\r\n" H "Content-Length: 8388608\r\n\r\n");
+    struct buf got = {0};
+    wire_send(loop, fd, str_sub(fill, BODY));
+    assert_true(wire_read_to_end(loop, fd, &got));
+    assert_true(str_has_prefix(buf_str(&got), STR("HTTP/1.1 200 OK\r\n")));
+    assert_true(str_has_suffix(buf_str(&got), STR("hello")));
+    wire_advance(loop, 2000); /* the end of lingering */
+    buf_fini(&got);
+    close(fd);
+}
+
 /* ---- time ---- */
 
 static void test_head_timeout(void **state)
@@ -687,6 +703,7 @@ int main(void)
         TEST(test_reader_that_takes_nothing_is_cut),
         TEST(test_pipelined_input_is_bounded),
         TEST(test_unwanted_body_is_dropped_up_to_a_limit),
+        TEST(test_reply_waits_for_who_still_writes),
         TEST(test_head_timeout),
         TEST(test_idle_timeout),
         TEST(test_body_stall),

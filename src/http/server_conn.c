@@ -320,7 +320,7 @@ static bool step_linger(struct server_conn *c)
 {
     c->discarded += c->in.len;
     buf_clear(&c->in);
-    if (c->discarded <= CONN_DISCARD_MAX)
+    if (c->discarded <= CONN_LINGER_MAX)
         return false;
     server_conn_enter(c, CONN_DEAD);
     return true;
@@ -463,7 +463,7 @@ static void read_input(struct server_conn *c)
         c->failed = true;
         return;
     }
-    if (is_body)
+    if (is_body && c->phase != CONN_LINGER)
         server_conn_progress(c, (size_t)n);
     else if (is_head && c->in.len == 0)
         server_conn_restart_wait(c);

@@ -21,7 +21,9 @@ enum {
     CONN_READ_BODY = 64 << 10,
     CONN_PIPELINE_MAX = 64 << 10, /* bytes of next requests that are read ahead */
     CONN_DISCARD_MAX = 1 << 20,   /* bytes of an unwanted body that are read all the same */
-    CONN_LINGER_MS = 2000,        /* after a last reply: time for the client to read it and close */
+    CONN_LINGER_MS = 10000,       /* after a last reply: time for the client to read it and close */
+    CONN_LINGER_MAX = 64 << 20,   /* bytes that are dropped in this time: many clients read no reply
+                                     before all of their request is out */
     CONN_LOW_WATER = HTTP_HIGH_WATER / 4,
     CONN_PEER_MAX = 48,
     CONN_PARTS_MAX = 3,

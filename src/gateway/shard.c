@@ -45,6 +45,14 @@ static void on_trouble(const char *text, void *ctx)
     log_warning("gateway", "%s", text);
 }
 
+static void on_count(int by, void *ctx)
+{
+    struct shard *shard = ctx;
+    metrics_move(shard->metrics, METRICS_OPEN, by);
+    if (by > 0)
+        metrics_add(shard->metrics, METRICS_CONNECTIONS, 1);
+}
+
 struct shard *shard_new(const struct shard_shared *shared, const struct clock *clock)
 {
     struct shard *shard = mem_alloc(sizeof *shard);
@@ -52,6 +60,7 @@ struct shard *shard_new(const struct shard_shared *shared, const struct clock *c
     shard->loop = loop_new(clock);
     shard->server = http_server_new(shard->loop, on_request, shard);
     http_server_set_on_trouble(shard->server, on_trouble, shard);
+    http_server_set_on_count(shard->server, on_count, shard);
     shard->pool = http_pool_new(shard->loop);
     if (shared->journal)
         shard->outbox = journal_outbox_new(shared->journal, shard->loop);

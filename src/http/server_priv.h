@@ -72,6 +72,8 @@ struct http_server {
     int64_t trouble_ms[SERVER_TROUBLE_COUNT]; /* the last time; 0: never */
     void (*on_trouble)(const char *text, void *ctx);
     void *trouble_ctx;
+    void (*on_count)(int by, void *ctx);
+    void *count_ctx;
     unsigned active; /* exchanges */
     bool draining;
     bool sweep_due; /* a deferred sweep holds a pointer to this server */
@@ -184,6 +186,9 @@ bool server_make_room(struct http_server *server);
 
 /* Callback of listeners. */
 void server_on_starved(struct listener *listener, int code, void *ctx);
+
+/* One connection more or less. */
+void server_count_conn(struct http_server *server, int by);
 
 /* A descriptor is free again. */
 void server_on_conn_closed(struct http_server *server);

@@ -156,6 +156,14 @@ static void on_client_gone(struct proxy *p)
     proxy_abort(p);
 }
 
+/* A want of our own says nothing of the instance. */
+static enum lease_end lease_end_of(int code)
+{
+    bool is_ours = code == -EMFILE || code == -ENFILE || code == -ENOBUFS || code == -ENOMEM ||
+                   code == -EADDRNOTAVAIL;
+    return is_ours ? LEASE_ABANDONED : LEASE_FAILED;
+}
+
 /* No byte of a response came, or one that isn't passed on. */
 static void on_failed(struct proxy *p, int code, const char *text)
 {
@@ -166,7 +174,7 @@ static void on_failed(struct proxy *p, int code, const char *text)
     int64_t now_ms = loop_now_ms(p->shard->loop);
     bool again = is_repeatable(p, code) && proxy_may_ask_again(p);
     auto_free char *instance = mem_strdup(p->lease.endpoint->endpoint.name);
-    lease_end(&p->lease, LEASE_FAILED, now_ms);
+    lease_end(&p->lease, lease_end_of(code), now_ms);
     log_warning("instance", "%s: a request failed before its response began: %s", instance, text);
     if (!again || !proxy_take_instance(p)) {
         reply_failed(p, instance, code, text);

@@ -75,6 +75,14 @@ static void on_ebb(struct spool *spool)
         timer_start(&shard->trim_timer, TRIM_DELAY_MS);
 }
 
+static void on_count(int by, void *ctx)
+{
+    struct shard *shard = ctx;
+    metrics_move(shard->metrics, METRICS_OPEN, by);
+    if (by > 0)
+        metrics_add(shard->metrics, METRICS_CONNECTIONS, 1);
+}
+
 struct shard *shard_new(const struct shard_shared *shared, const struct clock *clock)
 {
     struct shard *shard = mem_alloc(sizeof *shard);
@@ -82,6 +90,7 @@ struct shard *shard_new(const struct shard_shared *shared, const struct clock *c
     shard->loop = loop_new(clock);
     shard->server = http_server_new(shard->loop, on_request, shard);
     http_server_set_on_trouble(shard->server, on_trouble, shard);
+    http_server_set_on_count(shard->server, on_count, shard);
     shard->pool = http_pool_new(shard->loop);
     if (shared->journal)
         shard->outbox = journal_outbox_new(shared->journal, shard->loop);

@@ -461,7 +461,7 @@ def test_a_restart_forgets_nothing_of_a_budget(gateway, has_line):
         assert gateway.ask(max_tokens=16).status == 200
     used = 3 * 36 + 1000 * has_line
     assert gateway.left("user", 10000) == 10000 - used
-    wait_on_disk(gateway, 3)
+    gateway.wait_on_disk(3)
     gateway.kill()
     gateway.start()
     assert gateway.left("user", 10000) == 10000 - used
@@ -484,26 +484,11 @@ def test_a_restart_without_control_forgets_nothing_of_a_budget(gateway):
     assert gateway.left("key", 10000) == 8964
     gateway.control.stop()
     assert gateway.ask(max_tokens=16).status == 200
-    wait_on_disk(gateway, 3)
+    gateway.wait_on_disk(3)
     gateway.kill()
-    start_alone(gateway)
+    gateway.start(alone=True)
     assert gateway.left("key", 10000) == 8928
     gateway.control.start()
-
-
-def start_alone(gateway):
-    """Starts a gateway that will not find control."""
-    gateway.is_ready = lambda: gateway.client().get("/v1/models").status == 200
-    gateway.start()
-    del gateway.is_ready
-
-
-def wait_on_disk(gateway, count):
-    """Until the journal's files have so many records."""
-    folder = gateway.data_dir / "gateway/usage"
-    wait_for(lambda: sum(path.read_bytes().count(b'"crc32"')
-                         for path in folder.glob("0*.ndjson")) >= count,
-             what=f"{count} records on the disk")
 
 
 def test_a_budget_begins_anew_with_its_period(gpustack_binary, tmp_path):
@@ -541,27 +526,6 @@ def test_a_budget_begins_anew_with_its_period(gpustack_binary, tmp_path):
 # --- on a cluster --------------------------------------------------------------------------------
 
 
-class SecondGateway:
-    """`gpustack gateway` with a data folder of its own beside a cluster."""
-
-    def __init__(self, cluster, folder):
-        self.port = harness.free_ports()
-        self.log = open(folder / "second.log", "ab")
-        self.process = subprocess.Popen(
-            [cluster.binary, "gateway", "--server-url", cluster.url, "--token", cluster.token(),
-             "--host", "127.0.0.1", "--port", str(self.port), "--data-dir", str(folder / "second")],
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-        wait_for(lambda: self.http().get("/readyz").status == 200, what="the second gateway")
-
-    def http(self, key=None):
-        return harness.Http("127.0.0.1", self.port, key)
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
-        self.log.close()
-
-
 @pytest.fixture(scope="module")
 def site(gpustack_binary, demo_model, tmp_path_factory):
     """A cluster with scripted engines and two gateways."""
@@ -571,7 +535,7 @@ def site(gpustack_binary, demo_model, tmp_path_factory):
     try:
         cluster.start()
         cluster.deploy("hello", demo_model)
-        cluster.second = SecondGateway(cluster, folder)
+        cluster.second = scripted.SecondGateway(cluster, folder)
         yield cluster
         cluster.second.stop()
     finally:

@@ -199,6 +199,7 @@ static void on_done(struct forward *forward, enum forward_outcome outcome, int c
 {
     struct proxy *p = ctx;
     timer_stop(&p->first_byte);
+    timer_stop(&p->keepalive);
     note_path(p, forward_path(forward));
     switch (outcome) {
     case FORWARD_DONE:

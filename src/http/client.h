@@ -114,5 +114,5 @@ struct http_call_path {
 /* In on_error() too. */
 struct http_call_path http_call_path(const struct http_call *call);
 
-/* Ends the call now, without a callback; its connection is closed. NULL is fine. */
+/* Ends the call now, without a callback; its connection is reset. NULL is fine. */
 void http_call_cancel(struct http_call *call);

@@ -8,10 +8,14 @@
 
 /* ---- sessions ---- */
 
-static char *cookie_text(const char *token, int64_t life_ms)
+/* Over HTTPS the browser must never send it in the clear. */
+static char *cookie_text(const struct request *rq, const char *token, int64_t life_ms)
 {
-    return mem_printf(API_COOKIE "=%s; Path=/; HttpOnly; SameSite=Lax; Max-Age=%lld", token,
-                      (long long)(life_ms / 1000));
+    const struct http_headers *headers = &http_exchange_head(rq->ex)->headers;
+    bool is_https =
+        str_eq_nocase(http_headers_get(headers, "X-Forwarded-Proto"), STR("https"));
+    return mem_printf(API_COOKIE "=%s; Path=/; HttpOnly; SameSite=Lax; Max-Age=%lld%s", token,
+                      (long long)(life_ms / 1000), is_https ? "; Secure" : "");
 }
 
 /* Ends the user's oldest sessions above the cap, and those that expired. */
@@ -37,7 +41,7 @@ void session_start(struct request *rq, const struct user *user)
     struct session fresh = {.user_id = user_id, .expires_at = now + API_SESSION_MS};
     mem_replace(&fresh.token_digest, digest);
     cluster_put(rq->cluster, KIND_SESSION, &fresh, now);
-    rq->set_cookie = cookie_text(token, API_SESSION_MS);
+    rq->set_cookie = cookie_text(rq, token, API_SESSION_MS);
     explicit_bzero(token, strlen(token));
 }
 
@@ -94,7 +98,7 @@ int auth_logout(struct request *rq, struct err *err)
 {
     if (rq->caller.session_id)
         cluster_delete(rq->cluster, KIND_SESSION, rq->caller.session_id);
-    rq->set_cookie = cookie_text("", 0);
+    rq->set_cookie = cookie_text(rq, "", 0);
     json_add_null(&rq->json);
     return 0;
 }

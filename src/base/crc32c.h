@@ -9,7 +9,8 @@
 
 #include <stdint.h>
 
+/* The sum of all bytes. */
 uint32_t crc32c_of(struct str bytes);
 
-/* The same by tables alone, as on processors without that instruction. */
-uint32_t crc32c_by_tables(struct str bytes);
+/* The same by a table alone, as on processors without that instruction. */
+uint32_t crc32c_by_table(struct str bytes);

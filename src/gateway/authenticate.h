@@ -15,8 +15,9 @@ struct identity {
 };
 
 /*
- * `cache` is the thread's, or NULL; `now_ms` is wall time. ERR_UNAUTHORIZED when there are no good credentials, ERR_FORBIDDEN when
- * they are good but not for inference. The text never holds what was sent.
+ * `cache` is the thread's, or NULL; `now_ms` is wall time. ERR_UNAUTHORIZED when there are no good
+ * credentials, ERR_FORBIDDEN when they are good but not for inference. The text never holds what
+ * was sent.
  */
 int authenticate(const struct snapshot *snapshot, struct auth_cache *cache,
                  const struct http_headers *headers, int64_t now_ms, struct identity *ret,

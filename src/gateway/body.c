@@ -24,11 +24,21 @@ void body_init(struct body *body, struct spool *spool)
     *body = (struct body){.spool = spool, .fd = -1};
 }
 
+static void note_ebb(struct spool *spool)
+{
+    if (spool->peak < SPOOL_EBB_MIN || spool->memory_used > spool->peak / 8)
+        return;
+    spool->peak = spool->memory_used;
+    if (spool->on_ebb)
+        spool->on_ebb(spool);
+}
+
 static void drop_memory(struct body *body)
 {
     buf_fini(&body->memory);
     body->spool->memory_used -= body->counted;
     body->counted = 0;
+    note_ebb(body->spool);
 }
 
 void body_fini(struct body *body)
@@ -54,6 +64,8 @@ static bool take_memory(struct body *body, size_t room)
     buf_reserve(&body->memory, room);
     body->spool->memory_used += body->memory.cap - body->counted;
     body->counted = body->memory.cap;
+    if (body->spool->memory_used > body->spool->peak)
+        body->spool->peak = body->spool->memory_used;
     return true;
 }
 

@@ -19,6 +19,7 @@
 
 enum {
     BODY_MEMORY_MAX = 4 << 20,    /* a larger body goes to a file */
+    SPOOL_EBB_MIN = 16 << 20,     /* a peak of less is no reason for on_ebb() */
     SPOOL_MEMORY_MAX = 256 << 20, /* all bodies of a shard in memory; more go to files */
 };
 
@@ -27,8 +28,11 @@ struct spool {
     char *dir;          /* owned; where files are made; NULL: /var/tmp */
     size_t memory_used; /* by bodies in memory */
     uint64_t files;     /* bodies in files now */
+    size_t peak;        /* of memory_used since the last ebb */
+    void (*on_ebb)(struct spool *spool); /* most of a lot of memory was given back. Optional */
 };
 
+/* `dir` is copied; NULL: /var/tmp. */
 void spool_init(struct spool *spool, const char *dir);
 void spool_fini(struct spool *spool);
 
@@ -41,6 +45,7 @@ struct body {
     uint64_t len;
 };
 
+/* `spool` is borrowed. */
 void body_init(struct body *body, struct spool *spool);
 void body_fini(struct body *body);
 

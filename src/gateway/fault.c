@@ -100,8 +100,9 @@ void fault_write_event(enum fault fault, enum dialect dialect, const char *messa
     buf_add_cstr(out, "\n\n");
 }
 
-void fault_reply(struct http_exchange *ex, enum fault fault, enum dialect dialect,
-                 const char *message, const struct request_id *id, const struct fault_extra *extra)
+size_t fault_reply(struct http_exchange *ex, enum fault fault, enum dialect dialect,
+                   const char *message, const struct request_id *id,
+                   const struct fault_extra *extra)
 {
     static const struct fault_extra nothing;
     const struct fault_row *row = &rows[fault];
@@ -124,5 +125,7 @@ void fault_reply(struct http_exchange *ex, enum fault fault, enum dialect dialec
     struct buf body = {0};
     fault_write(fault, dialect, message, id, &body);
     http_reply(ex, row->status, headers, count, buf_str(&body));
+    size_t bytes = body.len;
     buf_fini(&body);
+    return bytes;
 }

@@ -43,6 +43,7 @@ struct fault_extra {
     unsigned header_count;             /* at most FAULT_HEADERS_MAX */
 };
 
+/* The HTTP status that tells it. */
 unsigned fault_status(enum fault fault);
 
 /*
@@ -57,7 +58,7 @@ void fault_write(enum fault fault, enum dialect dialect, const char *message,
 void fault_write_event(enum fault fault, enum dialect dialect, const char *message,
                        const struct request_id *id, struct buf *out);
 
-/* Replies with the error. `extra` may be NULL. */
-void fault_reply(struct http_exchange *ex, enum fault fault, enum dialect dialect,
-                 const char *message, const struct request_id *id,
-                 const struct fault_extra *extra);
+/* Replies with the error; returns the bytes of its body. `extra` may be NULL. */
+size_t fault_reply(struct http_exchange *ex, enum fault fault, enum dialect dialect,
+                   const char *message, const struct request_id *id,
+                   const struct fault_extra *extra);

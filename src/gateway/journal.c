@@ -229,6 +229,7 @@ void journal_measure(struct journal *journal, struct journal_stats *ret)
         .unsent = waiting + (last > floor_seq ? last - floor_seq : 0),
         .dropped = dropped + atomic_load_explicit(&journal->dropped, memory_order_relaxed),
         .rejected = atomic_load_explicit(&journal->rejected, memory_order_relaxed),
+        .disk_errors = atomic_load_explicit(&journal->disk_errors, memory_order_relaxed),
         .memory_bytes = bytes,
         .disk_bytes = atomic_load_explicit(&journal->disk_bytes, memory_order_relaxed),
     };

@@ -71,6 +71,7 @@ struct journal_stats {
     uint64_t unsent;       /* records that control doesn't have yet */
     uint64_t dropped;      /* records that were given up since the start */
     uint64_t rejected;     /* records that control didn't take since the start */
+    uint64_t disk_errors;  /* writes and syncs that failed since the start */
     uint64_t memory_bytes; /* of records that wait for the disk */
     uint64_t disk_bytes;   /* of segments */
 };

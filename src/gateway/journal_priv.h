@@ -48,6 +48,7 @@ struct journal {
     atomic_uint_fast64_t floor_seq; /* up to here control has the records or they were given up */
     atomic_uint_fast64_t dropped;   /* with their segments */
     atomic_uint_fast64_t rejected;
+    atomic_uint_fast64_t disk_errors;
     atomic_uint_fast64_t disk_bytes;
 };
 

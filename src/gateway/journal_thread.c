@@ -26,6 +26,7 @@ static void fail(struct journal *journal, const struct err *err)
 {
     journal->written = 0;
     journal->unwritten_first = journal->lines_first;
+    set(&journal->disk_errors, get(&journal->disk_errors) + 1);
     timer_stop(&journal->sync_timer);
     timer_start(&journal->retry_timer, JOURNAL_RETRY_MS);
     if (journal->has_write_trouble)

@@ -189,6 +189,14 @@ bool limit_reserve(struct reservation *ret, const struct limit_subject subjects[
     return true;
 }
 
+bool limit_is_held(const struct reservation *reservation, const struct limit_subject *subject)
+{
+    for (unsigned i = 0; i < reservation->count; i++)
+        if (reservation->parts[i].state == subject->state)
+            return true;
+    return false;
+}
+
 void limit_settle(struct reservation *reservation, int64_t tokens, int64_t now_us)
 {
     int64_t used = clamp_tokens(tokens);

@@ -98,6 +98,9 @@ bool limit_reserve(struct reservation *ret, const struct limit_subject subjects[
                    int64_t tokens, int64_t now_us, int64_t started_ms,
                    struct limit_denial *ret_denial);
 
+/* Whether it holds a place of this subject. */
+bool limit_is_held(const struct reservation *reservation, const struct limit_subject *subject);
+
 /*
  * The request ended and used `tokens`: they replace the reserved ones, the concurrent places go
  * back. The reservation is then empty; once more does nothing.

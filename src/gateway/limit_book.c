@@ -15,7 +15,7 @@ struct account {
     uint64_t applied;     /* our records up to here are in control's figures */
     bool has_line;        /* `line` is the latest; it may still wait for the budget */
     struct spending line;
-    struct sum recovered; /* of before our start, until the first line; and when they started: */
+    struct sum recovered; /* of before our start, until they are counted; when they started: */
     int64_t recovered_ms;
     struct sum sums[LIMIT_BOOK_SUMS]; /* `count` of them, by seq */
 };
@@ -110,12 +110,6 @@ void limit_book_reset(struct limit_book *book)
     book->is_ready = false;
 }
 
-void limit_book_ready(struct limit_book *book)
-{
-    book->is_ready = true;
-    clean_up(book);
-}
-
 /* ---- figures ---- */
 
 /* A period that began since the last time began with nothing. Returns the period's start. */
@@ -154,7 +148,7 @@ static int64_t drop_applied(struct account *account)
     return tokens;
 }
 
-/* What an earlier process left unsent counts like our own from the first line on. */
+/* What an earlier process left unsent counts like our own. */
 static void count_recovered(struct account *account, struct budget *budget, int64_t start_ms)
 {
     struct sum recovered = account->recovered;
@@ -166,12 +160,9 @@ static void count_recovered(struct account *account, struct budget *budget, int6
 }
 
 /* Brings the latest line into `taken`. */
-static void settle_line(struct item *item)
+static void settle_line(struct account *account, struct budget *budget)
 {
-    struct account *account = item->account;
-    struct budget *budget = &item->state->budget;
-    if (!account || !account->has_line || !budget_is_used(budget) ||
-        !budget_advance(budget, account->line.period_start_ms))
+    if (!budget_advance(budget, account->line.period_start_ms))
         return;
     int64_t start_ms = follow_period(account, budget);
     if (start_ms != account->line.period_start_ms)
@@ -184,6 +175,30 @@ static void settle_line(struct item *item)
     count_recovered(account, budget, start_ms);
 }
 
+/* Brings into `taken` what is known: a snapshot without a line says that control has nothing. */
+static void settle(const struct limit_book *book, struct item *item)
+{
+    struct account *account = item->account;
+    struct budget *budget = &item->state->budget;
+    if (!account || !budget_is_used(budget))
+        return;
+    if (account->has_line) {
+        settle_line(account, budget);
+    } else if (book->is_ready && account->recovered.seq) {
+        (void)budget_taken(budget, account->recovered_ms); /* begins its period */
+        count_recovered(account, budget, follow_period(account, budget));
+    }
+}
+
+void limit_book_ready(struct limit_book *book)
+{
+    struct item *item;
+    book->is_ready = true;
+    clean_up(book);
+    for (size_t i = 0; (item = map_next(&book->items, &i)) != NULL;)
+        settle(book, item);
+}
+
 struct limit_state *limit_book_state(struct limit_book *book, enum limit_kind kind, int64_t id,
                                      const struct limits *limits)
 {
@@ -192,7 +207,7 @@ struct limit_state *limit_book_state(struct limit_book *book, enum limit_kind ki
     if (limits->token_budget > 0) {
         account_of(item);
         budget_use(&item->state->budget, (enum budget_period)limits->budget_period);
-        settle_line(item);
+        settle(book, item);
     }
     return limit_state_ref(item->state);
 }
@@ -206,7 +221,7 @@ void limit_book_apply(struct limit_book *book, const struct spending *line)
     account->has_line = true;
     if (strcmp(line->gateway, book->gateway) == 0 && line->applied > account->applied)
         account->applied = line->applied;
-    settle_line(item);
+    settle(book, item);
 }
 
 /* ---- own records ---- */
@@ -245,8 +260,7 @@ static void add_recovered(struct limit_book *book, enum limit_kind kind, int64_t
     account->recovered.tokens += spent->tokens;
     if (spent->started_ms > account->recovered_ms)
         account->recovered_ms = spent->started_ms;
-    if (account->has_line)
-        settle_line(item);
+    settle(book, item);
 }
 
 void limit_book_recovered(struct limit_book *book, const struct usage_spent *spent)

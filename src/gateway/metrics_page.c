@@ -77,6 +77,7 @@ static void write_page(const struct shard *shard, struct buf *out)
         .snapshot_age_ms = clock_mono_ms(loop_clock(shard->loop)) - at_ms,
         .journal_unsent = journal.unsent,
         .journal_dropped = journal.dropped,
+        .journal_disk_errors = journal.disk_errors,
         .access_log_dropped = access_log_dropped(shared->access_log),
         .process = &process,
     };

@@ -40,12 +40,15 @@ static bool lacks_anthropic(const struct proxy *p, unsigned status)
            (status == 404 || status == 405 || status == 501);
 }
 
-static void expect_plain(struct proxy *p, struct forward *forward, struct str type)
+static void expect_plain(struct proxy *p, struct forward *forward,
+                         const struct http_response_head *head)
 {
     p->kind = p->translation ? ANSWER_TAKEN : ANSWER_PLAIN;
-    if (p->translation)
+    if (p->translation) {
         forward_take(forward);
-    if (!str_eq_nocase(type, STR("application/json")))
+        p->retry_after = str_dup(http_headers_get(&head->headers, "Retry-After"));
+    }
+    if (!str_eq_nocase(media_type(head), STR("application/json")))
         return;
     p->usage_scan = &p->store.usage_scan;
     usage_scan_init(p->usage_scan);
@@ -54,7 +57,6 @@ static void expect_plain(struct proxy *p, struct forward *forward, struct str ty
 void proxy_on_head(struct forward *forward, const struct http_response_head *head, void *ctx)
 {
     struct proxy *p = ctx;
-    struct str type = media_type(head);
     if (is_unavailable(head->status) && proxy_may_ask_again(p)) {
         char text[32];
         snprintf(text, sizeof text, "it answered %u", head->status);
@@ -71,12 +73,13 @@ void proxy_on_head(struct forward *forward, const struct http_response_head *hea
     p->status = head->status;
     if (!is_unavailable(head->status))
         lease_answered(&p->lease, loop_now_ms(p->shard->loop));
-    bool is_events = head->status == 200 && str_eq_nocase(type, STR("text/event-stream"));
+    bool is_events =
+        head->status == 200 && str_eq_nocase(media_type(head), STR("text/event-stream"));
     proxy_set_phase(p, is_events ? PHASE_STREAMING : PHASE_BODY);
     if (is_events)
         expect_events(p, forward);
     else
-        expect_plain(p, forward, type);
+        expect_plain(p, forward, head);
 }
 
 /* ---- the body ---- */
@@ -150,6 +153,7 @@ static void end_translated(struct proxy *p, struct forward *forward)
     if (!p->translation)
         return;
     translation_end(p->translation, &out);
+    p->response_bytes += out.len;
     if (out.len)
         forward_send(forward, buf_str(&out));
     buf_fini(&out);
@@ -160,13 +164,16 @@ void proxy_end_taken(struct proxy *p)
     static const struct http_exchange_ops none;
     struct http_exchange *ex = TAKE(p->ex);
     struct buf out = {0};
-    struct http_header headers[PROXY_HEADERS_MAX + 1] = {
+    struct http_header headers[PROXY_HEADERS_MAX + 2] = {
         {STR("Content-Type"), STR("application/json")}};
-    memcpy(headers + 1, p->reply_headers, sizeof p->reply_headers);
+    unsigned count = 1;
+    if (p->retry_after[0])
+        headers[count++] = (struct http_header){STR("Retry-After"), str_of(p->retry_after)};
+    memcpy(headers + count, p->reply_headers, sizeof p->reply_headers);
     p->status = translation_finish(p->translation, p->status, &out);
     p->response_bytes = out.len;
     http_exchange_set_ops(ex, &none, NULL);
-    http_reply(ex, p->status, headers, 1 + p->id_header_count + p->limit_header_count,
+    http_reply(ex, p->status, headers, count + p->id_header_count + p->limit_header_count,
                buf_str(&out));
     buf_fini(&out);
     proxy_end(p, proxy_outcome(p));
@@ -191,6 +198,7 @@ void proxy_on_end(struct forward *forward, void *ctx)
                 p->lease.endpoint->endpoint.name);
     struct buf event = {0};
     write_cut_event(p, FAULT_ENGINE_FAILED, "its stream ended without a last event", &event);
+    p->response_bytes += event.len;
     forward_send(forward, buf_str(&event));
     buf_fini(&event);
 }
@@ -209,6 +217,7 @@ void proxy_end_cut(struct proxy *p, int code, const char *text)
             struct buf event = {0};
             write_cut_event(p, code == ERR_TIMEOUT ? FAULT_TIMEOUT : FAULT_ENGINE_FAILED, text,
                             &event);
+            p->response_bytes += event.len;
             http_reply_write(ex, buf_str(&event));
             buf_fini(&event);
         }

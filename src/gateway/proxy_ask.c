@@ -13,7 +13,7 @@ static struct entry_span endpoints_of(const struct proxy *p, unsigned target)
 
 bool proxy_may_ask_again(const struct proxy *p)
 {
-    if (p->passes_body || p->attempts >= PROXY_ATTEMPTS)
+    if (p->passes_body || p->tried.count >= PROXY_ATTEMPTS)
         return false;
     for (unsigned i = 0; i < p->targets.count; i++)
         if (lease_is_possible(endpoints_of(p, i), &p->tried))
@@ -156,6 +156,14 @@ static void on_client_gone(struct proxy *p)
     proxy_abort(p);
 }
 
+/* A want of our own says nothing of the instance. */
+static enum lease_end lease_end_of(int code)
+{
+    bool is_ours = code == -EMFILE || code == -ENFILE || code == -ENOBUFS || code == -ENOMEM ||
+                   code == -EADDRNOTAVAIL;
+    return is_ours ? LEASE_ABANDONED : LEASE_FAILED;
+}
+
 /* No byte of a response came, or one that isn't passed on. */
 static void on_failed(struct proxy *p, int code, const char *text)
 {
@@ -166,7 +174,7 @@ static void on_failed(struct proxy *p, int code, const char *text)
     int64_t now_ms = loop_now_ms(p->shard->loop);
     bool again = is_repeatable(p, code) && proxy_may_ask_again(p);
     auto_free char *instance = mem_strdup(p->lease.endpoint->endpoint.name);
-    lease_end(&p->lease, LEASE_FAILED, now_ms);
+    lease_end(&p->lease, lease_end_of(code), now_ms);
     log_warning("instance", "%s: a request failed before its response began: %s", instance, text);
     if (!again || !proxy_take_instance(p)) {
         reply_failed(p, instance, code, text);
@@ -271,7 +279,6 @@ void proxy_ask(struct proxy *p)
     engine_target_init(&to, p->lease.endpoint, p->shard->shared->netns_id, str_of(path_of(p)));
     memcpy(add, to.headers, to.header_count * sizeof add[0]);
     add[to.header_count] = request_id_header(&p->id);
-    p->attempts++;
     proxy_set_phase(p, PHASE_CONNECTING);
     proxy_add_limit_headers(p, NULL);
     const struct forward_params params = {
@@ -291,10 +298,11 @@ void proxy_ask(struct proxy *p)
         .on_done = on_done,
         .ctx = p,
     };
+    bool is_first = !p->forward;
     p->forward = forward_start(p->ex, &params);
     arm_first_byte(p);
     engine_target_fini(&to);
-    if (p->attempts == 1)
+    if (is_first)
         metrics_observe(p->shard->metrics, METRICS_ADDED_REQUEST,
                         clock_mono_us(loop_clock(p->shard->loop)) - p->started_us - p->waited_us);
 }

@@ -95,7 +95,7 @@ static void fill_record(const struct proxy *p, enum outcome outcome, struct usag
     record->queue_us = p->waited_us;
     record->first_byte_us = p->first_byte_us ? p->first_byte_us - p->started_us : 0;
     record->total_us = end_us - p->started_us;
-    record->attempts = p->attempts;
+    record->attempts = p->tried.count;
     fill_tokens(p, record);
 }
 
@@ -113,6 +113,7 @@ static void proxy_free(struct proxy *p)
     if (p->filter)
         stream_filter_fini(p->filter);
     free(p->filter);
+    free(p->retry_after);
     free(p->reading);
     free(p->engine_path);
     free(p->target);
@@ -161,7 +162,7 @@ void proxy_fail(struct proxy *p, enum fault fault, enum outcome outcome, const c
     const struct fault_extra extra = {.headers = p->reply_headers + p->id_header_count,
                                       .header_count = p->limit_header_count};
     http_exchange_set_ops(ex, &none, NULL);
-    fault_reply(ex, fault, p->route->dialect, message, &p->id, &extra);
+    p->response_bytes = fault_reply(ex, fault, p->route->dialect, message, &p->id, &extra);
     p->status = fault_status(fault);
     proxy_end(p, outcome);
 }

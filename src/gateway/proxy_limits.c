@@ -63,6 +63,9 @@ bool proxy_reserve_model(struct proxy *p, const struct entry *model)
 {
     struct limit_subject subject = subject_of(model);
     int64_t now_us = clock_mono_us(loop_clock(p->shard->loop));
+    p->is_model_limited = false;
+    if (limit_is_held(&p->model_reservation, &subject))
+        return true; /* another attempt is no further request */
     limit_release(&p->model_reservation, now_us);
     p->is_model_limited = !limit_reserve(&p->model_reservation, &subject, 1, estimate(p), now_us,
                                          p->started_ms, &p->model_denial);

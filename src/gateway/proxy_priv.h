@@ -67,9 +67,8 @@ struct proxy {
     int64_t wait_until_ms; /* loop time; 0: it hasn't waited yet */
     struct tried tried;
     struct lease lease;
-    struct forward *forward; /* NULL: none is under way */
+    struct forward *forward; /* of the last attempt; NULL: there was none */
     struct timer first_byte; /* armed while a byte is owed */
-    unsigned attempts;
     struct http_header reply_headers[PROXY_HEADERS_MAX]; /* those of the id come first */
     unsigned id_header_count, limit_header_count;
 
@@ -84,6 +83,7 @@ struct proxy {
     enum answer_kind kind;
     struct stream_filter *filter; /* owned; ANSWER_EVENTS */
     struct usage_scan *usage_scan; /* in `store`; ANSWER_PLAIN and _TAKEN of JSON */
+    char *retry_after; /* owned; of a response that is translated; empty: it has none */
     bool is_cut;                  /* it ended without its last event, and the client was told */
     unsigned status;              /* as sent to the client; 0: none yet */
     uint64_t response_bytes;
@@ -126,7 +126,10 @@ int64_t proxy_estimate_prompt(const struct proxy *p);
 /* Takes what the request may need of its user's and key's limits; false when it was refused. */
 bool proxy_reserve(struct proxy *p);
 
-/* The same of a model, instead of the one before; false when that doesn't let it pass. */
+/*
+ * The same of a model, instead of the one before; false when that doesn't let it pass. Once for all
+ * attempts at a model.
+ */
 bool proxy_reserve_model(struct proxy *p, const struct entry *model);
 
 /* Refuses the request for the limit that proxy_reserve_model() has met. */
@@ -151,8 +154,11 @@ void proxy_ask(struct proxy *p);
 
 /* ---- proxy_answer.c: callbacks of the forward ---- */
 
+/* As in forward_params. `ctx` is the proxy. */
 void proxy_on_head(struct forward *forward, const struct http_response_head *head, void *ctx);
+/* Each piece is passed on in some way. */
 void proxy_on_body(struct forward *forward, struct str data, void *ctx);
+/* Tells the client when a stream ended without its last event. */
 void proxy_on_end(struct forward *forward, void *ctx);
 
 /* The whole response was kept: it is translated and sent. */

@@ -43,5 +43,6 @@ bool queue_enter(struct queue *queue, struct waiter *waiter, int64_t model_id, i
 /* Takes it out without a call. One that doesn't wait is fine, a zeroed one too. */
 void queue_leave(struct waiter *waiter);
 
-/* Calls those that may be served now. Comes by itself now and then; a fresh snapshot needn't wait. */
+/* Calls those that may be served now. Comes by itself now and then; a fresh snapshot needn't wait
+ * for that. */
 void queue_wake(struct queue *queue);

@@ -90,6 +90,7 @@ struct usage_spent {
     int64_t started_ms; /* wall time */
 };
 
+/* Of a record that has its number. */
 struct usage_spent usage_spent_of(const struct usage_record *record);
 
 /* Writes the record as a JSON object, without a line's end. */

@@ -7,9 +7,12 @@
 #include "gateway/pass.h"
 #include "gateway/proxy.h"
 
+#include <malloc.h>
+
 enum {
     STACK_BYTES = 512 << 10,
     DRAIN_CHECK_MS = 20,
+    TRIM_DELAY_MS = 1000, /* after a burst of large bodies: another may follow */
 };
 
 /* A message to a shard; freed by the function that it is handed to. */
@@ -46,6 +49,40 @@ static void on_trouble(const char *text, void *ctx)
     log_warning("gateway", "%s", text);
 }
 
+/* The allocator keeps what was freed below something that still lives; it may take milliseconds. */
+static void trim(void *arg)
+{
+    (void)arg;
+    malloc_trim(0);
+}
+
+static void on_trimmed(void *arg)
+{
+    (void)arg;
+}
+
+static void on_trim_due(struct timer *timer, void *ctx)
+{
+    struct shard *shard = ctx;
+    (void)timer;
+    loop_work(shard->loop, trim, on_trimmed, shard);
+}
+
+static void on_ebb(struct spool *spool)
+{
+    struct shard *shard = CONTAINER_OF(spool, struct shard, spool);
+    if (!timer_is_armed(&shard->trim_timer))
+        timer_start(&shard->trim_timer, TRIM_DELAY_MS);
+}
+
+static void on_count(int by, void *ctx)
+{
+    struct shard *shard = ctx;
+    metrics_move(shard->metrics, METRICS_OPEN, by);
+    if (by > 0)
+        metrics_add(shard->metrics, METRICS_CONNECTIONS, 1);
+}
+
 struct shard *shard_new(const struct shard_shared *shared, const struct clock *clock)
 {
     struct shard *shard = mem_alloc(sizeof *shard);
@@ -53,12 +90,15 @@ struct shard *shard_new(const struct shard_shared *shared, const struct clock *c
     shard->loop = loop_new(clock);
     shard->server = http_server_new(shard->loop, on_request, shard);
     http_server_set_on_trouble(shard->server, on_trouble, shard);
+    http_server_set_on_count(shard->server, on_count, shard);
     shard->pool = http_pool_new(shard->loop);
     if (shared->journal)
         shard->outbox = journal_outbox_new(shared->journal, shard->loop);
     list_init(&shard->passes);
     queue_init(&shard->queue, shard->loop, shared->settings.queue_max, proxy_is_servable);
     spool_init(&shard->spool, shared->spool_dir);
+    shard->spool.on_ebb = on_ebb;
+    timer_init(&shard->trim_timer, shard->loop, on_trim_due, shard);
     shard->metrics = shard_metrics_new();
     shard->auth_cache = auth_cache_new();
     timer_init(&shard->drain_timer, shard->loop, check_drain, shard);
@@ -182,6 +222,7 @@ void shard_free(struct shard *shard)
     http_server_free(shard->server);
     queue_fini(&shard->queue);
     http_pool_free(shard->pool);
+    timer_stop(&shard->trim_timer); /* the last bodies may have armed it */
     journal_outbox_free(shard->outbox);
     loop_free(shard->loop);
     spool_fini(&shard->spool);

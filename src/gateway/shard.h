@@ -61,6 +61,7 @@ struct shard {
     unsigned turn;             /* for lease_take() and targets_find() */
     struct queue queue;        /* requests that wait for an instance */
     struct spool spool;        /* their bodies */
+    struct timer trim_timer;   /* armed: memory is going to be given back to the kernel */
     struct shard_metrics *metrics; /* owned */
     struct auth_cache *auth_cache;
     struct spare *spare_proxies; /* memory of requests that ended */

@@ -39,8 +39,9 @@ static bool is_content(const struct stream_filter *filter, const struct chunk_vi
 static void note_chunk(struct stream_filter *filter, struct str data,
                        const struct chunk_view *chunk, int64_t now_us)
 {
-    if (chunk->usage.len)
-        (void)usage_read(data, &filter->usage);
+    if (chunk->usage.len && usage_read(data, &filter->usage) &&
+        str_eq(chunk->type, STR("message_start")))
+        filter->usage.has_completion = false; /* it tells what there is before the first token */
     filter->has_error |= chunk->has_error || str_eq(chunk->type, STR("error"));
     filter->is_over |= chunk->is_done || is_terminal_type(chunk->type);
     filter->is_complete |= filter->is_over || chunk->has_finish || filter->has_error;

@@ -63,6 +63,9 @@ void http_exchange_abort(struct http_exchange *ex)
 {
     if (is_over(ex))
         return;
+    /* What was written goes out before: a client sees what came, and that it isn't all. */
+    if (server_conn_queued(ex->conn) > 0)
+        server_conn_send(ex->conn, NULL, 0);
     /* Only a body that ends with the connection needs the reset to look incomplete. */
     ex->conn->reset = ex->reply_started && ex->coding == REPLY_TO_CLOSE;
     server_conn_fail(ex->conn);

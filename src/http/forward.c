@@ -149,6 +149,9 @@ static unsigned build_request_headers(const struct forward *fwd, const struct te
     if (forwarded->len)
         ret[n++] = (struct http_header){STR("X-Forwarded-For"),
                                         str_sub(forwarded->bytes, forwarded->len)};
+    /* A proxy before us that ends TLS has told so itself. */
+    if (http_exchange_is_tls(fwd->ex) && !http_headers_get(from, "X-Forwarded-Proto").ptr)
+        ret[n++] = (struct http_header){STR("X-Forwarded-Proto"), STR("https")};
     return n;
 }
 
@@ -344,7 +347,7 @@ static bool has_body_to_stream(const struct forward *fwd)
 static void start_call(struct forward *fwd)
 {
     const struct http_request_head *head = http_exchange_head(fwd->ex);
-    struct http_header headers[HTTP_HEADERS_MAX + FORWARD_ADD_MAX + 1];
+    struct http_header headers[HTTP_HEADERS_MAX + FORWARD_ADD_MAX + 2];
     struct text forwarded;
     forwarded_for(fwd->ex, &forwarded);
     const struct http_call_params params = {

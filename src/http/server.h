@@ -89,6 +89,10 @@ void http_server_set_connections_max(struct http_server *server, unsigned max);
 void http_server_set_on_trouble(struct http_server *server,
                                 void (*on_trouble)(const char *text, void *ctx), void *ctx);
 
+/* Who is told of each connection that is taken (+1) and that ends (-1), to count them. Optional. */
+void http_server_set_on_count(struct http_server *server, void (*on_count)(int by, void *ctx),
+                              void *ctx);
+
 /* Connections that are open, and those of them that wait for a request. */
 void http_server_count(const struct http_server *server, unsigned *ret_connections,
                        unsigned *ret_idle);

@@ -416,7 +416,7 @@ static void conn_free(struct server_conn *c)
     list_remove(&c->node);
     list_remove(&c->touched);
     server_note_idle(c);
-    c->server->conn_count--;
+    server_count_conn(c->server, -1);
     timer_stop(&c->timer);
     if (c->reset)
         stream_reset(c->stream);
@@ -467,7 +467,7 @@ static void read_input(struct server_conn *c)
         c->failed = true;
         return;
     }
-    if (is_body)
+    if (is_body && c->phase != CONN_LINGER)
         server_conn_progress(c, (size_t)n);
     else if (is_head && c->in.len == 0)
         server_conn_restart_wait(c);
@@ -524,6 +524,6 @@ void server_conn_new(struct http_server *server, int fd, const char *peer, int64
     c->since_ms = loop_now_ms(server->loop);
     c->phase = server->certificate && strcmp(peer, "unix") != 0 ? CONN_HELLO : CONN_HEAD;
     list_add_tail(&server->conns, &c->node);
-    server->conn_count++;
+    server_count_conn(server, +1);
     server_conn_settle(c);
 }

@@ -24,6 +24,20 @@ void http_server_set_on_trouble(struct http_server *server,
     server->trouble_ctx = ctx;
 }
 
+void http_server_set_on_count(struct http_server *server, void (*on_count)(int by, void *ctx),
+                              void *ctx)
+{
+    server->on_count = on_count;
+    server->count_ctx = ctx;
+}
+
+void server_count_conn(struct http_server *server, int by)
+{
+    server->conn_count += (unsigned)by;
+    if (server->on_count)
+        server->on_count(by, server->count_ctx);
+}
+
 void http_server_count(const struct http_server *server, unsigned *ret_connections,
                        unsigned *ret_idle)
 {

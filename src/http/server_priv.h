@@ -21,8 +21,9 @@ enum {
     CONN_READ_BODY = 64 << 10,
     CONN_PIPELINE_MAX = 64 << 10, /* bytes of next requests that are read ahead */
     CONN_DISCARD_MAX = 1 << 20,   /* bytes of an unwanted body that are read all the same */
-    CONN_LINGER_MS = 2000,        /* after a last reply: time for the client to read it and close, */
-    CONN_LINGER_MAX = 64 << 20,   /* and bytes that it may send meanwhile */
+    CONN_LINGER_MS = 10000,       /* after a last reply: time for the client to read it and close */
+    CONN_LINGER_MAX = 64 << 20,   /* bytes that are dropped in this time: many clients read no reply
+                                     before all of their request is out */
     CONN_LOW_WATER = HTTP_HIGH_WATER / 4,
     CONN_PEER_MAX = 48,
     CONN_PARTS_MAX = 3,
@@ -72,6 +73,8 @@ struct http_server {
     int64_t trouble_ms[SERVER_TROUBLE_COUNT]; /* the last time; 0: never */
     void (*on_trouble)(const char *text, void *ctx);
     void *trouble_ctx;
+    void (*on_count)(int by, void *ctx);
+    void *count_ctx;
     unsigned active; /* exchanges */
     bool draining;
     bool sweep_due; /* a deferred sweep holds a pointer to this server */
@@ -187,6 +190,9 @@ bool server_make_room(struct http_server *server);
 
 /* Callback of listeners. */
 void server_on_starved(struct listener *listener, int code, void *ctx);
+
+/* One connection more or less. */
+void server_count_conn(struct http_server *server, int by);
 
 /* A descriptor is free again. */
 void server_on_conn_closed(struct http_server *server);

@@ -151,9 +151,11 @@ struct loop *loop_new(const struct clock *clock)
     loop->before_poll.data = loop->after_poll.data = loop->bell.data = loop;
     or_abort(uv_prepare_start(&loop->before_poll, before_poll));
     or_abort(uv_check_start(&loop->after_poll, after_poll));
-    /* A write to a closed socket is an error code here, never the end of the process. */
+    /* A write to a closed socket, or above the largest size that files may have, is an error code
+     * here, never the end of the process. */
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL);
     return loop;
 }
 

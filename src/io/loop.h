@@ -21,8 +21,8 @@ struct loop;
 /*
  * `clock` is borrowed for the loop's life. With clock_system the loop wakes for its timers; with
  * any other clock due timers run in every turn, and whoever moves that clock wakes the loop with
- * loop_post(). Ignores SIGPIPE for the process. Returns owned; aborts when the kernel has no
- * descriptors.
+ * loop_post(). Ignores SIGPIPE and SIGXFSZ for the process. Returns owned; aborts when the kernel
+ * has no descriptors.
  */
 struct loop *loop_new(const struct clock *clock);
 

@@ -103,6 +103,47 @@ class Nginx(Proxy):
         self.wait()
 
 
+CONTROL_FRONT = """
+daemon off;
+worker_processes 1;
+pid {folder}/front.pid;
+error_log {folder}/front.log error;
+events {{ worker_connections 8000; }}
+http {{
+    access_log off;
+    keepalive_timeout 3600s;
+    keepalive_requests 1000000000;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    proxy_read_timeout 3600s;
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        location = /v2/bench {{ default_type application/json; return 200 '{answer}'; }}
+        location / {{ proxy_buffering off; proxy_pass {control}; }}
+        location = /health {{ return 200; }}
+    }}
+}}
+"""
+
+
+class ControlFront(Proxy):
+    """A control that answers /v2/bench as an engine would: the gateway passes what is asked there
+    on as it is, without a key, limits or a record."""
+
+    def __init__(self, folder, control_url, core):
+        self.port = harness.free_ports(4) + 3  # the gateway doesn't listen on the first one yet
+        conf = pathlib.Path(folder) / "front.conf"
+        conf.write_text(CONTROL_FRONT.format(folder=folder, port=self.port, control=control_url,
+                                             answer='{"answer":"' + "x" * 840 + '"}'))
+        super().__init__("front", ["nginx", "-c", str(conf), "-e", f"{folder}/front.log"], core)
+        self.wait()
+
+
 class Haproxy(Proxy):
     def __init__(self, folder, engine_port, core):
         self.port = self.stream_port = harness.free_ports()

@@ -312,6 +312,7 @@ class ScriptedGateway:
         self.port = harness.free_ports()
         self.control = FeedControl()
         self.control.start()
+        self.server_url = self.control.url  # or of something between the two
         self.engines = []
         self.process = None
         self.last_id = 100
@@ -321,11 +322,12 @@ class ScriptedGateway:
     # --- its process ---
 
     def command(self):
-        return [*self.prefix, self.binary, "gateway", "--server-url", self.control.url, "--host",
+        return [*self.prefix, self.binary, "gateway", "--server-url", self.server_url, "--host",
                 "127.0.0.1", "--port", str(self.port), "--gateway-threads", str(self.threads),
                 "--data-dir", str(self.data_dir), *self.args]
 
-    def start(self):
+    def start(self, alone=False):
+        """`alone`: it won't find control."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         environment = {key: value for key, value in os.environ.items()
                        if not key.startswith("GPUSTACK_")}
@@ -333,7 +335,10 @@ class ScriptedGateway:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, env=environment)
-        wait_for(self.is_ready, 20, "the gateway is ready")
+        if alone:
+            wait_for(lambda: self.http().get("/healthz").status == 200, 20, "the gateway serves")
+        else:
+            wait_for(self.is_ready, 20, "the gateway is ready")
         return self
 
     def is_ready(self):
@@ -438,6 +443,13 @@ class ScriptedGateway:
             body.setdefault("messages", [{"role": "user", "content": "Go"}])
         return self.http(key or self.key).post(path, {"model": "m", **body})
 
+    def wait_on_disk(self, count):
+        """Until the journal's files have so many records: a SIGKILL loses no more of them."""
+        folder = self.data_dir / "gateway/usage"
+        wait_for(lambda: sum(path.read_bytes().count(b'"crc32"')
+                             for path in folder.glob("0*.ndjson")) >= count,
+                 what=f"{count} records on the disk")
+
     def wait_records(self, count, timeout=20):
         """Until control has got so many usage records; returns all of them."""
         def enough():
@@ -445,3 +457,24 @@ class ScriptedGateway:
                 raise ValueError(f"{len(self.control.records)} records")
             return self.control.records
         return wait_for(enough, timeout, f"{count} usage records")
+
+
+class SecondGateway:
+    """`gpustack gateway` with a data folder of its own beside a cluster."""
+
+    def __init__(self, cluster, folder):
+        self.port = harness.free_ports()
+        self.log = open(folder / "second.log", "ab")
+        self.process = subprocess.Popen(
+            [cluster.binary, "gateway", "--server-url", cluster.url, "--token", cluster.token(),
+             "--host", "127.0.0.1", "--port", str(self.port), "--data-dir", str(folder / "second")],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        wait_for(lambda: self.http().get("/readyz").status == 200, what="the second gateway")
+
+    def http(self, key=None):
+        return Http("127.0.0.1", self.port, key)
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+        self.log.close()

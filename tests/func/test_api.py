@@ -27,6 +27,7 @@ def test_login_by_json_and_by_form(serving):
     reply = serving.http().post("/auth/login", form, headers={
         "Content-Type": "application/x-www-form-urlencoded"})
     assert reply.expect(200)["username"] == "admin"
+    assert "Secure" not in reply.headers["set-cookie"], "it would never come back in the clear"
 
 
 def test_logout_ends_the_session(serving):

@@ -26,8 +26,8 @@ SLOW = {"auth_login", "auth_update_password", "users_create", "users_update", "u
         "workers_delete", "workers_register", "instances_delete"}
 CONFORMANCE = [checks.status_code_conformance, checks.content_type_conformance,
                checks.response_schema_conformance, checks.response_headers_conformance]
-# What may be refused though the file allows it: passwords, numbers in fields that nobody knows, times
-# and records that stand in a wrong order, and what GPUStack knows and this version can't do.
+# What may be refused though the file allows it: passwords, numbers in fields that nobody knows,
+# times and records that stand in a wrong order, and what GPUStack knows and this version can't do.
 REFUSED = ["current_password is wrong", "too big integer", "too big negative integer",
            "start must be before end", "group_by must be by one of", "seq: must be above",
            "allowed_principals is not enforced"]

@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 from conftest import SENTENCE
-from harness import Cluster, Http, wait_for
+from harness import PASSWORD, Cluster, Http, wait_for
 
 
 def make_certificate(folder, subject):
@@ -81,6 +81,12 @@ def chat(client):
 
 def test_inference_over_https(site):
     assert chat(site.user()).strip() == SENTENCE
+
+
+def test_login_cookie_stays_on_https(site):
+    reply = site.http().post("/auth/login", {"username": "admin", "password": PASSWORD})
+    reply.expect(200)
+    assert "; Secure" in reply.headers["set-cookie"]
 
 
 def test_in_the_clear_is_told(site):

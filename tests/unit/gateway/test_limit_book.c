@@ -196,6 +196,30 @@ static void test_recovered(void **state)
     tear_down(&w);
 }
 
+/* A control that has none of our records yet tells no line. */
+static void test_recovered_without_a_line(void **state)
+{
+    for (int ready_first = 0; ready_first < 2; ready_first++) {
+        struct world w;
+        set_up(&w);
+        if (ready_first)
+            limit_book_ready(&w.book);
+        struct usage_spent left = record(1, 20, noon_ms);
+        limit_book_recovered(&w.book, &left);
+        if (!ready_first) {
+            assert_int_equal(taken(&w, noon_ms), 0); /* the line may still come */
+            limit_book_ready(&w.book);
+        }
+        assert_int_equal(taken(&w, noon_ms), 20);
+        limit_book_ready(&w.book);
+        assert_int_equal(taken(&w, noon_ms), 20);
+        tell(&w, US, 1, 20, day_ms);
+        assert_int_equal(taken(&w, noon_ms), 20);
+        assert_int_equal(taken(&w, noon_ms + DAY), 0);
+        tear_down(&w);
+    }
+}
+
 /* More records than there are sums: the last ones are known together. */
 static void test_many_unsent(void **state)
 {
@@ -331,6 +355,7 @@ int main(void)
         cmocka_unit_test(test_line_before_entry),
         cmocka_unit_test(test_changed_budget),
         cmocka_unit_test(test_recovered),
+        cmocka_unit_test(test_recovered_without_a_line),
         cmocka_unit_test(test_many_unsent),
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_counts_stay_with_the_id),

@@ -13,74 +13,75 @@
 
 enum { NOTHING = -1 };
 
+static const struct {
+    enum http_method method;
+    const char *path;
+    int action; /* NOTHING: no such path */
+    enum dialect dialect;
+    const char *engine_path;
+    const char *allow; /* the method is refused with it */
+} paths[] = {
+    {HTTP_POST, "/v1/chat/completions", ROUTE_INFER, DIALECT_OPENAI, "/v1/chat/completions", 0},
+    {HTTP_POST, "/v1-openai/chat/completions", ROUTE_INFER, DIALECT_OPENAI,
+     "/v1/chat/completions", 0},
+    {HTTP_POST, "/v1/completions", ROUTE_INFER, DIALECT_OPENAI, "/v1/completions", 0},
+    {HTTP_POST, "/v1/embeddings", ROUTE_INFER, DIALECT_OPENAI, "/v1/embeddings", 0},
+    {HTTP_POST, "/v1/rerank", ROUTE_INFER, DIALECT_OPENAI, "/v1/rerank", 0},
+    {HTTP_POST, "/v2/rerank", ROUTE_INFER, DIALECT_COHERE, "/v1/rerank", 0},
+    {HTTP_POST, "/rerank", ROUTE_INFER, DIALECT_OPENAI, "/v1/rerank", 0},
+    {HTTP_POST, "/v1/responses", ROUTE_INFER, DIALECT_OPENAI, "/v1/responses", 0},
+    {HTTP_POST, "/v1/messages", ROUTE_INFER, DIALECT_ANTHROPIC, "/v1/messages", 0},
+    {HTTP_POST, "/v1/responses/input_tokens", ROUTE_INFER, DIALECT_OPENAI,
+     "/v1/responses/input_tokens", 0},
+    {HTTP_POST, "/v1/messages/count_tokens", ROUTE_INFER, DIALECT_ANTHROPIC,
+     "/v1/messages/count_tokens", 0},
+    {HTTP_POST, "/v1/messages/batches", NOTHING, DIALECT_ANTHROPIC, 0, 0},
+    {HTTP_POST, "/v1/tokenize", ROUTE_INFER, DIALECT_OPENAI, "/tokenize", 0},
+    {HTTP_POST, "/detokenize", ROUTE_INFER, DIALECT_OPENAI, "/detokenize", 0},
+    {HTTP_POST, "/v1/images/edits", ROUTE_INFER, DIALECT_OPENAI, "/v1/images/edits", 0},
+    {HTTP_POST, "/v1/audio/speech", ROUTE_INFER, DIALECT_OPENAI, "/v1/audio/speech", 0},
+    {HTTP_PUT, "/model/proxy/a/b", ROUTE_PROXY, DIALECT_OPENAI, 0, 0},
+    {HTTP_GET, "/metrics", ROUTE_METRICS, DIALECT_MANAGEMENT, 0, 0},
+    {HTTP_GET, "/v1/models", ROUTE_MODELS, DIALECT_OPENAI, 0, 0},
+    {HTTP_HEAD, "/v1-openai/models", ROUTE_MODELS, DIALECT_OPENAI, 0, 0},
+    {HTTP_GET, "/v1/models/a/b", ROUTE_MODEL, DIALECT_OPENAI, 0, 0},
+    {HTTP_PATCH, "/v2/models/1", ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, 0},
+    {HTTP_POST, "/auth/login", ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, 0},
+    {HTTP_GET, "/docs", ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, 0},
+    {HTTP_GET, "/openapi.json", ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, 0},
+    {HTTP_PUT, "/debug/log_level", ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, 0},
+    {HTTP_GET, "/version", ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, 0},
+    {HTTP_GET, "/healthz", ROUTE_HEALTH, DIALECT_MANAGEMENT, 0, 0},
+    {HTTP_GET, "/readyz", ROUTE_READY, DIALECT_MANAGEMENT, 0, 0},
+    {HTTP_GET, "/", ROUTE_HOME, DIALECT_MANAGEMENT, 0, 0},
+    {HTTP_GET, "/v1/chat/completions", ROUTE_INFER, DIALECT_OPENAI, "/v1/chat/completions",
+     "POST"},
+    {HTTP_DELETE, "/v1/models", ROUTE_MODELS, DIALECT_OPENAI, 0, "GET, HEAD"},
+    {HTTP_POST, "/healthz", ROUTE_HEALTH, DIALECT_MANAGEMENT, 0, "GET, HEAD"},
+    {HTTP_GET, "/v2/rerank", ROUTE_INFER, DIALECT_COHERE, "/v1/rerank", "POST"},
+    {HTTP_POST, "/v1/chat/completions/", NOTHING, DIALECT_OPENAI, 0, 0},
+    {HTTP_GET, "/v1/models/", NOTHING, DIALECT_OPENAI, 0, 0},
+    {HTTP_POST, "/v1/../v2/models", NOTHING, DIALECT_OPENAI, 0, 0},
+    {HTTP_POST, "/v1/sleep", NOTHING, DIALECT_OPENAI, 0, 0},
+    {HTTP_GET, "/v2", NOTHING, DIALECT_MANAGEMENT, 0, 0},
+    {HTTP_GET, "/v2/", NOTHING, DIALECT_MANAGEMENT, 0, 0},
+    {HTTP_GET, "/proxy/v1/models", NOTHING, DIALECT_MANAGEMENT, 0, 0},
+    {HTTP_GET, "", NOTHING, DIALECT_MANAGEMENT, 0, 0},
+};
+
 static void test_paths(void **state)
 {
-    static const struct {
-        enum http_method method;
-        const char *path;
-        int action; /* NOTHING: no such path */
-        enum dialect dialect;
-        const char *engine_path;
-        const char *allow; /* the method is refused with it */
-    } rows[] = {
-        {HTTP_POST, "/v1/chat/completions", ROUTE_INFER, DIALECT_OPENAI, "/v1/chat/completions", 0},
-        {HTTP_POST, "/v1-openai/chat/completions", ROUTE_INFER, DIALECT_OPENAI,
-         "/v1/chat/completions", 0},
-        {HTTP_POST, "/v1/completions", ROUTE_INFER, DIALECT_OPENAI, "/v1/completions", 0},
-        {HTTP_POST, "/v1/embeddings", ROUTE_INFER, DIALECT_OPENAI, "/v1/embeddings", 0},
-        {HTTP_POST, "/v1/rerank", ROUTE_INFER, DIALECT_OPENAI, "/v1/rerank", 0},
-        {HTTP_POST, "/v2/rerank", ROUTE_INFER, DIALECT_COHERE, "/v1/rerank", 0},
-        {HTTP_POST, "/rerank", ROUTE_INFER, DIALECT_OPENAI, "/v1/rerank", 0},
-        {HTTP_POST, "/v1/responses", ROUTE_INFER, DIALECT_OPENAI, "/v1/responses", 0},
-        {HTTP_POST, "/v1/messages", ROUTE_INFER, DIALECT_ANTHROPIC, "/v1/messages", 0},
-        {HTTP_POST, "/v1/responses/input_tokens", ROUTE_INFER, DIALECT_OPENAI,
-         "/v1/responses/input_tokens", 0},
-        {HTTP_POST, "/v1/messages/count_tokens", ROUTE_INFER, DIALECT_ANTHROPIC,
-         "/v1/messages/count_tokens", 0},
-        {HTTP_POST, "/v1/messages/batches", NOTHING, DIALECT_ANTHROPIC, 0, 0},
-        {HTTP_POST, "/v1/tokenize", ROUTE_INFER, DIALECT_OPENAI, "/tokenize", 0},
-        {HTTP_POST, "/detokenize", ROUTE_INFER, DIALECT_OPENAI, "/detokenize", 0},
-        {HTTP_POST, "/v1/images/edits", ROUTE_INFER, DIALECT_OPENAI, "/v1/images/edits", 0},
-        {HTTP_POST, "/v1/audio/speech", ROUTE_INFER, DIALECT_OPENAI, "/v1/audio/speech", 0},
-        {HTTP_PUT, "/model/proxy/a/b", ROUTE_PROXY, DIALECT_OPENAI, 0, 0},
-        {HTTP_GET, "/metrics", ROUTE_METRICS, DIALECT_MANAGEMENT, 0, 0},
-        {HTTP_GET, "/v1/models", ROUTE_MODELS, DIALECT_OPENAI, 0, 0},
-        {HTTP_HEAD, "/v1-openai/models", ROUTE_MODELS, DIALECT_OPENAI, 0, 0},
-        {HTTP_GET, "/v1/models/a/b", ROUTE_MODEL, DIALECT_OPENAI, 0, 0},
-        {HTTP_PATCH, "/v2/models/1", ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, 0},
-        {HTTP_POST, "/auth/login", ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, 0},
-        {HTTP_GET, "/docs", ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, 0},
-        {HTTP_GET, "/openapi.json", ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, 0},
-        {HTTP_PUT, "/debug/log_level", ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, 0},
-        {HTTP_GET, "/version", ROUTE_CONTROL, DIALECT_MANAGEMENT, 0, 0},
-        {HTTP_GET, "/healthz", ROUTE_HEALTH, DIALECT_MANAGEMENT, 0, 0},
-        {HTTP_GET, "/readyz", ROUTE_READY, DIALECT_MANAGEMENT, 0, 0},
-        {HTTP_GET, "/", ROUTE_HOME, DIALECT_MANAGEMENT, 0, 0},
-        {HTTP_GET, "/v1/chat/completions", ROUTE_INFER, DIALECT_OPENAI, "/v1/chat/completions",
-         "POST"},
-        {HTTP_DELETE, "/v1/models", ROUTE_MODELS, DIALECT_OPENAI, 0, "GET, HEAD"},
-        {HTTP_POST, "/healthz", ROUTE_HEALTH, DIALECT_MANAGEMENT, 0, "GET, HEAD"},
-        {HTTP_GET, "/v2/rerank", ROUTE_INFER, DIALECT_COHERE, "/v1/rerank", "POST"},
-        {HTTP_POST, "/v1/chat/completions/", NOTHING, DIALECT_OPENAI, 0, 0},
-        {HTTP_GET, "/v1/models/", NOTHING, DIALECT_OPENAI, 0, 0},
-        {HTTP_POST, "/v1/../v2/models", NOTHING, DIALECT_OPENAI, 0, 0},
-        {HTTP_POST, "/v1/sleep", NOTHING, DIALECT_OPENAI, 0, 0},
-        {HTTP_GET, "/v2", NOTHING, DIALECT_MANAGEMENT, 0, 0},
-        {HTTP_GET, "/v2/", NOTHING, DIALECT_MANAGEMENT, 0, 0},
-        {HTTP_GET, "/proxy/v1/models", NOTHING, DIALECT_MANAGEMENT, 0, 0},
-        {HTTP_GET, "", NOTHING, DIALECT_MANAGEMENT, 0, 0},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct route_match match = route_find(rows[i].method, str_of(rows[i].path));
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        struct route_match match = route_find(paths[i].method, str_of(paths[i].path));
         int action = match.route ? (int)match.route->action : NOTHING;
-        if (action != rows[i].action || match.dialect != rows[i].dialect)
-            fail_msg("%s: action %d dialect %d", rows[i].path, action, (int)match.dialect);
-        assert_int_equal(match.is_allowed, match.route && !rows[i].allow);
-        if (rows[i].engine_path)
-            assert_string_equal(match.route->engine_path, rows[i].engine_path);
-        if (rows[i].allow) {
+        if (action != paths[i].action || match.dialect != paths[i].dialect)
+            fail_msg("%s: action %d dialect %d", paths[i].path, action, (int)match.dialect);
+        assert_int_equal(match.is_allowed, match.route && !paths[i].allow);
+        if (paths[i].engine_path)
+            assert_string_equal(match.route->engine_path, paths[i].engine_path);
+        if (paths[i].allow) {
             auto_free char *allow = route_allow(match.route);
-            assert_string_equal(allow, rows[i].allow);
+            assert_string_equal(allow, paths[i].allow);
         }
     }
 }

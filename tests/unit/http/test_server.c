@@ -574,7 +574,7 @@ static void test_head_timeout(void **state)
     wire_read_until(loop, fd, &got, "\"}");
     assert_true(str_has_prefix(buf_str(&got), STR("HTTP/1.1 408 ")));
     assert_true(wire_read_to_end(loop, fd, &got));
-    wire_advance(loop, 2000); /* the end of lingering */
+    wire_advance(loop, 10000); /* the end of lingering */
     buf_fini(&got);
     close(fd);
 }

@@ -176,6 +176,49 @@ static void test_body_in_a_trickle(void **state)
     close(fd);
 }
 
+/* Sends `size` bytes of nothing; false when the connection broke before. */
+static bool send_all(int fd, size_t size)
+{
+    auto_free char *fill = mem_alloc(65536);
+    while (size > 0) {
+        ssize_t n = send(fd, fill, size < 65536 ? size : 65536, MSG_NOSIGNAL);
+        if (n < 0 && errno != EAGAIN)
+            return false;
+        size -= n > 0 ? (size_t)n : 0;
+        wire_turn(loop);
+    }
+    return true;
+}
+
+/* An early reply has been made to it. */
+static int client_with_large_body(void)
+{
+    int fd = wire_connect(port);
+    wire_send(loop, fd, STR("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 33554432\r\n\r\n"));
+    return fd;
+}
+
+/* A client that reads nothing before it has sent all gets its answer, but not for ever. */
+static void test_a_reply_outlasts_a_large_body(void **state)
+{
+    int fd = client_with_large_body();
+    struct buf got = {0};
+    assert_true(send_all(fd, 32 << 20));
+    assert_true(wire_read_to_end(loop, fd, &got));
+    assert_true(str_has_prefix(buf_str(&got), STR("HTTP/1.1 200 OK")));
+    buf_fini(&got);
+    close(fd);
+    fd = client_with_large_body();
+    assert_true(send_all(fd, 2 << 20));
+    wire_settle(loop);
+    wire_advance(loop, 9999);
+    assert_true(send_all(fd, 4096));
+    wire_advance(loop, 1); /* what comes meanwhile is no reason to wait longer */
+    for (int turns = 0; send_all(fd, 4096); turns++)
+        assert_true(turns < 1000);
+    close(fd);
+}
+
 #define LIMIT_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -186,6 +229,7 @@ int main(void)
         LIMIT_TEST(test_no_descriptors_but_an_idle_connection),
         LIMIT_TEST(test_no_descriptors_until_a_connection_ends),
         LIMIT_TEST(test_body_in_a_trickle),
+        LIMIT_TEST(test_a_reply_outlasts_a_large_body),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

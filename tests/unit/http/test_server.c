@@ -691,7 +691,7 @@ int main(void)
         TEST(test_reply_waits_for_who_still_writes), TEST(test_head_timeout),
         TEST(test_idle_timeout), TEST(test_body_stall), TEST(test_no_timeout_while_handler_works),
         TEST(test_drain), TEST(test_drain_during_a_response), TEST(test_free_closes_exchanges),
-       
+
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

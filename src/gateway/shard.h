@@ -59,7 +59,7 @@ struct shard {
     struct http_server *server;
     struct http_pool *pool;
     struct snapshot *snapshot; /* a reference; NULL until the first came */
-    unsigned turn;             /* for lease_take() and targets_find() */
+    unsigned turn;             /* for targets_find() */
     struct queue queue;        /* requests that wait for an instance */
     struct spool spool;        /* their bodies */
     struct timer trim_timer;   /* armed: memory is going to be given back to the kernel */

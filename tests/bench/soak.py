@@ -89,8 +89,8 @@ class Client:
 
 def chat(client, rng):
     chunks = rng.randint(1, 60)
-    answer = json.loads(client.ask(CHAT, {"model": "m", "messages": GO,
-                                          "script": f"chunks={chunks} head_ms={rng.randint(0, 5)}"}))
+    script = f"chunks={chunks} head_ms={rng.randint(0, 5)}"
+    answer = json.loads(client.ask(CHAT, {"model": "m", "messages": GO, "script": script}))
     assert answer["usage"]["completion_tokens"] == chunks, answer
 
 

@@ -88,7 +88,8 @@ def test_system_and_turns(client, ledger, system):
     answer = ask(client, ledger, system=system, messages=[
         {"role": "user", "content": [{"type": "text", "text": "Who"},
                                      {"type": "text", "text": "are you?"}]},
-        {"role": "assistant", "content": "Me?"}, {"role": "user", "content": "\u4f60\u597d \U0001f600"}])
+        {"role": "assistant", "content": "Me?"},
+        {"role": "user", "content": "\u4f60\u597d \U0001f600"}])
     assert texts(answer) == [SENTENCE]
 
 

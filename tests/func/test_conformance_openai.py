@@ -82,7 +82,8 @@ def test_chat_with_developer_and_system_messages_and_parts(client, ledger):
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": [{"type": "text", "text": "Who"},
                                      {"type": "text", "text": " are you?"}]},
-        {"role": "assistant", "content": "Me?"}, {"role": "user", "content": "\u4f60\u597d \U0001f600"}])
+        {"role": "assistant", "content": "Me?"},
+        {"role": "user", "content": "\u4f60\u597d \U0001f600"}])
     assert answer.choices[0].message.content == SENTENCE
     ledger.expect(request, "chat", usage=openai_usage(answer.usage))
 

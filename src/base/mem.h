@@ -67,9 +67,9 @@ void mem_free_secret(char *s);
 
 /*
  * From now on blocks of MEM_LARGE bytes and more go back to the system when they are freed, and so
- * does a free end of the heap of that size. Otherwise malloc keeps what it once needed: it takes the
- * largest block that was freed, up to 32 MiB, for the usual. For a process to which others send
- * bodies of any size; before it has threads.
+ * does a free end of the heap of that size. Otherwise malloc keeps what it once needed: it takes
+ * the largest block that was freed, up to 32 MiB, for the usual. For a process to which others
+ * send bodies of any size; before it has threads.
  */
 void mem_return_large(void);
 

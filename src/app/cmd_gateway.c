@@ -71,6 +71,7 @@ static int start_role(struct gateway_role *role, struct err *err)
         .threads = thread_count(config),
         .settings = {.body_max = (uint64_t)config->max_request_body << 20,
                      .queue_timeout_ms = config->queue_timeout * 1000,
+                     .sse_keepalive_ms = config->sse_keepalive * 1000,
                      .queue_max = (unsigned)config->queue_size},
         .token = config->token,
         .token_path = token_path,

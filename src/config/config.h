@@ -41,6 +41,7 @@ struct config {
     int64_t gateway_threads;  /* 0: one per core, at most 4 */
     int64_t max_request_body; /* MiB */
     int64_t queue_timeout;    /* s; 0: requests don't wait for an instance */
+    int64_t sse_keepalive;    /* s; 0: none */
     int64_t queue_size;       /* of one model in one thread of the gateway */
     int64_t usage_journal_size; /* MiB; 1024 */
     char *access_log;         /* NULL: none; "-": standard output */

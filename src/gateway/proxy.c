@@ -187,12 +187,14 @@ static void on_request_body(struct http_exchange *ex, struct str data, void *ctx
         return;
     }
     p->request_bytes += data.len;
-    if (body_add(&p->body, data, &err) < 0)
+    if (body_add(&p->body, data, &err) < 0) {
         refuse_storing(p, &err);
-    else if (feed(p, data, &err) < 0)
+        return;
+    }
+    int rc = feed(p, data, &err);
+    /* Also before a fault: however the bytes were cut, the answer and the record are the same. */
+    if (note_model(p) && rc < 0)
         proxy_fail(p, FAULT_BAD_BODY, OUTCOME_CLIENT_ERROR, err.text);
-    else
-        (void)note_model(p);
 }
 
 static int end_form(struct proxy *p, struct err *err)

@@ -31,6 +31,7 @@ static void expect_events(struct proxy *p, struct forward *forward)
     enum operation operation = p->translation ? OPERATION_CHAT : p->route->operation;
     stream_filter_init(p->filter, operation, hides_usage && !p->translation, p->started_us);
     forward_rewrite(forward);
+    proxy_keepalive_start(p);
 }
 
 /* An engine without Anthropic's API says so; what it says of a model, it would say again. */
@@ -116,6 +117,7 @@ void proxy_on_body(struct forward *forward, struct str data, void *ctx)
     int64_t at_us = now_us(p);
     bool is_first = note_first_byte(p, at_us);
     if (p->kind == ANSWER_EVENTS) {
+        p->last_piece_ms = loop_now_ms(p->shard->loop);
         stream_filter_feed(p->filter, data, at_us, send_events, p);
         metrics_observe(p->shard->metrics,
                         is_first ? METRICS_ADDED_FIRST_BYTE : METRICS_ADDED_EVENT,

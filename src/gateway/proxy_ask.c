@@ -199,6 +199,7 @@ static void on_done(struct forward *forward, enum forward_outcome outcome, int c
 {
     struct proxy *p = ctx;
     timer_stop(&p->first_byte);
+    timer_stop(&p->keepalive);
     note_path(p, forward_path(forward));
     switch (outcome) {
     case FORWARD_DONE:
@@ -221,6 +222,13 @@ static void on_done(struct forward *forward, enum forward_outcome outcome, int c
 }
 
 /* ---- an attempt ---- */
+
+static void on_streamed_body(struct forward *forward, struct str data, void *ctx)
+{
+    struct proxy *p = ctx;
+    (void)forward;
+    p->request_bytes += data.len;
+}
 
 static void on_first_byte_late(struct timer *timer, void *ctx)
 {
@@ -292,6 +300,7 @@ void proxy_ask(struct proxy *p)
         .reply_add_count = p->id_header_count + p->limit_header_count,
         .body = p->passes_body ? (struct http_body){.count = 0} : engine_body(p),
         .idle_timeout_ms = PROXY_IDLE_TIMEOUT_MS,
+        .on_request_body = on_streamed_body,
         .on_head = proxy_on_head,
         .on_body = proxy_on_body,
         .on_end = proxy_on_end,

@@ -106,6 +106,7 @@ static void proxy_free(struct proxy *p)
         metrics_move(p->shard->metrics, METRICS_QUEUED, -1);
     queue_leave(&p->waiter);
     timer_stop(&p->first_byte);
+    timer_stop(&p->keepalive);
     lease_end(&p->lease, LEASE_ABANDONED, 0);
     body_fini(&p->body);
     buf_fini(&p->served_name);

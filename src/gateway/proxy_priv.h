@@ -84,6 +84,8 @@ struct proxy {
     struct stream_filter *filter; /* owned; ANSWER_EVENTS */
     struct usage_scan *usage_scan; /* in `store`; ANSWER_PLAIN and _TAKEN of JSON */
     char *retry_after; /* owned; of a response that is translated; empty: it has none */
+    struct timer keepalive;       /* armed while a silent stream gets signs of life */
+    int64_t last_piece_ms;        /* loop time, for that */
     bool is_cut;                  /* it ended without its last event, and the client was told */
     unsigned status;              /* as sent to the client; 0: none yet */
     uint64_t response_bytes;
@@ -166,6 +168,12 @@ void proxy_end_taken(struct proxy *p);
 
 /* Upstream broke off after its response had begun. */
 void proxy_end_cut(struct proxy *p, int code, const char *text);
+
+/* ---- proxy_keepalive.c ---- */
+
+/* A stream of events begins: while the engine is silent in it, the client hears something now and
+ * then, if the operator wants that. */
+void proxy_keepalive_start(struct proxy *p);
 
 /* ---- proxy_end.c ---- */
 

@@ -28,6 +28,7 @@ enum { GATEWAY_THREADS_MAX = 64 };
 struct gateway_settings {
     uint64_t body_max;        /* bytes of a request body */
     int64_t queue_timeout_ms; /* a request waits so long for an instance; 0: not at all */
+    int64_t sse_keepalive_ms; /* silence of a stream after which a comment is sent; 0: never */
     unsigned queue_max;       /* requests that wait for an instance of a model, per shard */
 };
 

@@ -46,14 +46,18 @@ static void release(void *arg)
     http_pool_free_call(call);
 }
 
-/* The call has ended; its memory stays for the callbacks that are on the stack. */
+/*
+ * The call has ended; its memory stays for the callbacks that are on the stack. A connection that
+ * it still has is in the middle of an exchange and is reset: an end would wait in the kernel behind
+ * what the peer hasn't read of the request, and a peer that doesn't read would go on for nobody.
+ */
 static void end(struct http_call *call)
 {
     set_state(call, CALL_DEAD);
     list_remove(&call->node);
     timer_stop(&call->timer);
     timer_stop(&call->kick);
-    stream_free(TAKE(call->stream));
+    stream_reset(TAKE(call->stream));
     http_pool_leave(call->pool, TAKE(call->group));
     loop_defer(call->pool->loop, release, call);
 }
@@ -75,10 +79,9 @@ static void fail_at_target(struct http_call *call, int code, const char *what)
 
 static void complete(struct http_call *call, size_t surplus)
 {
-    bool keep =
-        call->keep_alive && surplus == 0 && !call->is_last && request_out_is_done(&call->out);
-    struct stream *stream = TAKE(call->stream);
-    if (keep)
+    bool is_sent = request_out_is_done(&call->out);
+    struct stream *stream = is_sent ? TAKE(call->stream) : NULL;
+    if (is_sent && call->keep_alive && surplus == 0 && !call->is_last)
         http_pool_keep(call->pool, call->group, stream);
     else
         stream_free(stream);

@@ -205,6 +205,8 @@ static bool goes_on(struct forward *fwd)
 static void on_request_body(struct http_exchange *ex, struct str data, void *ctx)
 {
     struct forward *fwd = ctx;
+    if (fwd->params.on_request_body)
+        fwd->params.on_request_body(fwd, data, fwd->params.ctx);
     if (fwd->call && fwd->streams && http_call_write(fwd->call, data) > HTTP_HIGH_WATER)
         http_exchange_pause(ex);
 }

@@ -40,6 +40,8 @@ struct forward_params {
                               stays until on_done(). With no parts the body is streamed through */
     int64_t head_timeout_ms; /* as in http_call_params */
     int64_t idle_timeout_ms;
+    /* Sees each piece of a request's body that is streamed through. Optional. */
+    void (*on_request_body)(struct forward *fwd, struct str data, void *ctx);
     /* Sees the response's head before it is passed on. Optional. */
     void (*on_head)(struct forward *fwd, const struct http_response_head *head, void *ctx);
     /* Sees each piece of the response before it is passed on. Optional. */

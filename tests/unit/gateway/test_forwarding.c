@@ -224,6 +224,29 @@ static void test_forms(void **state)
     world_fini(&w);
 }
 
+static void test_silent_streams_get_signs_of_life(void **state)
+{
+    static const struct {
+        const char *path, *sign;
+    } cases[] = {
+        {CHAT, "data: 1\n\n: keep-alive\n\n: keep-alive\n\n"},
+        {"/v1/messages", "data: 1\n\nevent: ping\ndata: {\"type\":\"ping\"}\n\nevent: ping\n"},
+    };
+    struct world w;
+    struct answer a;
+    world_init(&w);
+    w.settings.sse_keepalive_ms = 10;
+    w.engines[0].mode = ENGINE_EVENTS;
+    feed_endpoint(&w, 7, w.engines[0].port, "here");
+    world_start(&w, 1);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        ask_start(&w, &a, HTTP_POST, cases[i].path, ADMIN_KEY, HELLO);
+        WAIT_UNTIL(&w, a.body.ptr && strstr(a.body.ptr, cases[i].sign));
+        answer_fini(&a);
+    }
+    world_fini(&w);
+}
+
 /* What is larger than a body in memory may be lies in a file meanwhile. */
 static void test_large_body(void **state)
 {
@@ -255,6 +278,7 @@ int main(void)
         cmocka_unit_test(test_late_first_byte),
         cmocka_unit_test(test_a_models_own_paths),
         cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_silent_streams_get_signs_of_life),
         cmocka_unit_test(test_large_body),
     };
     auth_init();

@@ -140,6 +140,7 @@ int cmd_gateway(int argc, char **argv)
     int rc = app_role_config(argc, argv, "gateway", &role.config, &err);
     if (rc != 0)
         return rc < 0 ? app_usage_error("gateway", &err) : APP_OK;
+    mem_return_large();
     rc = start_role(&role, &err);
     if (rc < 0) {
         log_error("gateway", "can't start: %s", err.text);

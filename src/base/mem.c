@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -70,4 +71,12 @@ void mem_free_secret(char *s)
         return;
     explicit_bzero(s, strlen(s));
     free(s);
+}
+
+void mem_return_large(void)
+{
+#ifdef M_MMAP_THRESHOLD /* glibc's */
+    mallopt(M_MMAP_THRESHOLD, MEM_LARGE);
+    mallopt(M_TRIM_THRESHOLD, MEM_LARGE);
+#endif
 }

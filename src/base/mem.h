@@ -38,6 +38,8 @@
         (b) = swap_value_;                                                                         \
     } while (0)
 
+enum { MEM_LARGE = 1 << 20 };
+
 /* `n` zeroed bytes; aborts when there are none. Returns owned. */
 void *mem_alloc(size_t n) __attribute__((malloc, returns_nonnull));
 
@@ -62,6 +64,14 @@ void mem_replace(char **slot, const char *s);
 
 /* Overwrites and frees a secret string; NULL is fine. */
 void mem_free_secret(char *s);
+
+/*
+ * From now on blocks of MEM_LARGE bytes and more go back to the system when they are freed, and so
+ * does a free end of the heap of that size. Otherwise malloc keeps what it once needed: it takes
+ * the largest block that was freed, up to 32 MiB, for the usual. For a process to which others
+ * send bodies of any size; before it has threads.
+ */
+void mem_return_large(void);
 
 static inline void mem_free_slot(void *slot)
 {

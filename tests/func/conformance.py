@@ -5,7 +5,7 @@ were told, against which the usage records that control has are held.
     offer(cluster, make_model)                 # "hello", "caller", "endless", "vectors", "ranker"
     ledger = Ledger(cluster)
     ledger.expect(request_id, "chat", usage=openai_usage(answer.usage))
-    ledger.check()                                # at the end: a record takes a second to get there
+    ledger.check()                             # at the end: a record takes a second to get there
 """
 
 import pathlib

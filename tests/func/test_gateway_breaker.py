@@ -82,7 +82,9 @@ def asked(engine):
 def bench(gpustack_binary, tmp_path_factory):
     made = Balanced(gpustack_binary, tmp_path_factory.mktemp("breaker"))
     yield made
+    status = made.gw.stop_process()
     made.gw.stop()
+    assert status == 0, made.gw.log()[-2000:]
 
 
 # --- shares --------------------------------------------------------------------------------------

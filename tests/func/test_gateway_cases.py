@@ -10,6 +10,7 @@ import json
 import pytest
 
 from cases import CHAT, COMPLETIONS, GUESS, MESSAGES, RESPONSES, Case, CaseBench, each
+from harness import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -359,3 +360,18 @@ def wants_bytes(seen, size):
 @each(LATE)
 def test_faults_in_the_answer(bench, case):
     bench.run(case)
+
+
+def test_control_is_told_what_the_access_log_says(bench):
+    """Of all cases before, each once."""
+    def essence(records):
+        """What both have; the log's lines have no number yet."""
+        others = ("seq", "gateway", "method", "path", "peer")
+        return sorted(json.dumps({key: one[key] for key in one if key not in others},
+                                 sort_keys=True) for one in records)
+
+    def is_the_same():
+        bench.read_log()
+        logged = [record for records in bench.records.values() for record in records]
+        return logged and essence(bench.gw.control.records) == essence(logged)
+    wait_for(is_the_same, 10, "control has the records of the access log")

@@ -16,17 +16,39 @@ static bool was_tried(const struct tried *tried, int64_t id)
     return false;
 }
 
+static uint64_t last_lease(const struct entry *endpoint)
+{
+    return atomic_load_explicit(&endpoint->endpoint.load->last_lease, memory_order_relaxed);
+}
+
+/*
+ * Numbers grow with each lease of any of them: the least is that of the one that was taken longest
+ * ago. A place in the list that moves on with each request would give whom stands behind one that
+ * is left out the share of both, and stand still for two models that are asked by turns.
+ */
+static void number(struct entry_span endpoints, struct entry *taken)
+{
+    uint64_t last = 0;
+    for (size_t i = 0; i < endpoints.count; i++) {
+        uint64_t one = last_lease(endpoints.items[i]);
+        last = one > last ? one : last;
+    }
+    atomic_store_explicit(&taken->endpoint.load->last_lease, last + 1, memory_order_relaxed);
+}
+
 /* The least loaded whose breaker lets this request pass; among equals each in turn. */
-static struct entry *choose(struct entry_span endpoints, const struct tried *tried, unsigned turn,
-                            int64_t now_ms, uint64_t *ret_probe)
+static struct entry *choose(struct entry_span endpoints, const struct tried *tried, int64_t now_ms,
+                            uint64_t *ret_probe)
 {
     struct entry *best = NULL;
     unsigned least = 0;
     for (size_t i = 0; i < endpoints.count; i++) {
-        struct entry *one = endpoints.items[(turn + i) % endpoints.count];
+        struct entry *one = endpoints.items[i];
         unsigned load = outstanding(one);
         uint64_t probe;
-        if ((best && load >= least) || was_tried(tried, one->id) ||
+        bool is_better = !best || load < least ||
+                         (load == least && last_lease(one) < last_lease(best));
+        if (!is_better || was_tried(tried, one->id) ||
             !breaker_may_pass(&one->endpoint.load->breaker, now_ms, &probe))
             continue;
         if (best) /* who was chosen before gets its pass back */
@@ -66,17 +88,18 @@ bool lease_is_possible(struct entry_span endpoints, const struct tried *tried)
 }
 
 bool lease_take(struct lease *lease, struct entry_span endpoints, struct tried *tried,
-                unsigned *turn, int64_t now_ms)
+                int64_t now_ms)
 {
     uint64_t probe = 0;
     if (!lease_is_possible(endpoints, tried))
         return false;
-    struct entry *best = choose(endpoints, tried, (*turn)++, now_ms, &probe);
+    struct entry *best = choose(endpoints, tried, now_ms, &probe);
     if (!best)
         best = choose_early(endpoints, tried, now_ms, &probe);
     if (!best)
         return false;
     tried->ids[tried->count++] = best->id;
+    number(endpoints, best);
     atomic_fetch_add_explicit(&best->endpoint.load->outstanding, 1, memory_order_relaxed);
     *lease = (struct lease){.endpoint = entry_ref(best), .probe = probe};
     return true;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which instance takes a request: among those whose breaker lets it pass, the one with the fewest
- * requests in progress, over all threads; among equals each in turn. The count is a relaxed atomic:
- * two threads may now and then choose the same one, which costs nothing but a little evenness. Any
- * thread.
+ * requests in progress, over all threads; among equals the one that was taken longest ago. The
+ * counts are relaxed atomics: two threads may now and then choose the same one, which costs nothing
+ * but a little evenness. Any thread.
  *
  * A lease is the request's hold on an instance. It has the life of the request, and ends once, with
  * what the instance showed; so counts can't leak.
@@ -34,11 +34,10 @@ enum lease_end {
 };
 
 /*
- * Takes one of `endpoints` that isn't in `tried`, and notes it there. `turn` is the caller's, kept
- * from call to call. False when there is none.
+ * Takes one of `endpoints` that isn't in `tried`, and notes it there. False when there is none.
  */
 bool lease_take(struct lease *lease, struct entry_span endpoints, struct tried *tried,
-                unsigned *turn, int64_t now_ms);
+                int64_t now_ms);
 
 /* Whether lease_take() would find one. */
 bool lease_is_possible(struct entry_span endpoints, const struct tried *tried);

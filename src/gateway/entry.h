@@ -86,6 +86,7 @@ struct model_entry {
 struct endpoint_load {
     atomic_uint refs;
     atomic_uint outstanding;     /* requests in progress */
+    _Atomic uint64_t last_lease; /* its number among the model's: balance.c; 0: none yet */
     atomic_bool lacks_anthropic; /* it said that it has no Messages API; relaxed */
     struct breaker breaker;
 };

@@ -222,7 +222,6 @@ static void start_with_state(struct feed *feed)
     log_info("feed", "serving with the state on disk, last changed %lld s ago, until control is "
                      "reached",
              (long long)(age_s > 0 ? age_s : 0));
-    timer_start(&feed->publish_timer, 0);
 }
 
 static void keep_state(struct feed *feed)
@@ -249,6 +248,12 @@ struct feed *feed_new(const struct feed_params *params)
         keep_state(feed);
     open_stream(feed);
     return feed;
+}
+
+void feed_publish_kept(struct feed *feed)
+{
+    if (feed->tables.is_ready)
+        publish(&feed->publish_timer, feed);
 }
 
 struct limit_book *feed_limits(struct feed *feed)

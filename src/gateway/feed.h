@@ -39,6 +39,9 @@ struct feed_params {
  */
 struct feed *feed_new(const struct feed_params *params);
 
+/* Calls on_snapshot() with the state that was kept, if there was one. Once, before the loop runs. */
+void feed_publish_kept(struct feed *feed);
+
 /* The cluster token as it is now, for other requests to control. Owned and secret. */
 int feed_read_token(const struct feed *feed, char **ret, struct err *err) must_check;
 

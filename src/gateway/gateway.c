@@ -187,6 +187,7 @@ static void start_feed(struct gateway *gateway, const struct gateway_params *par
         key_uses_new(params->loop, gateway->pool, gateway->feed, &params->control);
     if (gateway->journal)
         start_sending(gateway, params);
+    feed_publish_kept(gateway->feed);
 }
 
 static bool all_drained(const struct gateway *gateway)
@@ -267,15 +268,25 @@ static void make_shards(struct gateway *gateway, const struct gateway_params *pa
         gateway->shards[i]->index = i;
 }
 
-static int start_shards(struct gateway *gateway, const struct gateway_params *params,
-                        struct err *err)
+/* From then on clients connect, and wait until the shards start. */
+static int open_shards(struct gateway *gateway, const struct gateway_params *params,
+                       struct err *err)
 {
     make_shards(gateway, params);
     int rc = load_certificate(gateway, params, err);
     if (rc == 0)
         rc = trust_authorities(gateway, params, err);
-    if (rc == 0)
-        rc = listen_all(gateway, params, err);
+    return rc < 0 ? rc : listen_all(gateway, params, err);
+}
+
+/* What was kept is in force, limits included, before the first request is read. */
+static int start(struct gateway *gateway, const struct gateway_params *params, struct err *err)
+{
+    int rc = open_shards(gateway, params, err);
+    if (rc < 0)
+        return rc;
+    start_feed(gateway, params);
+    rc = gateway->journal ? start_journal(gateway, err) : 0;
     return rc < 0 ? rc : start_all(gateway, err);
 }
 
@@ -297,11 +308,7 @@ int gateway_new(const struct gateway_params *params, struct gateway **ret, struc
         rc = access_log_open(params->access_log, params->threads, &gateway->shared.access_log,
                              err);
     if (rc == 0)
-        rc = start_shards(gateway, params, err);
-    if (rc == 0) {
-        start_feed(gateway, params);
-        rc = gateway->journal ? start_journal(gateway, err) : 0;
-    }
+        rc = start(gateway, params, err);
     if (rc < 0) {
         gateway_free(gateway);
         return rc;

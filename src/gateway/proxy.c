@@ -46,7 +46,7 @@ static bool look_up(struct proxy *p, const char *name)
     struct err err = {0};
     enum fault fault;
     struct targets targets;
-    if (!models_find(p->shard->snapshot, p->key, name, p->shard->turn, &targets, &fault, &err)) {
+    if (!models_find(p->shard->snapshot, p->key, name, p->shard->turn++, &targets, &fault, &err)) {
         proxy_fail(p, fault, OUTCOME_CLIENT_ERROR, err.text);
         return false;
     }

@@ -30,7 +30,7 @@ bool proxy_take_instance(struct proxy *p)
         if (!lease_is_possible(endpoints_of(p, i), &p->tried) || !proxy_reserve_model(p, model))
             continue;
         p->model = model;
-        if (lease_take(&p->lease, endpoints_of(p, i), &p->tried, &p->shard->turn, now_ms))
+        if (lease_take(&p->lease, endpoints_of(p, i), &p->tried, now_ms))
             return true;
     }
     return false;

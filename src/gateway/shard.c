@@ -141,11 +141,16 @@ int shard_start(struct shard *shard, struct err *err)
     return 0;
 }
 
+static void replace_snapshot(struct shard *shard, struct snapshot *fresh)
+{
+    snapshot_unref(shard->snapshot);
+    shard->snapshot = fresh;
+}
+
 static void take_snapshot(void *arg)
 {
     struct mail *mail = arg;
-    snapshot_unref(mail->shard->snapshot);
-    mail->shard->snapshot = mail->snapshot;
+    replace_snapshot(mail->shard, mail->snapshot);
     queue_wake(&mail->shard->queue);
     free(mail);
 }
@@ -162,6 +167,10 @@ void shard_note_record(struct shard *shard, const struct usage_record *record,
 
 void shard_publish(struct shard *shard, struct snapshot *snapshot)
 {
+    if (!shard->is_running) {
+        replace_snapshot(shard, snapshot_ref(snapshot));
+        return;
+    }
     struct mail *mail = mem_alloc(sizeof *mail);
     *mail = (struct mail){.shard = shard, .snapshot = snapshot_ref(snapshot)};
     loop_post(shard->loop, take_snapshot, mail);

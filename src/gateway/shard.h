@@ -59,7 +59,7 @@ struct shard {
     struct http_server *server;
     struct http_pool *pool;
     struct snapshot *snapshot; /* a reference; NULL until the first came */
-    unsigned turn;             /* for lease_take() and targets_find() */
+    unsigned turn;             /* for targets_find() */
     struct queue queue;        /* requests that wait for an instance */
     struct spool spool;        /* their bodies */
     struct timer trim_timer;   /* armed: memory is going to be given back to the kernel */
@@ -95,7 +95,8 @@ void shard_replace_certificate(struct shard *shard, struct certificate *certific
 /* Starts the thread. -EAGAIN when there are no more threads. */
 int shard_start(struct shard *shard, struct err *err) must_check;
 
-/* Any thread: the shard goes on with `snapshot` (takes a reference of its own). */
+/* Main thread: the shard goes on with `snapshot` (takes a reference of its own); before
+ * shard_start() it is in force for the first request. */
 void shard_publish(struct shard *shard, struct snapshot *snapshot);
 
 /*

@@ -4,6 +4,7 @@ clients that are slow, many or in a hurry; and what it tells of all that."""
 
 import collections
 import concurrent.futures
+import http.client
 import json
 import os
 import re
@@ -100,6 +101,35 @@ def test_control_away_and_a_restart_meanwhile(gateway):
     wait_for(gateway.is_ready, what="it is followed again")
     assert gateway.post().status == 200 and gateway.post(key=revoked).status == 401
     assert len({record["request_id"] for record in gateway.wait_records(4)}) == 4
+
+
+def test_a_restart_refuses_nobody(gateway):
+    """What connects while it starts waits until the state on the disk is in force: a large one
+    takes its time."""
+    for number in range(3000):
+        gateway.put("model", sync=False, name=f"model-{number}")
+    gateway.start()
+    wait_for((gateway.data_dir / "gateway/state.ndjson").exists, what="the state on the disk")
+    ending, statuses = threading.Event(), collections.Counter()
+
+    def ask():
+        while not ending.is_set():
+            try:
+                statuses[gateway.post().status] += 1
+            except (OSError, EOFError, http.client.HTTPException):
+                statuses["gone"] += 1
+
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for _ in range(5):
+        gateway.kill()
+        gateway.start()
+        assert gateway.post().status == 200
+    ending.set()
+    for thread in threads:
+        thread.join(30)
+    assert set(statuses) == {200, "gone"}, statuses
 
 
 @pytest.mark.parametrize("what", ["token", "address", "torn"])

@@ -325,8 +325,7 @@ OWN_PATHS = [
     shut("own-of-nobody", "/tokenize", 404, "model_not_found", model="nobody"),
     *[shut(f"own-shut-{path}", path) for path in (
         "/slots", "/v1/load_lora_adapter", "/SLEEP", "/wake-up", "/reset_prefix_cache",
-        "/x/../slots",
-        "//slots", "/%73lots", "/slots/", "/")],
+        "/x/../slots", "//slots", "/%73lots", "/slots/", "/")],
 ]
 
 

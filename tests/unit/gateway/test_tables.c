@@ -173,7 +173,7 @@ static void test_changes_share_what_stays(void **state)
     struct snapshot *before = build(&tables, NULL);
     struct lease taken; /* a request in progress */
     assert_true(lease_take(&taken, snapshot_endpoints(before, 2), &(struct tried){.count = 0},
-                           &(unsigned){0}, 0));
+                           0));
 
     assert_int_equal(apply(&tables, ENDPOINT("7", "40009")), 0);
     struct snapshot *after = build(&tables, before);
@@ -303,11 +303,11 @@ static void test_refuses_bad_lines(void **state)
 }
 
 /* A lease of any of them. */
-static struct lease take(struct entry_span endpoints, unsigned *turn)
+static struct lease take(struct entry_span endpoints)
 {
     struct lease lease;
     struct tried tried = {.count = 0};
-    assert_true(lease_take(&lease, endpoints, &tried, turn, 0));
+    assert_true(lease_take(&lease, endpoints, &tried, 0));
     return lease;
 }
 
@@ -317,12 +317,12 @@ static void test_balance_takes_least_and_turns(void **state)
         RESET, ENDPOINT("1", "1"), ENDPOINT("2", "2"), ENDPOINT("3", "3"), READY, NULL};
     struct tables tables = {0};
     struct lease taken[6];
-    unsigned turn = 0, of[4] = {0};
+    unsigned of[4] = {0};
     apply_all(&tables, lines);
     struct snapshot *snapshot = build(&tables, NULL);
     struct entry_span endpoints = snapshot_endpoints(snapshot, 2);
     for (size_t i = 0; i < ARRAY_LEN(taken); i++) {
-        taken[i] = take(endpoints, &turn);
+        taken[i] = take(endpoints);
         of[taken[i].endpoint->id]++;
     }
     for (int id = 1; id <= 3; id++)
@@ -330,7 +330,7 @@ static void test_balance_takes_least_and_turns(void **state)
     int64_t freed = taken[4].endpoint->id;
     lease_end(&taken[4], LEASE_ABANDONED, 0);
     lease_end(&taken[4], LEASE_ABANDONED, 0); /* what holds nothing is fine */
-    taken[4] = take(endpoints, &turn);
+    taken[4] = take(endpoints);
     assert_int_equal(taken[4].endpoint->id, freed);
     for (size_t i = 0; i < ARRAY_LEN(taken); i++)
         lease_end(&taken[i], LEASE_SERVED, 0);
@@ -344,19 +344,18 @@ static void test_balance_takes_each_once(void **state)
     static const char *const lines[] = {RESET, ENDPOINT("1", "1"), ENDPOINT("2", "2"), READY, NULL};
     struct tables tables = {0};
     struct tried tried = {.count = 0};
-    unsigned turn = 0;
     struct lease lease;
     apply_all(&tables, lines);
     struct snapshot *snapshot = build(&tables, NULL);
     struct entry_span endpoints = snapshot_endpoints(snapshot, 2);
     for (int i = 0; i < 2; i++) {
         assert_true(lease_is_possible(endpoints, &tried));
-        assert_true(lease_take(&lease, endpoints, &tried, &turn, 0));
+        assert_true(lease_take(&lease, endpoints, &tried, 0));
         lease_end(&lease, LEASE_FAILED, 0);
     }
     assert_int_not_equal(tried.ids[0], tried.ids[1]);
     assert_false(lease_is_possible(endpoints, &tried));
-    assert_false(lease_take(&lease, endpoints, &tried, &turn, 0));
+    assert_false(lease_take(&lease, endpoints, &tried, 0));
     snapshot_unref(snapshot);
     tables_fini(&tables);
 }
@@ -366,26 +365,25 @@ static void test_balance_leaves_out_what_fails(void **state)
 {
     static const char *const lines[] = {RESET, ENDPOINT("1", "1"), ENDPOINT("2", "2"), READY, NULL};
     struct tables tables = {0};
-    unsigned turn = 0;
     apply_all(&tables, lines);
     struct snapshot *snapshot = build(&tables, NULL);
     struct entry_span both = snapshot_endpoints(snapshot, 2);
     struct entry_span bad = {.items = both.items, .count = 1};
     for (int i = 0; i < BREAKER_ROW; i++) {
-        struct lease lease = take(bad, &turn);
+        struct lease lease = take(bad);
         lease_end(&lease, LEASE_FAILED, 0);
     }
     for (int i = 0; i < 4; i++) {
-        struct lease lease = take(both, &turn);
+        struct lease lease = take(both);
         assert_ptr_equal(lease.endpoint, both.items[1]);
         lease_end(&lease, LEASE_SERVED, 0);
     }
-    struct lease probe = take(bad, &turn), second;
-    assert_false(lease_take(&second, bad, &(struct tried){.count = 0}, &turn, 0));
+    struct lease probe = take(bad), second;
+    assert_false(lease_take(&second, bad, &(struct tried){.count = 0}, 0));
     lease_end(&probe, LEASE_ABANDONED, 0);
-    probe = take(bad, &turn);
+    probe = take(bad);
     lease_answered(&probe, 0);
-    second = take(bad, &turn); /* it is well again */
+    second = take(bad); /* it is well again */
     lease_end(&probe, LEASE_FAILED, 0);
     lease_end(&second, LEASE_SERVED, 0);
     snapshot_unref(snapshot);

@@ -38,7 +38,7 @@
         (b) = swap_value_;                                                                         \
     } while (0)
 
-enum { MEM_LARGE = 1 << 20 };
+enum { MEM_LARGE = 2 << 20 };
 
 /* `n` zeroed bytes; aborts when there are none. Returns owned. */
 void *mem_alloc(size_t n) __attribute__((malloc, returns_nonnull));

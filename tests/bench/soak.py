@@ -30,6 +30,7 @@ WARM_MINUTES = min(5.0, MINUTES / 2)
 THREADS = 12
 PAUSE_S = 0.02          # between a thread's requests: the load shares the machine with the gateway
 CHURN_S = 0.5           # between changes of the state
+CHURN_MODELS = 20       # so many changes go to the same model, which is deleted and told anew
 CONTROL_AWAY_S = 2
 CONTROL_PERIOD_S = 60
 ERRORS_SHOWN = 10
@@ -291,14 +292,18 @@ class Load:
         client.close()
 
     def churn(self):
-        """Objects come and go under ever new ids, as they do in a cluster's life."""
+        """Objects come and go under ever new ids, as they do in a cluster's life; models less often
+        than keys and instances, for up to 1000 names stay in the metrics."""
         rng = random.Random(7)
         engine = self.gateway.engines[0]
+        model = 0
         while not self.ending.wait(CHURN_S):
             number = self.gateway.next_id()
-            self.gateway.put("model", sync=False, id=number, name=f"model-{number}",
+            if not model or number % CHURN_MODELS == 0:
+                model = number
+            self.gateway.put("model", sync=False, id=model, name=f"model-{model}",
                              requests_per_minute=rng.randint(1, 100))
-            self.gateway.put("endpoint", sync=False, id=number, name=f"e-{number}", model_id=number,
+            self.gateway.put("endpoint", sync=False, id=number, name=f"e-{number}", model_id=model,
                              local_port=engine.port, netns_id=scripted.netns_id())
             value, members = scripted.make_key()
             self.gateway.put("key", sync=False, id=number, token_budget=1000,
@@ -306,11 +311,11 @@ class Load:
             if self.ending.wait(CHURN_S):
                 break # what it leaves is little, and the same each time
             client = Client(self.gateway.port, value)
-            client.ask(CHAT, {"model": f"model-{number}", "messages": GO, "max_tokens": 4})
+            client.ask(CHAT, {"model": f"model-{model}", "messages": GO, "max_tokens": 4}, 200, 429)
             client.close()
-            for kind in ("key", "endpoint", "model"):
+            for kind, identity in (("key", number), ("endpoint", number), ("model", model)):
                 with self.gateway.control.news:
-                    self.gateway.control.delete(kind, number)
+                    self.gateway.control.delete(kind, identity)
 
     def control_away(self):
         """Now and then control is away for a while, and what it keeps for the tests is let go."""

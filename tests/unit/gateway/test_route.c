@@ -116,6 +116,11 @@ static void test_paths_of_a_models_own(void **state)
         {"hello/v1/Load_LoRA_adapter", NULL, NULL},
         {"hello/collective_rpc", NULL, NULL},
         {"hello/slots/0", NULL, NULL},
+        {"hello/v1/chat/completions/control", NULL, NULL},
+        {"hello/v1/stream/somebodys", NULL, NULL},
+        {"hello/v1/streams/lookup", NULL, NULL},
+        {"hello/cors-proxy", NULL, NULL},
+        {"hello/tools", NULL, NULL},
         {"hello/v2/repository/index", NULL, NULL},
         {"hello/stopService", NULL, NULL},
     };

@@ -60,7 +60,7 @@ def build_program(name):
     return release / "tests/lib" / name
 
 
-def install_engine(folder, default=""):
+def install_engine(folder, default="chunks=16"):
     """A folder for --bin-dir in which llama.cpp is the scripted engine, for a whole cluster; the
     engines' ports are in their instances."""
     home = pathlib.Path(folder) / "llama.cpp_scripted"

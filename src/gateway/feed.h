@@ -39,7 +39,7 @@ struct feed_params {
  */
 struct feed *feed_new(const struct feed_params *params);
 
-/* Calls on_snapshot() with the state that was kept, if there was one. Once, before the loop runs. */
+/* Calls on_snapshot() with the state that was kept, if there was one; before the loop runs. */
 void feed_publish_kept(struct feed *feed);
 
 /* The cluster token as it is now, for other requests to control. Owned and secret. */

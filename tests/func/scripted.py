@@ -60,7 +60,7 @@ def build_program(name):
     return release / "tests/lib" / name
 
 
-def install_engine(folder, default=""):
+def install_engine(folder, default="chunks=16"):
     """A folder for --bin-dir in which llama.cpp is the scripted engine, for a whole cluster; the
     engines' ports are in their instances."""
     home = pathlib.Path(folder) / "llama.cpp_scripted"
@@ -446,7 +446,7 @@ class ScriptedGateway:
     def wait_on_disk(self, count):
         """Until the journal's files have so many records: a SIGKILL loses no more of them."""
         folder = self.data_dir / "gateway/usage"
-        wait_for(lambda: sum(path.read_bytes().count(b'"crc32"')
+        wait_for(lambda: sum(path.read_bytes().count(b'"crc32c"')
                              for path in folder.glob("0*.ndjson")) >= count,
                  what=f"{count} records on the disk")
 

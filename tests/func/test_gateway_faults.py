@@ -141,7 +141,7 @@ def test_a_state_that_isnt_ours_is_not_used(gateway, what):
     if what == "token":
         gateway.env["GPUSTACK_TOKEN"] = "another-token"
     elif what == "address":
-        gateway.control.url = "http://127.0.0.1:1"
+        gateway.server_url = "http://127.0.0.1:1"
     else:
         state.write_bytes(state.read_bytes().replace(b'"kind":', b'"kind"!', 1))
     gateway.start(alone=True)

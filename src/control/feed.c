@@ -106,6 +106,7 @@ static void put_model(struct json_writer *w, const struct model *model)
     json_put_string(w, "name", model->name);
     json_put_int(w, "created_ms", model->created_at);
     put_strings(w, "categories", &model->categories);
+    json_put_bool(w, "is_stopped", model->replicas == 0);
     json_put_bool(w, "generic_proxy", model->generic_proxy);
     json_put_int(w, "first_byte_timeout_ms", model->first_byte_timeout * 1000);
     put_limits(w, &model->limits);

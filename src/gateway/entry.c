@@ -192,6 +192,7 @@ static void read_model(struct reader *r, struct model_entry *model)
 {
     model->name = read_text(r, "name");
     model->created_ms = read_time(r, "created_ms");
+    model->is_stopped = has(r, "is_stopped") && read_bool(r, "is_stopped");
     model->generic_proxy = has(r, "generic_proxy") && read_bool(r, "generic_proxy");
     model->first_byte_timeout_ms = read_int_or_0(r, "first_byte_timeout_ms", ENTRY_TIMEOUT_MAX);
     read_limits(r, &model->limits);

@@ -73,6 +73,7 @@ struct session_entry {
 struct model_entry {
     char *name;
     int64_t created_ms;            /* wall time */
+    bool is_stopped;               /* no instance is wanted: nothing to wait for */
     bool generic_proxy;            /* any path may be asked of its engines */
     int64_t first_byte_timeout_ms; /* request out -> first byte of the response; 0: none */
     struct limits limits;          /* of all requests to it */

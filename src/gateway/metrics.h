@@ -25,9 +25,7 @@ enum { METRICS_SERIES_MAX = 1000 }; /* of a shard */
 
 enum metrics_counter {
     METRICS_RETRY_CONNECT, /* another instance was asked because: there was no connection */
-    METRICS_RETRY_RESET,   /* it broke before the first byte */
     METRICS_RETRY_STATUS,  /* 502, 503, 504 */
-    METRICS_RETRY_TIMEOUT, /* no first byte in time */
     METRICS_STALE_RETRIES, /* sent again because a kept connection turned out to be closed */
     METRICS_ENGINE_NEW,    /* connections to engines: made */
     METRICS_ENGINE_REUSED, /* taken from the pool */

@@ -327,7 +327,7 @@ static void write_gauges(struct page *page)
 
 static void write_retries(struct page *page)
 {
-    static const char *const reasons[] = {"connect", "reset", "status", "timeout"};
+    static const char *const reasons[] = {"connect", "status"};
     begin_family(page, "retries_total", "counter",
                  "Requests that another instance was asked for, by what was wrong with the first.");
     for (size_t i = 0; i < ARRAY_LEN(reasons); i++)

@@ -70,7 +70,9 @@ static const struct http_exchange_ops waiting_ops = {.on_close = on_client_close
 static void fail_without_instance(struct proxy *p)
 {
     auto_free char *message =
-        mem_printf("the model '%s' has no instance that is ready now", p->name);
+        targets_are_wanted(p->shard->snapshot, &p->targets)
+            ? mem_printf("the model '%s' has no instance that is ready now", p->name)
+            : mem_printf("the model '%s' is stopped: no instance of it is meant to run", p->name);
     proxy_fail(p, FAULT_NO_INSTANCE, OUTCOME_NO_INSTANCE, message);
 }
 
@@ -88,13 +90,15 @@ static void on_turn(struct waiter *waiter, bool is_late)
 bool proxy_is_servable(struct waiter *waiter)
 {
     const struct proxy *p = CONTAINER_OF(waiter, struct proxy, waiter);
-    return targets_are_served(p->shard->snapshot, &p->targets);
+    return targets_are_served(p->shard->snapshot, &p->targets) ||
+           !targets_are_wanted(p->shard->snapshot, &p->targets); /* it has its answer */
 }
 
 static void wait_for_instance(struct proxy *p)
 {
     const struct gateway_settings *settings = &p->shard->shared->settings;
-    if (settings->queue_timeout_ms == 0) {
+    if (settings->queue_timeout_ms == 0 ||
+        !targets_are_wanted(p->shard->snapshot, &p->targets)) {
         fail_without_instance(p);
         return;
     }

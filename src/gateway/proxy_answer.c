@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
+#include "base/num.h"
 #include "gateway/proxy_priv.h"
 
 #include <stdio.h>
@@ -41,6 +42,13 @@ static bool lacks_anthropic(const struct proxy *p, unsigned status)
            (status == 404 || status == 405 || status == 501);
 }
 
+/* Hugging Face's text-embeddings-inference tells a rerank's tokens nowhere else. */
+static void note_header_tokens(struct proxy *p, const struct http_response_head *head)
+{
+    struct str text = http_headers_get(&head->headers, "x-compute-tokens");
+    p->has_header_tokens = num_parse_i64(text, 0, USAGE_TOKENS_MAX, &p->header_tokens) == 0;
+}
+
 static void expect_plain(struct proxy *p, struct forward *forward,
                          const struct http_response_head *head)
 {
@@ -49,6 +57,7 @@ static void expect_plain(struct proxy *p, struct forward *forward,
         forward_take(forward);
         p->retry_after = str_dup(http_headers_get(&head->headers, "Retry-After"));
     }
+    note_header_tokens(p, head);
     if (!str_eq_nocase(media_type(head), STR("application/json")))
         return;
     p->usage_scan = &p->store.usage_scan;

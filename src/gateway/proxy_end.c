@@ -46,6 +46,10 @@ static void fill_tokens(const struct proxy *p, struct usage_record *record)
         (void)usage_scan_end(p->usage_scan, &usage);
     if (!was_worked_on(p))
         return;
+    if (!usage.has_prompt && p->has_header_tokens) {
+        usage.prompt = p->header_tokens;
+        usage.has_prompt = true;
+    }
     record->prompt_tokens = usage.prompt;
     record->cached_tokens = usage.cached;
     record->completion_tokens = usage.completion > relayed || usage.has_completion

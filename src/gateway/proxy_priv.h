@@ -83,6 +83,8 @@ struct proxy {
     enum answer_kind kind;
     struct stream_filter *filter; /* owned; ANSWER_EVENTS */
     struct usage_scan *usage_scan; /* in `store`; ANSWER_PLAIN and _TAKEN of JSON */
+    int64_t header_tokens; /* of the prompt, as a header of the response tells */
+    bool has_header_tokens;
     char *retry_after; /* owned; of a response that is translated; empty: it has none */
     struct timer keepalive;       /* armed while a silent stream gets signs of life */
     int64_t last_piece_ms;        /* loop time, for that */

@@ -90,6 +90,16 @@ bool targets_find(const struct snapshot *snapshot, const char *name, unsigned tu
     return ret->count > 0;
 }
 
+bool targets_are_wanted(const struct snapshot *snapshot, const struct targets *targets)
+{
+    for (unsigned i = 0; i < targets->count; i++) {
+        const struct entry *model = snapshot_model_by_id(snapshot, targets->models[i]->id);
+        if (model && !model->model.is_stopped)
+            return true;
+    }
+    return false;
+}
+
 bool targets_are_served(const struct snapshot *snapshot, const struct targets *targets)
 {
     for (unsigned i = 0; i < targets->count; i++)

@@ -23,5 +23,8 @@ struct targets {
 bool targets_find(const struct snapshot *snapshot, const char *name, unsigned turn,
                   struct targets *ret);
 
+/* Whether one of them is still there and meant to have instances: else it is no use to wait. */
+bool targets_are_wanted(const struct snapshot *snapshot, const struct targets *targets);
+
 /* Whether one of them has an instance that is ready. */
 bool targets_are_served(const struct snapshot *snapshot, const struct targets *targets);

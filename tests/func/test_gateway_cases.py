@@ -58,7 +58,7 @@ WHOLE = [
     Case("embeddings-large", "size=3000000", EMBEDDINGS, **GUESSED),
     Case("rerank", "", RERANK, tokens=(10, 0, 0)),
     Case("rerank-cohere", "usage=cohere", RERANK, tokens=(10, 0, 0)),
-    Case("rerank-tei", "usage=tei", RERANK, has={"x-compute-type": "cpu"}, **GUESSED),
+    Case("rerank-tei", "usage=tei", RERANK, has={"x-compute-type": "cpu"}, tokens=(10, 0, 0)),
     Case("rerank-v2", "usage=cohere", "/v2/rerank", tokens=(10, 0, 0)),
     Case("score", "", "/v1/score", tokens=(10, 0, 0)),
     Case("responses", "chunks=3 cached=4", RESPONSES, text=3, tokens=(10, 4, 3)),

@@ -275,7 +275,8 @@ static void test_feed_tells_routes_and_limits(void **state)
     settle(w);
     open_reader(&later, w, "/feed");
     static const char *const lines[] = {
-        "\"generic_proxy\":true,\"first_byte_timeout_ms\":3000,\"requests_per_minute\":1,"
+        "\"is_stopped\":true,\"generic_proxy\":true,\"first_byte_timeout_ms\":3000,"
+        "\"requests_per_minute\":1,"
         "\"tokens_per_minute\":2,\"concurrent_requests\":3,\"token_budget\":4,"
         "\"budget_period\":\"hour\"}",
         "\"kind\":\"route\",\"id\":1,\"name\":\"r\",\"targets\":[{\"model_id\":1,\"weight\":90}],"

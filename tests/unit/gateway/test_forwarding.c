@@ -154,6 +154,54 @@ static void test_waiting_has_an_end(void **state)
     world_fini(&w);
 }
 
+static const char STOPPED[] = "{\"op\":\"put\",\"seq\":5,\"kind\":\"model\",\"id\":2,"
+                              "\"name\":\"hello\",\"created_ms\":0,\"is_stopped\":true}";
+
+/* Waits until a request waits. */
+static void await_queue(struct world *w)
+{
+    bool is_waiting = false;
+    while (!is_waiting) {
+        struct answer a;
+        ask(w, &a, HTTP_GET, "/metrics", ADMIN_KEY, "");
+        is_waiting = strstr(a.body.ptr, "gpustack_gateway_queue_depth 1\n") != NULL;
+        answer_fini(&a);
+    }
+}
+
+static void test_a_model_is_stopped_meanwhile(void **state)
+{
+    struct world w;
+    struct answer a;
+    world_init(&w);
+    w.settings.queue_timeout_ms = WAIT_MS;
+    world_start(&w, 1);
+    ask_start(&w, &a, HTTP_POST, CHAT, ADMIN_KEY, HELLO);
+    await_queue(&w);
+    feed_line(&w, STOPPED);
+    WAIT_UNTIL(&w, a.is_ended);
+    assert_int_equal(a.status, 503);
+    expect_in(&a.body, "is stopped");
+    answer_fini(&a);
+    world_fini(&w);
+}
+
+/* Nobody waits for what isn't meant to come. */
+static void test_a_stopped_model(void **state)
+{
+    struct world w;
+    struct answer a;
+    world_init(&w);
+    feed_line(&w, STOPPED);
+    w.settings.queue_timeout_ms = WAIT_MS;
+    world_start(&w, 1);
+    ask(&w, &a, HTTP_POST, CHAT, ADMIN_KEY, HELLO);
+    assert_int_equal(a.status, 503);
+    expect_in(&a.body, "the model 'hello' is stopped: no instance of it is meant to run");
+    answer_fini(&a);
+    world_fini(&w);
+}
+
 static void test_late_first_byte(void **state)
 {
     struct world w;
@@ -275,6 +323,8 @@ int main(void)
         cmocka_unit_test(test_engine_knows_another_name),
         cmocka_unit_test(test_requests_wait_for_an_instance),
         cmocka_unit_test(test_waiting_has_an_end),
+        cmocka_unit_test(test_a_stopped_model),
+        cmocka_unit_test(test_a_model_is_stopped_meanwhile),
         cmocka_unit_test(test_late_first_byte),
         cmocka_unit_test(test_a_models_own_paths),
         cmocka_unit_test(test_forms),

@@ -98,7 +98,7 @@ static void test_limits_and_more(void **state)
         "\"secret_digest\":\"d\",\"user_id\":2,\"expires_at_ms\":0,\"scope\":[],"
         "\"allowed_model_names\":[]," LIMITS "}",
         "{\"op\":\"put\",\"seq\":1,\"kind\":\"model\",\"id\":3,\"name\":\"raw\",\"created_ms\":1,"
-        "\"generic_proxy\":true,\"first_byte_timeout_ms\":2500," LIMITS "}",
+        "\"is_stopped\":true,\"generic_proxy\":true,\"first_byte_timeout_ms\":2500," LIMITS "}",
         "{\"op\":\"put\",\"seq\":1,\"kind\":\"endpoint\",\"id\":9,\"name\":\"raw-a\","
         "\"model_id\":3,"
         "\"host\":\"h\",\"port\":1,\"local_port\":2,\"netns_id\":null,\"token\":\"t\","
@@ -109,7 +109,7 @@ static void test_limits_and_more(void **state)
     apply_all(&tables, lines);
     struct snapshot *snapshot = build(&tables, NULL);
     const struct model_entry *raw = &snapshot_model_by_id(snapshot, 3)->model;
-    assert_true(raw->generic_proxy);
+    assert_true(raw->is_stopped && raw->generic_proxy);
     assert_int_equal(raw->first_byte_timeout_ms, 2500);
     assert_string_equal(snapshot_endpoints(snapshot, 3).items[0]->endpoint.served_name, "old");
     const struct limits *with[] = {&raw->limits, &snapshot_user(snapshot, 2)->user.limits,
@@ -122,7 +122,7 @@ static void test_limits_and_more(void **state)
         assert_int_equal(with[i]->budget_period, BUDGET_WEEK);
     }
     const struct model_entry *hello = &snapshot_model_by_id(snapshot, 2)->model;
-    assert_false(hello->generic_proxy || hello->first_byte_timeout_ms);
+    assert_false(hello->is_stopped || hello->generic_proxy || hello->first_byte_timeout_ms);
     assert_string_equal(snapshot_endpoints(snapshot, 2).items[0]->endpoint.served_name, "");
     assert_false(limits_are_set(&hello->limits));
     assert_false(limits_are_set(&snapshot_user(snapshot, 1)->user.limits));

@@ -197,6 +197,17 @@ static int read_by(const struct request *rq, unsigned *ret, struct err *err)
     return rc;
 }
 
+static bool has_parameter(const struct request *rq, const char *name)
+{
+    auto_free char *text = request_query(rq, name);
+    return text != NULL;
+}
+
+bool usage_wants_all(const struct request *rq)
+{
+    return usage_wants_csv(rq) && !has_parameter(rq, "page") && !has_parameter(rq, "perPage");
+}
+
 static int read_query(const struct request *rq, struct usage_query *query, struct err *err)
 {
     int rc = read_range(rq, usage_days_back(rq, USAGE_DEFAULT_DAYS), &query->filter, err);
@@ -221,6 +232,7 @@ int usage_query_read(const struct request *rq, struct usage_query *ret, struct e
         return rc;
     }
     read_sort(rq, ret);
+    ret->is_walk = usage_wants_all(rq) && !has_parameter(rq, "sort_by");
     struct usage_filter *filter = &ret->filter;
     filter->start_ms = round_down(filter->start_ms, USAGE_HOUR_MS);
     if (filter->end_ms)
@@ -263,7 +275,7 @@ static int read_records_query(const struct request *rq, struct usage_records_que
         rc = read_cursor(rq, query, err);
     if (rc == 0)
         rc = usage_wants_csv(rq)
-                 ? request_query_int(rq, "limit", 1, INT64_MAX, 0, &query->limit, err)
+                 ? request_query_int(rq, "limit", 1, USAGE_EXPORT_MAX, 0, &query->limit, err)
                  : request_query_int(rq, "limit", 1, USAGE_ROWS_MAX, 100, &query->limit, err);
     query->filter.request_id = read_text(rq, "request_id");
     return rc;

@@ -2,6 +2,7 @@
 /* `gpustack usage`: what requests consumed, summed up or one by one. */
 #include "app/cli.h"
 #include "app/command.h"
+#include "app/usage_pages.h"
 #include "base/clock.h"
 #include "base/num.h"
 
@@ -9,6 +10,8 @@
 #include <stdio.h>
 
 enum { RECORDS_SHOWN = 50, DAYS_MAX = 100000 };
+
+#define LIMIT_MAX (INT64_C(1) << 53) /* as of /v2/usage/records */
 
 struct usage_options {
     const char *by, *since, *until, *route, *operation, *outcome, *request_id, *limit;
@@ -188,11 +191,10 @@ static int show_sums(struct cli *cli, const struct usage_options *options, struc
     buf_add_cstr(&path, "/v2/usage");
     add_filters(&path, options);
     add_parameter(&path, "group_by", by);
-    add_parameter(&path, "perPage", "10000");
     int rc = read_split(by, &split, err);
     if (rc == 0)
         rc = options->csv ? print_csv(cli, &path, err)
-                          : cli_call(cli, HTTP_GET, path.ptr, NULL, &answer, err);
+                          : usage_pages_sums(cli, path.ptr, split.names[0], &answer, err);
     if (rc == 0 && cli->json)
         cli_print_json(answer);
     else if (rc == 0 && !options->csv)
@@ -235,14 +237,19 @@ static int show_records(struct cli *cli, const struct usage_options *options, st
 {
     struct buf path = {0};
     auto_fini(json_release) json_t *answer = NULL;
-    auto_free char *shown = mem_printf("%d", RECORDS_SHOWN);
+    int64_t limit = RECORDS_SHOWN;
+    if (options->limit &&
+        num_parse_i64(str_of(options->limit), 1, LIMIT_MAX, &limit) < 0)
+        return cli_usage(err, "--limit must be 1-%lld, not \"%s\"", (long long)LIMIT_MAX,
+                         options->limit);
     buf_add_cstr(&path, "/v2/usage/records");
     add_filters(&path, options);
     add_parameter(&path, "outcome", options->outcome);
     add_parameter(&path, "request_id", options->request_id);
-    add_parameter(&path, "limit", options->limit || options->csv ? options->limit : shown);
+    if (options->csv)
+        add_parameter(&path, "limit", options->limit);
     int rc = options->csv ? print_csv(cli, &path, err)
-                          : cli_call(cli, HTTP_GET, path.ptr, NULL, &answer, err);
+                          : usage_pages_records(cli, path.ptr, limit, &answer, err);
     buf_fini(&path);
     if (rc < 0 || options->csv)
         return rc;
@@ -280,7 +287,7 @@ int cmd_usage(int argc, char **argv)
          .text = &usage.by},
         {.name = "since",
          .value = "TIME",
-         .help = "a date, a time with zone, or how long ago: 7d, 24h (31 days)",
+         .help = "a date, a time with zone, or how long ago: 7d, 24h",
          .text = &usage.since},
         {.name = "until", .value = "TIME", .help = "the same (now)", .text = &usage.until},
         {.name = "route", .value = "NAME", .help = "what clients named", .text = &usage.route},
@@ -307,7 +314,8 @@ int cmd_usage(int argc, char **argv)
         .command = "usage",
         .arguments = "[records]",
         .summary = "Shows what requests consumed: sums since a time, or single requests, the\n"
-                   "latest first. Times are UTC. Users who are no administrators see their own.",
+                   "latest first. Times are UTC. Users who are no administrators see their own.\n"
+                   "Without --since sums are of 31 days, today included, records of any time.",
         .options = options,
         .max_args = 1};
     return cli_main(&spec, argc, argv, run, &usage);

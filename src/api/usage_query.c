@@ -4,6 +4,12 @@
 #include "base/num.h"
 #include "domain/timestamp.h"
 
+static bool has_parameter(const struct request *rq, const char *name)
+{
+    auto_free char *text = request_query(rq, name);
+    return text != NULL;
+}
+
 /* ---- times ---- */
 
 static int64_t round_down(int64_t ms, int64_t step_ms)
@@ -50,8 +56,13 @@ static int read_range(const struct request *rq, int64_t default_start_ms,
     int rc = usage_read_time(rq, "start", default_start_ms, &filter->start_ms, err);
     if (rc == 0)
         rc = usage_read_time(rq, "end", 0, &filter->end_ms, err);
-    if (rc == 0 && filter->end_ms && filter->end_ms <= filter->start_ms)
+    bool is_empty = filter->end_ms && filter->end_ms <= filter->start_ms;
+    if (rc == 0 && is_empty && has_parameter(rq, "start"))
         rc = err_set(err, ERR_INVALID, "start must be before end");
+    if (rc == 0 && is_empty)
+        rc = err_set(err, ERR_INVALID,
+                     "without start there are %d days, today included: name a start before end",
+                     USAGE_DEFAULT_DAYS);
     if (rc == 0)
         clamp(filter);
     return rc;
@@ -195,12 +206,6 @@ static int read_by(const struct request *rq, unsigned *ret, struct err *err)
         rc = err_set(err, ERR_INVALID,
                      "group_by must be by one of hour, day, week and month, not by several");
     return rc;
-}
-
-static bool has_parameter(const struct request *rq, const char *name)
-{
-    auto_free char *text = request_query(rq, name);
-    return text != NULL;
 }
 
 bool usage_wants_all(const struct request *rq)

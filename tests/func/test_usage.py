@@ -349,6 +349,7 @@ def test_order_and_pages(filled):
 @pytest.mark.parametrize("query,word", [
     ("start=yesterday", "start must be a date"), ("start=2026-02-30", "start must be a date"),
     ("start=2026-01-02&end=2026-01-01", "start must be before end"),
+    ("end=2020-01-01", "name a start before end"),
     ("group_by=planet", "group_by must be some of hour, day"),
     ("group_by=day,hour", "group_by must be by one of"), ("model_ids=x", "model_ids must be ids"),
     ("user_ids=" + "1," * 101, "at most 100 ids"), ("operation=dance", "operation must be some of"),

@@ -4,7 +4,10 @@
 #include <assert.h>
 #include <stdio.h>
 
-enum { BUF_MIN = 128 };
+enum {
+    BUF_MIN = 128,
+    DIGITS_MAX = 20, /* of 2^64 - 1 */
+};
 
 void buf_fini(struct buf *buf)
 {
@@ -36,13 +39,15 @@ void buf_grew(struct buf *buf, size_t n)
 
 void buf_add_uint(struct buf *buf, uint64_t value)
 {
-    char digits[20]; /* of 2^64 - 1 */
+    char digits[DIGITS_MAX];
     char *at = digits + sizeof digits;
     do {
         *--at = (char)('0' + value % 10);
         value /= 10;
     } while (value);
-    buf_add(buf, at, (size_t)(digits + sizeof digits - at));
+    size_t len = (size_t)(digits + sizeof digits - at);
+    str_copy_short(buf_reserve(buf, len), str_sub(at, len));
+    buf_grew(buf, len);
 }
 
 void buf_printf(struct buf *buf, const char *fmt, ...)

@@ -7,7 +7,7 @@
 #include <errno.h>
 
 bool proxy_admit(const struct shard *shard, struct http_exchange *ex, enum dialect dialect,
-                 const struct request_id *id, struct identity *ret)
+                 const struct request_id *id, int64_t now_ms, struct identity *ret)
 {
     struct err err = {0};
     if (!shard->snapshot) {
@@ -16,7 +16,7 @@ bool proxy_admit(const struct shard *shard, struct http_exchange *ex, enum diale
         return false;
     }
     int rc = authenticate(shard->snapshot, shard->auth_cache, &http_exchange_head(ex)->headers,
-                          clock_wall_ms(loop_clock(shard->loop)), ret, &err);
+                          now_ms, ret, &err);
     if (rc == 0)
         return true;
     fault_reply(ex, rc == ERR_FORBIDDEN ? FAULT_NOT_PERMITTED : FAULT_BAD_CREDENTIALS, dialect,
@@ -359,7 +359,8 @@ static void note_for_log(struct proxy *p)
 }
 
 static struct proxy *proxy_new(struct shard *shard, struct http_exchange *ex,
-                               const struct route *route, const struct identity *identity)
+                               const struct route *route, const struct identity *identity,
+                               int64_t now_ms)
 {
     struct proxy *p = take_spare(shard);
     p->shard = shard;
@@ -368,7 +369,7 @@ static struct proxy *proxy_new(struct shard *shard, struct http_exchange *ex,
     p->user = entry_ref(identity->user);
     p->key = identity->key ? entry_ref(identity->key) : NULL;
     p->started_us = clock_mono_us(loop_clock(shard->loop));
-    p->started_ms = clock_wall_ms(loop_clock(shard->loop));
+    p->started_ms = now_ms;
     body_init(&p->body, &shard->spool);
     metrics_move(shard->metrics, METRICS_IN_FLIGHT, 1);
     if (shard->shared->access_log)
@@ -380,10 +381,11 @@ void proxy_start(struct shard *shard, struct http_exchange *ex, const struct rou
 {
     struct identity identity;
     struct request_id id;
+    int64_t now_ms = clock_wall_ms(loop_clock(shard->loop));
     request_id_set(&id, &http_exchange_head(ex)->headers);
-    if (!proxy_admit(shard, ex, match->dialect, &id, &identity))
+    if (!proxy_admit(shard, ex, match->dialect, &id, now_ms, &identity))
         return;
-    struct proxy *p = proxy_new(shard, ex, match->route, &identity);
+    struct proxy *p = proxy_new(shard, ex, match->route, &identity, now_ms);
     p->id = id;
     p->id_header_count = request_id_reply_headers(&p->id, match->dialect == DIALECT_ANTHROPIC,
                                                   p->reply_headers);

@@ -153,7 +153,8 @@ void proxy_end(struct proxy *p, enum outcome outcome)
     if (p->model) {
         struct usage_record record = {0};
         fill_record(p, outcome, &record);
-        proxy_settle(p, record.prompt_tokens + record.completion_tokens);
+        proxy_settle(p, record.prompt_tokens + record.completion_tokens,
+                     p->started_us + record.total_us);
         shard_note_record(p->shard, &record,
                           &(struct access_request){p->method, str_of(p->target), p->peer});
     }

@@ -77,9 +77,8 @@ void proxy_refuse_model(struct proxy *p)
     refuse(p, &p->model_denial);
 }
 
-void proxy_settle(struct proxy *p, int64_t tokens)
+void proxy_settle(struct proxy *p, int64_t tokens, int64_t now_us)
 {
-    int64_t now_us = clock_mono_us(loop_clock(p->shard->loop));
     if (tokens > 0) {
         limit_settle(&p->reservation, tokens, now_us);
         limit_settle(&p->model_reservation, tokens, now_us);
@@ -103,16 +102,16 @@ void proxy_add_limit_headers(struct proxy *p, const struct limit_denial *denial)
 {
     const struct limit_subject subjects[] = {subject_of(p->user), subject_of(p->key),
                                              subject_of(p->model)};
-    const struct clock *clock = loop_clock(p->shard->loop);
     if (!denial && !are_told(subjects, ARRAY_LEN(subjects)))
         return;
+    int64_t now_us = clock_mono_us(loop_clock(p->shard->loop));
     p->limit_headers = &p->store.limit_headers;
     p->limit_headers->count = 0;
     p->limit_headers->used = 0;
     limit_headers_add(p->limit_headers, subjects, ARRAY_LEN(subjects),
                       p->route->dialect == DIALECT_ANTHROPIC ? LIMIT_HEADERS_ANTHROPIC
                                                              : LIMIT_HEADERS_OPENAI,
-                      clock_mono_us(clock), clock_wall_ms(clock));
+                      now_us, p->started_ms + (now_us - p->started_us) / 1000);
     if (denial)
         limit_headers_add_retry(p->limit_headers, denial);
     p->limit_header_count = p->limit_headers->count;

@@ -140,7 +140,7 @@ bool proxy_reserve_model(struct proxy *p, const struct entry *model);
 void proxy_refuse_model(struct proxy *p);
 
 /* The request is over: `tokens` were used. */
-void proxy_settle(struct proxy *p, int64_t tokens);
+void proxy_settle(struct proxy *p, int64_t tokens, int64_t now_us);
 
 /* What is left of limits per minute, for the reply; `denial` is NULL or why it is a 429. */
 void proxy_add_limit_headers(struct proxy *p, const struct limit_denial *denial);

@@ -83,7 +83,7 @@ void request_out_rewind(struct request_out *out);
 void request_out_add(struct request_out *out, struct str data);
 void request_out_finish(struct request_out *out);
 
-/* Gives the socket what it takes; whether it took anything. */
+/* Gives the socket what it takes in one write; whether it took anything. */
 bool request_out_flush(struct request_out *out, struct stream *stream);
 
 /* Bytes that wait for the socket. */

@@ -16,7 +16,7 @@ static const struct route v1_routes[] = {
     INFER("chat/completions", OPENAI, CHAT, "/v1/chat/completions"),
     INFER("completions", OPENAI, COMPLETIONS, "/v1/completions"),
     INFER("embeddings", OPENAI, EMBEDDINGS, "/v1/embeddings"),
-    INFER("responses", OPENAI, RESPONSES, "/v1/responses"),
+    INFER("responses", RESPONSES, RESPONSES, "/v1/responses"),
     INFER("responses/input_tokens", OPENAI, COUNT_TOKENS, "/v1/responses/input_tokens"),
     INFER("messages", ANTHROPIC, MESSAGES, "/v1/messages"),
     INFER("messages/count_tokens", ANTHROPIC, COUNT_TOKENS, "/v1/messages/count_tokens"),

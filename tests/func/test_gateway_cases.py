@@ -312,6 +312,14 @@ def cut_stream(name, script, text, *args, **members):
     return cut(name, f"{script}", *args, text=text, stream=True, **members)
 
 
+def wants_named_error(seen):
+    """The error event of the Responses API, which clients look for by its name."""
+    last = seen.members()[-1]
+    assert seen.body.count(b"\nevent: error\n") == 1
+    assert (last["type"], last["code"], last["param"]) == ("error", "engine_failed", None)
+    assert last["message"] == last["error"]["message"]
+
+
 LATE = [
     cut("fin-in-body", "cut=body:10"),
     cut("rst-in-body", "cut=body:10 by=rst"),
@@ -339,7 +347,8 @@ LATE = [
                outcome="timeout"),
     cut_stream("s-error-event", "error_at=2", 2, last=200, outcome="engine_error"),
     cut_stream("s-completions-cut", "cut=chunk:2", 2, COMPLETIONS),
-    cut_stream("s-responses-cut", "cut=chunk:2", 2, RESPONSES, tokens=(GUESS, 0, 2)),
+    cut_stream("s-responses-cut", "cut=chunk:2", 2, RESPONSES, tokens=(GUESS, 0, 2),
+               check=wants_named_error),
     cut_stream("s-responses-no-end", "finish=0", 3, RESPONSES),
     cut_stream("s-messages-cut", "cut=chunk:2", 2, MESSAGES, "native", last="api_error",
                tokens=(10, 0, 2)),

@@ -29,7 +29,7 @@ static const struct {
     {HTTP_POST, "/v1/rerank", ROUTE_INFER, DIALECT_OPENAI, "/v1/rerank", 0},
     {HTTP_POST, "/v2/rerank", ROUTE_INFER, DIALECT_COHERE, "/v1/rerank", 0},
     {HTTP_POST, "/rerank", ROUTE_INFER, DIALECT_OPENAI, "/v1/rerank", 0},
-    {HTTP_POST, "/v1/responses", ROUTE_INFER, DIALECT_OPENAI, "/v1/responses", 0},
+    {HTTP_POST, "/v1/responses", ROUTE_INFER, DIALECT_RESPONSES, "/v1/responses", 0},
     {HTTP_POST, "/v1/messages", ROUTE_INFER, DIALECT_ANTHROPIC, "/v1/messages", 0},
     {HTTP_POST, "/v1/responses/input_tokens", ROUTE_INFER, DIALECT_OPENAI,
      "/v1/responses/input_tokens", 0},

@@ -248,9 +248,16 @@ static void on_request_end(struct http_exchange *ex, void *ctx)
         proxy_choose(p);
 }
 
+static void on_bad_body(struct http_exchange *ex, const char *text, void *ctx)
+{
+    (void)ex;
+    proxy_fail(ctx, FAULT_BAD_BODY, OUTCOME_CLIENT_ERROR, text);
+}
+
 static const struct http_exchange_ops reading_ops = {
     .on_body = on_request_body,
     .on_end = on_request_end,
+    .on_bad_body = on_bad_body,
     .on_close = on_client_close,
 };
 

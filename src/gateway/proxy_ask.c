@@ -209,6 +209,10 @@ static void on_done(struct forward *forward, enum forward_outcome outcome, int c
     case FORWARD_CLIENT_GONE:
         on_client_gone(p);
         break;
+    case FORWARD_BAD_BODY:
+        lease_end(&p->lease, LEASE_ABANDONED, loop_now_ms(p->shard->loop));
+        proxy_fail(p, FAULT_BAD_BODY, OUTCOME_CLIENT_ERROR, text);
+        break;
     case FORWARD_FAILED:
         on_failed(p, code, text);
         break;
@@ -223,11 +227,21 @@ static void on_done(struct forward *forward, enum forward_outcome outcome, int c
 
 /* ---- an attempt ---- */
 
+/* The time counts from the last of the body: until then the engine waits as well. */
+static void start_first_byte(struct proxy *p)
+{
+    int64_t timeout_ms = p->model->model.first_byte_timeout_ms;
+    if (timeout_ms > 0)
+        timer_start(&p->first_byte, timeout_ms);
+}
+
 static void on_streamed_body(struct forward *forward, struct str data, void *ctx)
 {
     struct proxy *p = ctx;
     (void)forward;
     p->request_bytes += data.len;
+    if (p->first_byte_us == 0)
+        start_first_byte(p);
 }
 
 static void on_first_byte_late(struct timer *timer, void *ctx)
@@ -235,6 +249,10 @@ static void on_first_byte_late(struct timer *timer, void *ctx)
     struct proxy *p = ctx;
     struct err err;
     (void)timer;
+    if (forward_awaits_body(p->forward)) { /* it is the client that is slow */
+        start_first_byte(p);
+        return;
+    }
     err_set(&err, ERR_TIMEOUT, "no byte of its response came within %lld ms",
             (long long)p->model->model.first_byte_timeout_ms);
     forward_cancel(p->forward, ERR_TIMEOUT, err.text);
@@ -242,10 +260,8 @@ static void on_first_byte_late(struct timer *timer, void *ctx)
 
 static void arm_first_byte(struct proxy *p)
 {
-    int64_t timeout_ms = p->model->model.first_byte_timeout_ms;
     timer_init(&p->first_byte, p->shard->loop, on_first_byte_late, p);
-    if (timeout_ms > 0)
-        timer_start(&p->first_byte, timeout_ms);
+    start_first_byte(p);
 }
 
 /* Whether the instance is known not to speak the dialect of the client. */

@@ -530,6 +530,13 @@ bool http_call_is_sent(const struct http_call *call)
     return request_out_is_done(&call->out);
 }
 
+bool http_call_awaits_body(const struct http_call *call)
+{
+    const struct request_out *out = &call->out;
+    return out->is_streamed && !out->is_finished && !out->is_broken &&
+           request_out_waiting(out) == 0;
+}
+
 void http_call_cancel(struct http_call *call)
 {
     if (call && call->state != CALL_DEAD)

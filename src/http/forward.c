@@ -218,6 +218,13 @@ static void on_request_end(struct http_exchange *ex, void *ctx)
         http_call_finish(fwd->call);
 }
 
+static void on_bad_request_body(struct http_exchange *ex, const char *text, void *ctx)
+{
+    struct forward *fwd = ctx;
+    give_back(fwd);
+    finish(fwd, FORWARD_BAD_BODY, ERR_SYNTAX, text);
+}
+
 static void on_response_drain(struct http_exchange *ex, void *ctx)
 {
     struct forward *fwd = ctx;
@@ -238,6 +245,7 @@ static void on_client_close(struct http_exchange *ex, bool gone, void *ctx)
 static const struct http_exchange_ops exchange_ops = {
     .on_body = on_request_body,
     .on_end = on_request_end,
+    .on_bad_body = on_bad_request_body,
     .on_drain = on_response_drain,
     .on_close = on_client_close,
 };
@@ -406,6 +414,11 @@ struct http_call_path forward_path(const struct forward *fwd)
 bool forward_body_is_sent(const struct forward *fwd)
 {
     return fwd->call && http_call_is_sent(fwd->call);
+}
+
+bool forward_awaits_body(const struct forward *fwd)
+{
+    return fwd->call && fwd->streams && http_call_awaits_body(fwd->call);
 }
 
 void forward_cancel(struct forward *fwd, int code, const char *text)

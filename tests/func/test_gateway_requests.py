@@ -337,13 +337,29 @@ def test_a_models_own_paths(bench, case):
 # --- old and eager HTTP --------------------------------------------------------------------------
 
 
-def raw(bench, case, version="1.1"):
-    """The request's bytes."""
+def raw(bench, case, version="1.1", chunks=None):
+    """The request's bytes; its body as it is in these chunks, if there are any."""
     body, headers = case.request()
-    headers |= {"Authorization": f"Bearer {bench.gw.key}", "Content_Length": len(body)}
+    headers |= {"Authorization": f"Bearer {bench.gw.key}"}
+    headers |= {"Transfer_Encoding": "chunked"} if chunks else {"Content_Length": len(body)}
     lines = [f"{case.method} {case.path} HTTP/{version}", "Host: test"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode() + body
+    return "\r\n".join([*lines, "", ""]).encode() + (chunks or body)
+
+
+NO_CHUNKS = [
+    bad("no-chunk", b'{"model":"m",', has={"connection": "close"}, **NAMED),
+    bad("no-chunk-stream", b'{"model":"m","stream":true,', has={"connection": "close"}, **NAMED),
+    bad("no-chunk-messages", b'{"model":"m",', MESSAGES, has={"connection": "close"}, **NAMED),
+    bad("no-chunk-before-model", b'{"mo', has={"connection": "close"}),
+]
+
+
+@each(NO_CHUNKS)
+def test_what_is_no_chunk(bench, case):
+    """A body that goes on with something else than a chunk: told in the API's own dialect."""
+    case.raw = raw(bench, case, chunks=b"%x\r\n%s\r\nGo\r\n" % (len(case.body), case.body))
+    bench.run(case)
 
 
 OLD = [

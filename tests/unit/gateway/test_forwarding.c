@@ -224,6 +224,32 @@ static void test_late_first_byte(void **state)
     world_fini(&w);
 }
 
+/* While a body still comes, the engine waits too: the time for its first byte is yet to begin. */
+static void test_no_late_first_byte_during_an_upload(void **state)
+{
+    struct world w;
+    struct answer a;
+    world_init(&w);
+    feed_endpoint(&w, 7, w.engines[0].port, "here");
+    feed_line(&w, "{\"op\":\"put\",\"seq\":5,\"kind\":\"model\",\"id\":2,\"name\":\"hello\","
+                  "\"created_ms\":0,\"generic_proxy\":true,\"first_byte_timeout_ms\":1}");
+    world_start(&w, 1);
+    ask_streamed(&w, &a, "/model/proxy/hello/upload", -1);
+    http_call_write(a.call, STR("sou"));
+    WAIT_UNTIL(&w, w.engines[0].body.len == 3);
+    int64_t late_ms = clock_mono_ms(&clock_system) + 20;
+    WAIT_UNTIL(&w, clock_mono_ms(&clock_system) > late_ms);
+    assert_false(a.is_ended);
+    http_call_write(a.call, STR("nd"));
+    w.engines[0].mode = ENGINE_HOLD;
+    http_call_finish(a.call);
+    WAIT_UNTIL(&w, a.is_ended);
+    assert_string_equal(w.engines[0].body.ptr, "sound");
+    assert_int_equal(a.status, 504);
+    answer_fini(&a);
+    world_fini(&w);
+}
+
 static void test_a_models_own_paths(void **state)
 {
     struct world w;
@@ -326,6 +352,7 @@ int main(void)
         cmocka_unit_test(test_a_stopped_model),
         cmocka_unit_test(test_a_model_is_stopped_meanwhile),
         cmocka_unit_test(test_late_first_byte),
+        cmocka_unit_test(test_no_late_first_byte_during_an_upload),
         cmocka_unit_test(test_a_models_own_paths),
         cmocka_unit_test(test_forms),
         cmocka_unit_test(test_silent_streams_get_signs_of_life),

@@ -173,7 +173,7 @@ static void test_size_limit_of_announced(void **state)
     struct answer a;
     world_init(&w);
     world_start(&w, 1);
-    ask_streamed(&w, &a, BODY_MAX + 1);
+    ask_streamed(&w, &a, CHAT, BODY_MAX + 1);
     WAIT_UNTIL(&w, a.status != 0 || a.is_ended);
     assert_int_equal(a.status, 413);
     answer_fini(&a);
@@ -190,7 +190,7 @@ static void test_size_limit_of_chunks(void **state)
     feed_endpoint(&w, 7, w.engines[0].port, "here");
     world_start(&w, 1);
     memset(piece, ' ', sizeof piece);
-    ask_streamed(&w, &a, -1);
+    ask_streamed(&w, &a, CHAT, -1);
     for (size_t sent = 0; a.call && sent <= BODY_MAX; sent += sizeof piece)
         while (a.call && http_call_write(a.call, str_sub(piece, sizeof piece)) > HTTP_HIGH_WATER)
             loop_run(w.loop);

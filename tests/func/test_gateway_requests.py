@@ -204,6 +204,8 @@ FORM_CASES = [
             check=wants_whole_body),
     of_form("form-of-edits", MODEL, ("image", b"\x89PNG", "a.png"), path="/v1/images/edits",
             check=wants_whole_body),
+    of_form("form-of-variations", ("image", b"\x89PNG", "a.png"), MODEL,
+            path="/v1/images/variations", check=wants_whole_body),
     of_form("form-without-model", FILE, status=400, code="invalid_body", asked=0, outcome=None),
     of_form("form-model-twice", MODEL, FILE, MODEL, status=400, code="invalid_body", asked=0,
             outcome="client_error", record={"attempts": 0}),

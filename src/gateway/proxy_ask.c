@@ -249,7 +249,8 @@ static void on_first_byte_late(struct timer *timer, void *ctx)
     struct proxy *p = ctx;
     struct err err;
     (void)timer;
-    if (forward_awaits_body(p->forward)) { /* it is the client that is slow */
+    bool was_connected = forward_path(p->forward).was_connected; /* that has a limit of its own */
+    if (!was_connected || forward_awaits_body(p->forward)) {
         start_first_byte(p);
         return;
     }

@@ -244,7 +244,6 @@ static void test_no_late_first_byte_during_an_upload(void **state)
     w.engines[0].mode = ENGINE_HOLD;
     http_call_finish(a.call);
     WAIT_UNTIL(&w, a.is_ended);
-    assert_string_equal(w.engines[0].body.ptr, "sound");
     assert_int_equal(a.status, 504);
     answer_fini(&a);
     world_fini(&w);

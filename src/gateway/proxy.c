@@ -35,7 +35,7 @@ void proxy_set_phase(struct proxy *p, enum phase phase)
 static const char *keep_name(struct proxy *p, const char *name)
 {
     size_t len = strnlen(name, SCAN_MODEL_MAX);
-    memcpy(p->store.name, name, len);
+    memmove(p->store.name, name, len); /* it may be this one */
     p->store.name[len] = '\0';
     return p->store.name;
 }
@@ -55,6 +55,47 @@ static bool look_up(struct proxy *p, const char *name)
     p->model = p->targets.models[0];
     p->name = keep_name(p, name);
     return true;
+}
+
+static void forget_targets(struct proxy *p)
+{
+    for (unsigned i = 0; i < p->targets.count; i++)
+        entry_unref(p->targets.models[i]);
+    p->targets.count = 0;
+    p->model = NULL;
+}
+
+static void set_identity(struct proxy *p, const struct identity *identity)
+{
+    struct entry *user = p->user, *key = p->key;
+    p->user = entry_ref(identity->user);
+    p->key = identity->key ? entry_ref(identity->key) : NULL;
+    entry_unref(user);
+    entry_unref(key);
+}
+
+/*
+ * What was decided by the request's head may have changed while its body came or it waited: keys
+ * are revoked, routes are moved. False when it was refused.
+ */
+static bool is_still_allowed(struct proxy *p)
+{
+    const struct snapshot *snapshot = p->shard->snapshot;
+    struct identity identity;
+    struct err err = {0};
+    if (p->snapshot_number == snapshot->number)
+        return true;
+    p->snapshot_number = snapshot->number;
+    int rc = authenticate(snapshot, p->shard->auth_cache, &http_exchange_head(p->ex)->headers,
+                          clock_wall_ms(loop_clock(p->shard->loop)), &identity, &err);
+    if (rc < 0) {
+        proxy_fail(p, rc == ERR_FORBIDDEN ? FAULT_NOT_PERMITTED : FAULT_BAD_CREDENTIALS,
+                   OUTCOME_CLIENT_ERROR, err.text);
+        return false;
+    }
+    set_identity(p, &identity);
+    forget_targets(p);
+    return look_up(p, p->name);
 }
 
 /* ---- which instance ---- */
@@ -90,7 +131,8 @@ static void on_turn(struct waiter *waiter, bool is_late)
 bool proxy_is_servable(struct waiter *waiter)
 {
     const struct proxy *p = CONTAINER_OF(waiter, struct proxy, waiter);
-    return targets_are_served(p->shard->snapshot, &p->targets) ||
+    return p->snapshot_number != p->shard->snapshot->number ||
+           targets_are_served(p->shard->snapshot, &p->targets) ||
            !targets_are_wanted(p->shard->snapshot, &p->targets); /* it has its answer */
 }
 
@@ -120,6 +162,8 @@ static void wait_for_instance(struct proxy *p)
 
 void proxy_choose(struct proxy *p)
 {
+    if (!is_still_allowed(p))
+        return;
     if (proxy_take_instance(p))
         proxy_ask(p);
     else if (p->is_model_limited)
@@ -166,7 +210,7 @@ static bool note_model(struct proxy *p)
     return !name || look_up(p, name);
 }
 
-static void refuse_size(struct proxy *p)
+void proxy_refuse_size(struct proxy *p)
 {
     auto_free char *message =
         mem_printf("the body is larger than %llu bytes, the most that is taken",
@@ -187,7 +231,7 @@ static void on_request_body(struct http_exchange *ex, struct str data, void *ctx
     struct err err = {0};
     (void)ex;
     if (data.len > p->shard->shared->settings.body_max - p->request_bytes) {
-        refuse_size(p);
+        proxy_refuse_size(p);
         return;
     }
     p->request_bytes += data.len;
@@ -280,7 +324,7 @@ static void read_body(struct proxy *p)
     http_exchange_set_ops(p->ex, &reading_ops, p);
     if (head->body == HTTP_BODY_LENGTH &&
         head->content_length > p->shard->shared->settings.body_max)
-        refuse_size(p);
+        proxy_refuse_size(p);
     else if (begin_reading(p, &err) < 0)
         proxy_fail(p, FAULT_BAD_BODY, OUTCOME_CLIENT_ERROR, err.text);
     else if (head->body == HTTP_BODY_LENGTH)
@@ -316,11 +360,27 @@ static bool look_up_in_path(struct proxy *p, struct str rest)
     return true;
 }
 
+/* What an engine serves there must not act in a browser that has a session with us. */
+static void add_safety_headers(struct proxy *p)
+{
+    struct http_header *at = p->reply_headers + p->own_header_count;
+    at[0] = (struct http_header){STR("Content-Security-Policy"), STR("sandbox")};
+    at[1] = (struct http_header){STR("X-Content-Type-Options"), STR("nosniff")};
+    p->own_header_count += PROXY_SAFETY_HEADERS;
+}
+
 /* The body isn't ours to understand: it streams through, and there is one attempt only. */
 static void pass_through(struct proxy *p, struct str rest)
 {
+    const struct http_request_head *head = http_exchange_head(p->ex);
     p->passes_body = true;
     http_exchange_set_ops(p->ex, &waiting_ops, p);
+    add_safety_headers(p);
+    if (head->body == HTTP_BODY_LENGTH &&
+        head->content_length > p->shard->shared->settings.body_max) {
+        proxy_refuse_size(p);
+        return;
+    }
     if (!look_up_in_path(p, rest) || !proxy_reserve(p))
         return;
     if (proxy_take_instance(p))
@@ -373,8 +433,8 @@ static struct proxy *proxy_new(struct shard *shard, struct http_exchange *ex,
     p->shard = shard;
     p->ex = ex;
     p->route = route;
-    p->user = entry_ref(identity->user);
-    p->key = identity->key ? entry_ref(identity->key) : NULL;
+    set_identity(p, identity);
+    p->snapshot_number = shard->snapshot->number;
     p->started_us = clock_mono_us(loop_clock(shard->loop));
     p->started_ms = now_ms;
     body_init(&p->body, &shard->spool);
@@ -394,7 +454,7 @@ void proxy_start(struct shard *shard, struct http_exchange *ex, const struct rou
         return;
     struct proxy *p = proxy_new(shard, ex, match->route, &identity, now_ms);
     p->id = id;
-    p->id_header_count = request_id_reply_headers(&p->id, match->dialect == DIALECT_ANTHROPIC,
+    p->own_header_count = request_id_reply_headers(&p->id, match->dialect == DIALECT_ANTHROPIC,
                                                   p->reply_headers);
     if (match->route->action == ROUTE_PROXY)
         pass_through(p, match->rest);

@@ -184,7 +184,7 @@ void proxy_end_taken(struct proxy *p)
     p->status = translation_finish(p->translation, p->status, &out);
     p->response_bytes = out.len;
     http_exchange_set_ops(ex, &none, NULL);
-    http_reply(ex, p->status, headers, count + p->id_header_count + p->limit_header_count,
+    http_reply(ex, p->status, headers, count + p->own_header_count + p->limit_header_count,
                buf_str(&out));
     buf_fini(&out);
     proxy_end(p, proxy_outcome(p));
@@ -197,6 +197,8 @@ void proxy_end_taken(struct proxy *p)
 void proxy_on_end(struct forward *forward, void *ctx)
 {
     struct proxy *p = ctx;
+    timer_stop(&p->first_byte); /* the client may take longer to read what there is */
+    timer_stop(&p->keepalive);
     if (p->kind != ANSWER_EVENTS)
         return;
     if (stream_filter_end(p->filter, true)) {

@@ -27,9 +27,11 @@ bool proxy_take_instance(struct proxy *p)
     p->is_model_limited = false;
     for (unsigned i = 0; i < p->targets.count; i++) {
         struct entry *model = p->targets.models[i];
-        if (!lease_is_possible(endpoints_of(p, i), &p->tried) || !proxy_reserve_model(p, model))
+        if (!lease_is_possible(endpoints_of(p, i), &p->tried))
             continue;
-        p->model = model;
+        p->model = model; /* also when it refuses: the answer tells its limits */
+        if (!proxy_reserve_model(p, model))
+            continue;
         if (lease_take(&p->lease, endpoints_of(p, i), &p->tried, now_ms))
             return true;
     }
@@ -134,13 +136,14 @@ static bool is_repeatable(const struct proxy *p, int code)
 static void reply_failed(struct proxy *p, const char *instance, int code, const char *text)
 {
     bool was_connected = forward_path(p->forward).was_connected;
+    bool is_away = !was_connected || code == ERR_UNAVAILABLE; /* or says so itself */
     auto_free char *message = mem_printf("the instance %s of the model '%s' did not answer: %s",
                                          instance, p->name, text);
     if (code == ERR_TIMEOUT && was_connected)
         proxy_fail(p, FAULT_TIMEOUT, OUTCOME_TIMEOUT, message);
     else
-        proxy_fail(p, was_connected ? FAULT_ENGINE_FAILED : FAULT_ENGINE_AWAY,
-                   OUTCOME_ENGINE_ERROR, message);
+        proxy_fail(p, is_away ? FAULT_ENGINE_AWAY : FAULT_ENGINE_FAILED, OUTCOME_ENGINE_ERROR,
+                   message);
 }
 
 /* Many clients leave with the last event, before the end of the response: they have all of it. */
@@ -167,6 +170,11 @@ static enum lease_end lease_end_of(int code)
 /* No byte of a response came, or one that isn't passed on. */
 static void on_failed(struct proxy *p, int code, const char *text)
 {
+    if (code == ERR_TOO_LARGE) { /* of what is streamed through; of a response only later */
+        lease_end(&p->lease, LEASE_ABANDONED, loop_now_ms(p->shard->loop));
+        proxy_refuse_size(p);
+        return;
+    }
     if (p->must_translate) {
         proxy_ask(p); /* the same instance, in the words that it knows */
         return;
@@ -238,7 +246,11 @@ static void start_first_byte(struct proxy *p)
 static void on_streamed_body(struct forward *forward, struct str data, void *ctx)
 {
     struct proxy *p = ctx;
-    (void)forward;
+    uint64_t max = p->shard->shared->settings.body_max;
+    if (data.len > max - p->request_bytes) {
+        forward_cancel(forward, ERR_TOO_LARGE, "the request's body is too large");
+        return;
+    }
     p->request_bytes += data.len;
     if (p->first_byte_us == 0)
         start_first_byte(p);
@@ -313,8 +325,9 @@ void proxy_ask(struct proxy *p)
         .add = add,
         .add_count = to.header_count + 1,
         .drops = header_is_kept_from_engines,
+        .reply_drops = header_is_kept_from_clients,
         .reply_add = p->reply_headers,
-        .reply_add_count = p->id_header_count + p->limit_header_count,
+        .reply_add_count = p->own_header_count + p->limit_header_count,
         .body = p->passes_body ? (struct http_body){.count = 0} : engine_body(p),
         .idle_timeout_ms = PROXY_IDLE_TIMEOUT_MS,
         .on_request_body = on_streamed_body,

@@ -165,7 +165,7 @@ void proxy_fail(struct proxy *p, enum fault fault, enum outcome outcome, const c
 {
     static const struct http_exchange_ops none;
     struct http_exchange *ex = TAKE(p->ex);
-    const struct fault_extra extra = {.headers = p->reply_headers + p->id_header_count,
+    const struct fault_extra extra = {.headers = p->reply_headers + p->own_header_count,
                                       .header_count = p->limit_header_count};
     http_exchange_set_ops(ex, &none, NULL);
     p->response_bytes = fault_reply(ex, fault, p->route->dialect, message, &p->id, &extra);

@@ -52,7 +52,8 @@ bool proxy_reserve(struct proxy *p)
 {
     struct limit_subject subjects[2] = {subject_of(p->user), subject_of(p->key)};
     struct limit_denial denial;
-    if (limit_reserve(&p->reservation, subjects, p->key ? 2 : 1, estimate(p), p->started_us,
+    int64_t now_us = clock_mono_us(loop_clock(p->shard->loop)); /* the body may have taken long */
+    if (limit_reserve(&p->reservation, subjects, p->key ? 2 : 1, estimate(p), now_us,
                       p->started_ms, &denial))
         return true;
     refuse(p, &denial);
@@ -74,6 +75,7 @@ bool proxy_reserve_model(struct proxy *p, const struct entry *model)
 
 void proxy_refuse_model(struct proxy *p)
 {
+    limit_undo(&p->reservation, clock_mono_us(loop_clock(p->shard->loop)));
     refuse(p, &p->model_denial);
 }
 
@@ -102,6 +104,7 @@ void proxy_add_limit_headers(struct proxy *p, const struct limit_denial *denial)
 {
     const struct limit_subject subjects[] = {subject_of(p->user), subject_of(p->key),
                                              subject_of(p->model)};
+    p->limit_header_count = 0; /* of an attempt at another model */
     if (!denial && !are_told(subjects, ARRAY_LEN(subjects)))
         return;
     int64_t now_us = clock_mono_us(loop_clock(p->shard->loop));
@@ -116,5 +119,5 @@ void proxy_add_limit_headers(struct proxy *p, const struct limit_denial *denial)
         limit_headers_add_retry(p->limit_headers, denial);
     p->limit_header_count = p->limit_headers->count;
     for (unsigned i = 0; i < p->limit_headers->count; i++)
-        p->reply_headers[p->id_header_count + i] = p->limit_headers->items[i];
+        p->reply_headers[p->own_header_count + i] = p->limit_headers->items[i];
 }

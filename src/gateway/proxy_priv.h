@@ -19,7 +19,9 @@
 #include "http/forward.h"
 
 enum {
-    PROXY_HEADERS_MAX = REQUEST_ID_HEADERS_MAX + LIMIT_HEADERS_MAX, /* that a reply gets from us */
+    PROXY_SAFETY_HEADERS = 2, /* of answers through a model's own paths */
+    /* That a reply gets from us. */
+    PROXY_HEADERS_MAX = REQUEST_ID_HEADERS_MAX + PROXY_SAFETY_HEADERS + LIMIT_HEADERS_MAX,
 };
 
 /* What is known of the body while it comes; gone once the request is on its way. */
@@ -44,6 +46,7 @@ struct proxy {
     const struct route *route;
     struct request_id id;
     struct entry *user, *key; /* references; key NULL: a session */
+    uint64_t snapshot_number; /* of the snapshot by which these and the targets were found */
     struct targets targets;   /* models in the order to be asked, references; empty until known */
     struct entry *model;      /* of these, the one that is asked now; NULL until known */
     const char *name;         /* in `store`: as the client wrote it; NULL until known */
@@ -69,8 +72,8 @@ struct proxy {
     struct lease lease;
     struct forward *forward; /* of the last attempt; NULL: there was none */
     struct timer first_byte; /* armed while a byte is owed */
-    struct http_header reply_headers[PROXY_HEADERS_MAX]; /* those of the id come first */
-    unsigned id_header_count, limit_header_count;
+    struct http_header reply_headers[PROXY_HEADERS_MAX]; /* our own, then those of limits */
+    unsigned own_header_count, limit_header_count;
 
     /* Limits. */
     struct reservation reservation;       /* of user and key */
@@ -118,6 +121,9 @@ void proxy_recycle(struct proxy *p);
 
 /* Sets the phase; what a client's leaving is booked under. */
 void proxy_set_phase(struct proxy *p, enum phase phase);
+
+/* Refuses a body that is larger than what is taken. */
+void proxy_refuse_size(struct proxy *p);
 
 /* Finds an instance, or queues, or refuses. */
 void proxy_choose(struct proxy *p);

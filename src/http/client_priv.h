@@ -124,6 +124,7 @@ struct http_call {
     bool is_last;          /* the connection isn't kept after this call */
     bool was_connected;    /* the request may have arrived */
     bool was_stale;        /* a kept connection turned out to be closed */
+    int64_t written_ms;    /* loop time of the last write */
 
     struct request_out out;
     bool owes_drain; /* bytes waited after http_call_write() */

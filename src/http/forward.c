@@ -270,7 +270,8 @@ static void start_reply(struct forward *fwd, const struct http_response_head *he
     unsigned n = 0;
     for (unsigned i = 0; i < head->headers.count; i++) {
         struct str name = head->headers.items[i].name;
-        if (!is_hop_by_hop(name, &options) && !is_in(name, add, add_count))
+        if (!is_hop_by_hop(name, &options) && !is_in(name, add, add_count) &&
+            !(fwd->params.reply_drops && fwd->params.reply_drops(name)))
             headers[n++] = head->headers.items[i];
     }
     for (unsigned i = 0; i < add_count; i++)

@@ -37,6 +37,7 @@ struct forward_params {
     const struct http_header *reply_add; /* set on the response, as `add` on the request; borrowed
                                             until on_done() */
     unsigned reply_add_count;            /* at most FORWARD_ADD_MAX */
+    bool (*reply_drops)(struct str name); /* whether a response header stays here. Optional */
     struct http_body body; /* when the owner has read the whole request body: what it borrows from
                               stays until on_done(). With no parts the body is streamed through */
     int64_t head_timeout_ms; /* as in http_call_params */

@@ -407,8 +407,8 @@ static int translate_depth(unsigned levels)
 static void test_limits_the_depth(void **state)
 {
     assert_int_equal(translate_depth(ANTHROPIC_DEPTH_MAX), 0);
-    assert_int_equal(translate_depth(ANTHROPIC_DEPTH_MAX + 1), ERR_TOO_LARGE);
-    struct buf deep = repeat("{\"messages\":", 1000000, "[", "");
+    assert_int_equal(translate_depth(ANTHROPIC_DEPTH_MAX + 1), ERR_INVALID);
+    struct buf deep = repeat("{\"messages\":", 100000, "[", "");
     expect_refusal(buf_str(&deep), ERR_SYNTAX, "depth");
     buf_fini(&deep);
 }
@@ -422,6 +422,25 @@ static void test_limits_the_size(void **state)
     body = repeat("{\"max_tokens\":1,\"messages\":[{\"role\":\"user\",\"content\":\"\"}",
                   ANTHROPIC_MESSAGES_MAX, ",{\"role\":\"user\",\"content\":\"\"}", "]}");
     expect_refusal(buf_str(&body), ERR_INVALID, "messages: 100001 messages are more than 100000");
+    buf_fini(&body);
+}
+
+/* What is counted are values, not their signs within strings. */
+static void test_limits_the_values(void **state)
+{
+    enum { OTHERS = 8 }; /* body, max_tokens, messages, message, role, content, x, the first item */
+    static const char front[] =
+        "{\"max_tokens\":1,\"messages\":[{\"role\":\"user\",\"content\":\"[,\\\\\\\",{\"}],"
+        "\"x\":[1";
+    struct buf chat = {0};
+    struct err err = {0};
+    struct buf body = repeat(front, ANTHROPIC_VALUES_MAX - OTHERS, ",1", "]}");
+    if (anthropic_request_to_chat(buf_str(&body), "served", &chat, &err) < 0)
+        fail_msg("%s", err.text);
+    buf_fini(&chat);
+    buf_fini(&body);
+    body = repeat(front, ANTHROPIC_VALUES_MAX - OTHERS + 1, ",1", "]}");
+    expect_refusal(buf_str(&body), ERR_TOO_LARGE, "JSON of 1000001 values has more than 1000000");
     buf_fini(&body);
 }
 
@@ -465,6 +484,7 @@ int main(void)
         cmocka_unit_test(test_refuses_every_cut),
         cmocka_unit_test(test_limits_the_depth),
         cmocka_unit_test(test_limits_the_size),
+        cmocka_unit_test(test_limits_the_values),
         cmocka_unit_test(test_clips_what_it_quotes),
         cmocka_unit_test(test_translates_count_requests),
     };

@@ -29,8 +29,8 @@ static void expect_events(struct proxy *p, struct forward *forward)
     bool hides_usage = !p->request || !p->request->asks_usage;
     p->kind = ANSWER_EVENTS;
     p->filter = mem_alloc(sizeof *p->filter);
-    enum operation operation = p->translation ? OPERATION_CHAT : p->route->operation;
-    stream_filter_init(p->filter, operation, hides_usage && !p->translation, p->started_us);
+    enum operation operation = p->is_translated ? OPERATION_CHAT : p->route->operation;
+    stream_filter_init(p->filter, operation, hides_usage && !p->is_translated, p->started_us);
     forward_rewrite(forward);
     proxy_keepalive_start(p);
 }
@@ -38,7 +38,7 @@ static void expect_events(struct proxy *p, struct forward *forward)
 /* An engine without Anthropic's API says so; what it says of a model, it would say again. */
 static bool lacks_anthropic(const struct proxy *p, unsigned status)
 {
-    return p->route->dialect == DIALECT_ANTHROPIC && !p->translation && !p->passes_body &&
+    return p->route->dialect == DIALECT_ANTHROPIC && !p->is_translated && !p->passes_body &&
            (status == 404 || status == 405 || status == 501);
 }
 
@@ -52,8 +52,8 @@ static void note_header_tokens(struct proxy *p, const struct http_response_head 
 static void expect_plain(struct proxy *p, struct forward *forward,
                          const struct http_response_head *head)
 {
-    p->kind = p->translation ? ANSWER_TAKEN : ANSWER_PLAIN;
-    if (p->translation) {
+    p->kind = p->is_translated ? ANSWER_TAKEN : ANSWER_PLAIN;
+    if (p->is_translated) {
         forward_take(forward);
         p->retry_after = str_dup(http_headers_get(&head->headers, "Retry-After"));
     }
@@ -74,9 +74,7 @@ void proxy_on_head(struct forward *forward, const struct http_response_head *hea
         return;
     }
     if (lacks_anthropic(p, head->status)) {
-        atomic_store_explicit(&p->lease.endpoint->endpoint.load->lacks_anthropic, true,
-                              memory_order_relaxed);
-        p->must_translate = true;
+        proxy_must_translate(p);
         forward_cancel(forward, ERR_UNAVAILABLE, "it doesn't speak Anthropic's API");
         return;
     }
@@ -98,7 +96,7 @@ static void send_events(struct str data, void *ctx)
 {
     struct proxy *p = ctx;
     struct buf translated = {0};
-    if (p->translation) {
+    if (p->is_translated) {
         translation_feed(p->translation, data, &translated);
         data = buf_str(&translated);
     }
@@ -115,8 +113,11 @@ static bool note_first_byte(struct proxy *p, int64_t at_us)
         return false;
     p->first_byte_us = at_us;
     timer_stop(&p->first_byte);
-    if (forward_body_is_sent(p->forward))
-        body_fini(&p->body); /* nobody is asked again */
+    if (!forward_body_is_sent(p->forward))
+        return true;
+    body_fini(&p->body); /* nobody is asked again */
+    if (p->translation)
+        translation_drop_body(p->translation);
     return true;
 }
 
@@ -148,7 +149,7 @@ static void write_cut_event(const struct proxy *p, enum fault fault, const char 
                             struct buf *out)
 {
     auto_free char *message = mem_printf("the engine broke the response off: %s", text);
-    if (p->translation) {
+    if (p->is_translated) {
         translation_fail(p->translation, fault_status(fault), message, out);
         return;
     }
@@ -161,7 +162,7 @@ static void write_cut_event(const struct proxy *p, enum fault fault, const char 
 static void end_translated(struct proxy *p, struct forward *forward)
 {
     struct buf out = {0};
-    if (!p->translation)
+    if (!p->is_translated)
         return;
     translation_end(p->translation, &out);
     p->response_bytes += out.len;

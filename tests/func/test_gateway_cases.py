@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from cases import CHAT, COMPLETIONS, GUESS, MESSAGES, RESPONSES, Case, CaseBench, each
+from cases import CHAT, COMPLETIONS, COUNT, GUESS, MESSAGES, RESPONSES, Case, CaseBench, each
 from harness import wait_for
 
 
@@ -21,7 +21,6 @@ def bench(gpustack_binary, tmp_path_factory):
 
 
 EMBEDDINGS, RERANK, SPEECH = "/v1/embeddings", "/v1/rerank", "/v1/audio/speech"
-COUNT = "/v1/messages/count_tokens"
 GUESSED = {"tokens": (GUESS, 0, 0), "is_estimated": True}
 
 

@@ -121,6 +121,14 @@ static bool note_first_byte(struct proxy *p, int64_t at_us)
     return true;
 }
 
+/* The client has got an error event for what can't be translated: what follows is of no use. */
+static void end_untranslatable(struct proxy *p, struct forward *forward)
+{
+    const char *fault = p->is_translated ? translation_fault(p->translation) : NULL;
+    if (fault)
+        forward_cancel(forward, ERR_PROTOCOL, fault);
+}
+
 void proxy_on_body(struct forward *forward, struct str data, void *ctx)
 {
     struct proxy *p = ctx;
@@ -132,6 +140,7 @@ void proxy_on_body(struct forward *forward, struct str data, void *ctx)
         metrics_observe(p->shard->metrics,
                         is_first ? METRICS_ADDED_FIRST_BYTE : METRICS_ADDED_EVENT,
                         now_us(p) - at_us);
+        end_untranslatable(p, forward);
         return;
     }
     if (p->usage_scan)
@@ -158,6 +167,15 @@ static void write_cut_event(const struct proxy *p, enum fault fault, const char 
     fault_write_event(fault, p->route->dialect, message, &p->id, out);
 }
 
+/* The engine has ended its stream without saying that it is over. */
+static void note_no_end(struct proxy *p)
+{
+    p->is_cut = true;
+    metrics_add(p->shard->metrics, METRICS_STREAM_NO_END, 1);
+    log_warning("instance", "%s: a stream ended without its last event",
+                p->lease.endpoint->endpoint.name);
+}
+
 /* What the client's stream lacks when the engine's was complete. */
 static void end_translated(struct proxy *p, struct forward *forward)
 {
@@ -165,6 +183,8 @@ static void end_translated(struct proxy *p, struct forward *forward)
     if (!p->is_translated)
         return;
     translation_end(p->translation, &out);
+    if (translation_fault(p->translation))
+        note_no_end(p);
     p->response_bytes += out.len;
     if (out.len)
         forward_send(forward, buf_str(&out));
@@ -204,10 +224,7 @@ void proxy_on_end(struct forward *forward, void *ctx)
         end_translated(p, forward);
         return;
     }
-    p->is_cut = true;
-    metrics_add(p->shard->metrics, METRICS_STREAM_NO_END, 1);
-    log_warning("instance", "%s: a stream ended without its last event",
-                p->lease.endpoint->endpoint.name);
+    note_no_end(p);
     struct buf event = {0};
     write_cut_event(p, FAULT_ENGINE_FAILED, "its stream ended without a last event", &event);
     p->response_bytes += event.len;

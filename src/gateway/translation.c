@@ -116,13 +116,23 @@ static struct anthropic_stream *stream_of(struct translation *t)
     return t->stream;
 }
 
+static void take_event(struct translation *t, const struct sse_event *event, struct buf *out)
+{
+    if (event->is_partial) {
+        auto_free char *message = mem_printf("an event of the engine's response is larger than %d "
+                                             "bytes", SSE_EVENT_MAX);
+        translation_fail(t, 502, message, out);
+    } else if (event->data.ptr) {
+        anthropic_stream_event(stream_of(t), event->data, out);
+    }
+}
+
 void translation_feed(struct translation *t, struct str piece, struct buf *out)
 {
     struct sse_event event;
     sse_feed(&t->sse, piece);
     while (sse_next(&t->sse, &event))
-        if (event.data.ptr)
-            anthropic_stream_event(stream_of(t), event.data, out);
+        take_event(t, &event, out);
 }
 
 void translation_end(struct translation *t, struct buf *out)
@@ -135,7 +145,7 @@ void translation_fail(struct translation *t, unsigned status, const char *messag
     anthropic_stream_fail(stream_of(t), anthropic_error_type(status), str_of(message), out);
 }
 
-bool translation_is_complete(const struct translation *t)
+const char *translation_fault(const struct translation *t)
 {
-    return t->stream && anthropic_stream_is_complete(t->stream);
+    return t->stream ? anthropic_stream_fault(t->stream) : NULL;
 }

@@ -54,15 +54,18 @@ bool translation_keep(struct translation *translation, struct str piece);
 unsigned translation_finish(const struct translation *translation, unsigned status,
                             struct buf *out);
 
-/* Takes a piece of a stream of the engine's events; appends the client's to `out`. */
+/* Takes a piece of a stream of the engine's events; appends the client's to `out`. An event larger
+ * than SSE_EVENT_MAX is a fault. */
 void translation_feed(struct translation *translation, struct str piece, struct buf *out);
 
-/* The engine's stream has ended properly; appends what the client's still lacks. */
+/* The engine's stream has ended; appends what the client's still lacks: an error event, when the
+ * engine hasn't said how its answer ended. */
 void translation_end(struct translation *translation, struct buf *out);
 
 /* It broke off: appends an error event of the status' kind, unless the stream was complete. */
 void translation_fail(struct translation *translation, unsigned status, const char *message,
                       struct buf *out);
 
-/* Whether the client has got the last event. */
-bool translation_is_complete(const struct translation *translation);
+/* Why the client's stream was ended with an error event that isn't the engine's; NULL: it wasn't.
+ * Lives as long as the translation. */
+const char *translation_fault(const struct translation *translation);

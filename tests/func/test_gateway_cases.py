@@ -347,6 +347,11 @@ LATE = [
     cut_stream("s-translated-cut", "cut=chunk:2", 2, MESSAGES, last="api_error"),
     cut_stream("s-translated-no-end", "done=0 finish=0", 3, MESSAGES, last="api_error",
                tokens=(10, 0, 3), is_estimated=False),
+    cut_stream("s-translated-done-without-finish", "finish=0", 3, MESSAGES, last="api_error",
+               tokens=(10, 0, 3), is_estimated=False),
+    # The engine would go on: it is left.
+    cut_stream("s-translated-large-event", "bytes=1200000 stall=chunk:1", 0, MESSAGES,
+               last="api_error"),
     cut_stream("s-translated-error-event", "error_at=2", 2, MESSAGES, last="api_error",
                outcome="engine_error"),
 ]

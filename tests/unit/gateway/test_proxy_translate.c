@@ -240,6 +240,27 @@ static void test_operations_are_learnt_one_by_one(void **state)
     world_fini(&w);
 }
 
+/* The engine would go on, but nothing that it says could be told any more. */
+static void test_a_stream_that_cant_be_translated(void **state)
+{
+    struct world w;
+    struct answer a;
+    start(&w, "");
+    engine_says(&w.engines[0], 404, "{}");
+    expect_answer(&w, MESSAGES, SMALL, 404);
+    w.engines[0].mode = ENGINE_EVENTS; /* "data: 1", and then it stays */
+    unsigned before = w.engines[0].gone; /* the 404 may have been broken off too */
+    ask(&w, &a, HTTP_POST, MESSAGES, ADMIN_KEY, SMALL);
+    assert_int_equal(a.status, 200);
+    assert_int_equal(a.error, 0);
+    expect_in(&a.body, "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\"");
+    expect_in(&a.body, "'[' or '{' expected near '1'");
+    WAIT_UNTIL(&w, w.engines[0].gone > before);
+    expect_metric(&w, "code=\"200\",outcome=\"cut\"} 1\n");
+    answer_fini(&a);
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +269,7 @@ int main(void)
         cmocka_unit_test(test_gateway_ends_while_it_translates),
         cmocka_unit_test(test_one_translation_for_all_instances),
         cmocka_unit_test(test_operations_are_learnt_one_by_one),
+        cmocka_unit_test(test_a_stream_that_cant_be_translated),
     };
     auth_init();
     log_set_level(getenv("DEBUG") ? LOG_DEBUG : LOG_ERROR);

@@ -3,6 +3,8 @@
 
 #include "base/log.h"
 
+#include <assert.h>
+
 static unsigned outstanding(const struct entry *endpoint)
 {
     return atomic_load_explicit(&endpoint->endpoint.load->outstanding, memory_order_relaxed);
@@ -141,4 +143,11 @@ void lease_end(struct lease *lease, enum lease_end end, int64_t now_ms)
     atomic_fetch_sub_explicit(&endpoint->load->outstanding, 1, memory_order_relaxed);
     entry_unref(TAKE(lease->endpoint));
     *lease = (struct lease){.endpoint = NULL};
+}
+
+void lease_give_back(struct lease *lease, struct tried *tried, int64_t now_ms)
+{
+    assert(lease->endpoint && tried->count && tried->ids[tried->count - 1] == lease->endpoint->id);
+    tried->count--;
+    lease_end(lease, LEASE_ABANDONED, now_ms);
 }

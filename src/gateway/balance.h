@@ -46,5 +46,8 @@ bool lease_is_possible(struct entry_span endpoints, const struct tried *tried);
  * for a long answer must not hold a probe. */
 void lease_answered(struct lease *lease, int64_t now_ms);
 
+/* The instance wasn't asked after all: as if it hadn't been taken. */
+void lease_give_back(struct lease *lease, struct tried *tried, int64_t now_ms);
+
 /* The request to it is over. A lease that holds nothing is fine. */
 void lease_end(struct lease *lease, enum lease_end end, int64_t now_ms);

@@ -108,8 +108,8 @@ static bool rename_model(struct proxy *p, struct edit *ret)
 
 static struct http_body engine_body(struct proxy *p)
 {
-    if (p->translation)
-        return http_body_of(translation_body(p->translation));
+    if (p->is_translated)
+        return translation_body(p->translation, served_name(p));
     struct edit edits[2], swapped;
     unsigned count = 0;
     count += rename_model(p, &edits[count]);
@@ -277,32 +277,9 @@ static void arm_first_byte(struct proxy *p)
     start_first_byte(p);
 }
 
-/* Whether the instance is known not to speak the dialect of the client. */
-static bool needs_translation(const struct proxy *p)
-{
-    bool is_anthropic = p->route->dialect == DIALECT_ANTHROPIC;
-    const struct endpoint_load *load = p->lease.endpoint->endpoint.load;
-    return is_anthropic && atomic_load_explicit(&load->lacks_anthropic, memory_order_relaxed);
-}
-
-/* In the words that this instance knows; false when the request was refused. */
-static bool translate(struct proxy *p)
-{
-    struct err err = {0};
-    translation_free(TAKE(p->translation));
-    p->must_translate = false;
-    if (!needs_translation(p))
-        return true;
-    if (translation_new(p->route->operation, body_str(&p->body), p->name, served_name(p), &p->id,
-                        &p->translation, &err) == 0)
-        return true;
-    proxy_fail(p, FAULT_BAD_BODY, OUTCOME_CLIENT_ERROR, err.text);
-    return false;
-}
-
 static const char *path_of(const struct proxy *p)
 {
-    if (p->translation)
+    if (p->is_translated)
         return translation_path(p->translation);
     return p->engine_path ? p->engine_path : p->route->engine_path;
 }
@@ -311,12 +288,12 @@ void proxy_ask(struct proxy *p)
 {
     struct engine_target to;
     struct http_header add[ARRAY_LEN(to.headers) + 1];
-    if (!translate(p))
+    proxy_set_phase(p, PHASE_CONNECTING);
+    if (!proxy_translate(p))
         return;
     engine_target_init(&to, p->lease.endpoint, p->shard->shared->netns_id, str_of(path_of(p)));
     memcpy(add, to.headers, to.header_count * sizeof add[0]);
     add[to.header_count] = request_id_header(&p->id);
-    proxy_set_phase(p, PHASE_CONNECTING);
     proxy_add_limit_headers(p, NULL);
     const struct forward_params params = {
         .pool = p->shard->pool,

@@ -114,6 +114,7 @@ static void proxy_free(struct proxy *p)
     lease_end(&p->lease, LEASE_ABANDONED, 0);
     body_fini(&p->body);
     buf_fini(&p->served_name);
+    proxy_abandon_translation(p);
     translation_free(p->translation);
     if (p->filter)
         stream_filter_fini(p->filter);

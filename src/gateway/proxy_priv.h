@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What proxy.c (the request: reading, choosing, admitting), proxy_ask.c (one attempt after the
- * other), proxy_answer.c (the response on its way) and proxy_end.c (the record, the last word)
- * share.
+ * other), proxy_translate.c (for engines that don't speak the client's dialect), proxy_answer.c
+ * (the response on its way) and proxy_end.c (the record, the last word) share.
  */
 #pragma once
 
@@ -62,8 +62,10 @@ struct proxy {
     bool is_stream;               /* the client wants events */
     uint64_t request_bytes, prompt_bytes;
     struct buf served_name; /* put into the body of the attempt under way */
-    struct translation *translation; /* owned; NULL: the engine speaks the client's dialect */
-    bool must_translate;             /* the engine has just said that it doesn't */
+    struct translation *translation; /* owned; once made it serves all attempts; NULL: not made */
+    struct translating *translating; /* a pool's thread makes it; NULL: none does */
+    bool is_translated;              /* the attempt under way is made in its words */
+    bool must_translate;             /* the engine has just said that it needs them */
 
     /* Attempts. */
     struct waiter waiter;
@@ -161,6 +163,21 @@ bool proxy_take_instance(struct proxy *p);
 
 /* Forwards to the instance in p->lease. */
 void proxy_ask(struct proxy *p);
+
+/* ---- proxy_translate.c ---- */
+
+/*
+ * Sees to it that the request is there in words that the instance in p->lease knows, and sets
+ * p->is_translated. False: not now; a long body is translated on a pool's thread, and proxy_ask()
+ * is called again when that is done, or the request was refused and `p` is gone.
+ */
+bool proxy_translate(struct proxy *p);
+
+/* The instance in p->lease has said that it doesn't know what was asked. */
+void proxy_must_translate(struct proxy *p);
+
+/* The request is over: what a pool's thread still makes of it is thrown away. */
+void proxy_abandon_translation(struct proxy *p);
 
 /* ---- proxy_answer.c: callbacks of the forward ---- */
 

@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from cases import CHAT, COMPLETIONS, GUESS, MESSAGES, RESPONSES, Case, CaseBench, each
+from cases import CHAT, COMPLETIONS, COUNT, GUESS, MESSAGES, RESPONSES, Case, CaseBench, each
 from harness import wait_for
 
 
@@ -21,7 +21,6 @@ def bench(gpustack_binary, tmp_path_factory):
 
 
 EMBEDDINGS, RERANK, SPEECH = "/v1/embeddings", "/v1/rerank", "/v1/audio/speech"
-COUNT = "/v1/messages/count_tokens"
 GUESSED = {"tokens": (GUESS, 0, 0), "is_estimated": True}
 
 
@@ -357,6 +356,11 @@ LATE = [
     cut_stream("s-translated-cut", "cut=chunk:2", 2, MESSAGES, last="api_error"),
     cut_stream("s-translated-no-end", "done=0 finish=0", 3, MESSAGES, last="api_error",
                tokens=(10, 0, 3), is_estimated=False),
+    cut_stream("s-translated-done-without-finish", "finish=0", 3, MESSAGES, last="api_error",
+               tokens=(10, 0, 3), is_estimated=False),
+    # The engine would go on: it is left.
+    cut_stream("s-translated-large-event", "bytes=1200000 stall=chunk:1", 0, MESSAGES,
+               last="api_error"),
     cut_stream("s-translated-error-event", "error_at=2", 2, MESSAGES, last="api_error",
                outcome="engine_error"),
 ]

@@ -170,7 +170,7 @@ static enum lease_end lease_end_of(int code)
 /* No byte of a response came, or one that isn't passed on. */
 static void on_failed(struct proxy *p, int code, const char *text)
 {
-    if (code == ERR_TOO_LARGE) { /* of what is streamed through; of a response only later */
+    if (code == ERR_TOO_LARGE && p->passes_body) {
         lease_end(&p->lease, LEASE_ABANDONED, loop_now_ms(p->shard->loop));
         proxy_refuse_size(p);
         return;

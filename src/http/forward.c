@@ -205,8 +205,11 @@ static bool goes_on(struct forward *fwd)
 static void on_request_body(struct http_exchange *ex, struct str data, void *ctx)
 {
     struct forward *fwd = ctx;
+    fwd->in_callback = true;
     if (fwd->params.on_request_body)
         fwd->params.on_request_body(fwd, data, fwd->params.ctx);
+    if (!goes_on(fwd))
+        return;
     if (fwd->call && fwd->streams && http_call_write(fwd->call, data) > HTTP_HIGH_WATER)
         http_exchange_pause(ex);
 }

@@ -186,6 +186,44 @@ static void test_a_model_is_stopped_meanwhile(void **state)
     world_fini(&w);
 }
 
+static void test_a_key_is_revoked_meanwhile(void **state)
+{
+    struct world w;
+    struct answer a;
+    world_init(&w);
+    w.settings.queue_timeout_ms = WAIT_MS;
+    world_start(&w, 1);
+    ask_start(&w, &a, HTTP_POST, CHAT, ADMIN_KEY, HELLO);
+    await_queue(&w);
+    feed_line(&w, "{\"op\":\"del\",\"seq\":5,\"kind\":\"key\",\"id\":1}");
+    feed_endpoint(&w, 7, w.engines[0].port, "here");
+    WAIT_UNTIL(&w, a.is_ended);
+    assert_int_equal(a.status, 401);
+    assert_int_equal(w.engines[0].requests, 0);
+    answer_fini(&a);
+    world_fini(&w);
+}
+
+static void test_a_route_is_moved_meanwhile(void **state)
+{
+    static const char route[] = "{\"op\":\"put\",\"seq\":5,\"kind\":\"route\",\"id\":1,"
+                                "\"name\":\"r\",\"targets\":[{\"model_id\":%d,\"weight\":1}]}";
+    struct world w;
+    struct answer a;
+    world_init(&w);
+    w.settings.queue_timeout_ms = WAIT_MS;
+    feed_endpoint(&w, 7, w.engines[0].port, "here");
+    feed_line(&w, route, 3);
+    world_start(&w, 1);
+    ask_start(&w, &a, HTTP_POST, CHAT, ADMIN_KEY, "{\"model\":\"r\"}");
+    await_queue(&w);
+    feed_line(&w, route, 2);
+    WAIT_UNTIL(&w, a.is_ended);
+    assert_int_equal(a.status, 200);
+    answer_fini(&a);
+    world_fini(&w);
+}
+
 /* Nobody waits for what isn't meant to come. */
 static void test_a_stopped_model(void **state)
 {
@@ -265,6 +303,14 @@ static void test_a_models_own_paths(void **state)
     ask_until(&w, 200, HTTP_POST, "/model/proxy/hello/infill?x=1", "anything");
     expect_in(&w.engines[0].head, "POST /infill?x=1\n");
     assert_string_equal(w.engines[0].body.ptr, "anything");
+    ask(&w, &a, HTTP_POST, "/model/proxy/hello/infill", ADMIN_KEY, "anything");
+    expect_in(&a.head, "Content-Security-Policy: sandbox\n");
+    expect_in(&a.head, "X-Content-Type-Options: nosniff\n");
+    answer_fini(&a);
+    ask_streamed(&w, &a, "/model/proxy/hello/infill", BODY_MAX + 1);
+    WAIT_UNTIL(&w, a.is_ended);
+    assert_int_equal(a.status, 413);
+    answer_fini(&a);
     ask(&w, &a, HTTP_POST, "/model/proxy/hello/sleep", ADMIN_KEY, "");
     assert_int_equal(a.status, 404);
     answer_fini(&a);
@@ -348,6 +394,8 @@ int main(void)
         cmocka_unit_test(test_engine_knows_another_name),
         cmocka_unit_test(test_requests_wait_for_an_instance),
         cmocka_unit_test(test_waiting_has_an_end),
+        cmocka_unit_test(test_a_key_is_revoked_meanwhile),
+        cmocka_unit_test(test_a_route_is_moved_meanwhile),
         cmocka_unit_test(test_a_stopped_model),
         cmocka_unit_test(test_a_model_is_stopped_meanwhile),
         cmocka_unit_test(test_late_first_byte),

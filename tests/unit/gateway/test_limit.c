@@ -220,6 +220,25 @@ static void test_changes_on_a_live_subject(void **state)
     tear_down(&w);
 }
 
+static void test_undone(void **state)
+{
+    struct world w;
+    struct reservation r;
+    struct limit_denial denial;
+    set_up(&w);
+    w.limits[LIMIT_KEY] = (struct limits){.requests_per_minute = 1,
+                                          .tokens_per_minute = 100,
+                                          .concurrent_requests = 1,
+                                          .token_budget = 100,
+                                          .budget_period = BUDGET_DAY};
+    for (int i = 0; i < 3; i++) {
+        assert_true(reserve(&w, &r, 100, now_us, &denial));
+        limit_undo(&r, now_us);
+        expect_untouched(&w.subjects[LIMIT_KEY]);
+    }
+    tear_down(&w);
+}
+
 static void test_missing_subjects(void **state)
 {
     struct reservation r;
@@ -525,6 +544,7 @@ int main(void)
         cmocka_unit_test(test_budget),
         cmocka_unit_test(test_later_refusal_gives_back),
         cmocka_unit_test(test_changes_on_a_live_subject),
+        cmocka_unit_test(test_undone),
         cmocka_unit_test(test_missing_subjects),
         cmocka_unit_test(test_openai_headers),
         cmocka_unit_test(test_durations),

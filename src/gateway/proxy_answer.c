@@ -172,8 +172,7 @@ static void note_no_end(struct proxy *p)
 {
     p->is_cut = true;
     metrics_add(p->shard->metrics, METRICS_STREAM_NO_END, 1);
-    log_warning("instance", "%s: a stream ended without its last event",
-                p->lease.endpoint->endpoint.name);
+    lease_warn(&p->lease, loop_now_ms(p->shard->loop), "a stream ended without its last event");
 }
 
 /* What the client's stream lacks when the engine's was complete. */
@@ -238,8 +237,7 @@ void proxy_end_cut(struct proxy *p, int code, const char *text)
 {
     struct http_exchange *ex = TAKE(p->ex);
     static const struct http_exchange_ops none;
-    log_warning("instance", "%s: a response was broken off: %s", p->lease.endpoint->endpoint.name,
-                text);
+    lease_warn(&p->lease, loop_now_ms(p->shard->loop), "a response was broken off: %s", text);
     http_exchange_set_ops(ex, &none, NULL);
     if (p->kind != ANSWER_EVENTS) {
         http_exchange_abort(ex);

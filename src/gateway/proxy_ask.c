@@ -182,8 +182,8 @@ static void on_failed(struct proxy *p, int code, const char *text)
     int64_t now_ms = loop_now_ms(p->shard->loop);
     bool again = is_repeatable(p, code) && proxy_may_ask_again(p);
     auto_free char *instance = mem_strdup(p->lease.endpoint->endpoint.name);
+    lease_warn(&p->lease, now_ms, "a request failed before its response began: %s", text);
     lease_end(&p->lease, lease_end_of(code), now_ms);
-    log_warning("instance", "%s: a request failed before its response began: %s", instance, text);
     if (!again || !proxy_take_instance(p)) {
         reply_failed(p, instance, code, text);
         return;

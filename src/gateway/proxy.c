@@ -35,9 +35,10 @@ void proxy_set_phase(struct proxy *p, enum phase phase)
 static const char *keep_name(struct proxy *p, const char *name)
 {
     size_t len = strnlen(name, SCAN_MODEL_MAX);
-    memmove(p->store.name, name, len); /* it may be this one */
-    p->store.name[len] = '\0';
-    return p->store.name;
+    char *kept = p->store.request.model;
+    memmove(kept, name, len); /* it may be this one */
+    kept[len] = '\0';
+    return kept;
 }
 
 /* Sets targets and name; false when the request was refused. */

@@ -28,7 +28,7 @@ static void expect_events(struct proxy *p, struct forward *forward)
 {
     bool hides_usage = !p->request || !p->request->asks_usage;
     p->kind = ANSWER_EVENTS;
-    p->filter = mem_alloc(sizeof *p->filter);
+    p->filter = &p->store.filter;
     enum operation operation = p->is_translated ? OPERATION_CHAT : p->route->operation;
     stream_filter_init(p->filter, operation, hides_usage && !p->is_translated, p->started_us);
     forward_rewrite(forward);

@@ -118,7 +118,6 @@ static void proxy_free(struct proxy *p)
     translation_free(p->translation);
     if (p->filter)
         stream_filter_fini(p->filter);
-    free(p->filter);
     free(p->retry_after);
     free(p->reading);
     free(p->engine_path);

@@ -108,16 +108,15 @@ void proxy_add_limit_headers(struct proxy *p, const struct limit_denial *denial)
     if (!denial && !are_told(subjects, ARRAY_LEN(subjects)))
         return;
     int64_t now_us = clock_mono_us(loop_clock(p->shard->loop));
-    p->limit_headers = &p->store.limit_headers;
-    p->limit_headers->count = 0;
-    p->limit_headers->used = 0;
-    limit_headers_add(p->limit_headers, subjects, ARRAY_LEN(subjects),
+    struct limit_headers *headers = &p->store.limit_headers;
+    headers->items = p->reply_headers + p->own_header_count;
+    headers->count = 0;
+    headers->used = 0;
+    limit_headers_add(headers, subjects, ARRAY_LEN(subjects),
                       p->route->dialect == DIALECT_ANTHROPIC ? LIMIT_HEADERS_ANTHROPIC
                                                              : LIMIT_HEADERS_OPENAI,
                       now_us, p->started_ms + (now_us - p->started_us) / 1000);
     if (denial)
-        limit_headers_add_retry(p->limit_headers, denial);
-    p->limit_header_count = p->limit_headers->count;
-    for (unsigned i = 0; i < p->limit_headers->count; i++)
-        p->reply_headers[p->own_header_count + i] = p->limit_headers->items[i];
+        limit_headers_add_retry(headers, denial);
+    p->limit_header_count = headers->count;
 }

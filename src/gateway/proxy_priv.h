@@ -49,7 +49,7 @@ struct proxy {
     uint64_t snapshot_number; /* of the snapshot by which these and the targets were found */
     struct targets targets;   /* models in the order to be asked, references; empty until known */
     struct entry *model;      /* of these, the one that is asked now; NULL until known */
-    const char *name;         /* in `store`: as the client wrote it; NULL until known */
+    const char *name;         /* in `store.request`: as the client wrote it; NULL until known */
     char *engine_path;        /* owned: what the engine is asked for, with the query */
     enum phase phase;
     bool passes_body; /* the body is streamed through, not kept */
@@ -80,13 +80,12 @@ struct proxy {
     /* Limits. */
     struct reservation reservation;       /* of user and key */
     struct reservation model_reservation; /* of the model that is asked now */
-    struct limit_headers *limit_headers;  /* in `store`; NULL: none are told */
     struct limit_denial model_denial;
     bool is_model_limited; /* the last model had a limit that wasn't passed: see model_denial */
 
     /* The response. */
     enum answer_kind kind;
-    struct stream_filter *filter; /* owned; ANSWER_EVENTS */
+    struct stream_filter *filter; /* in `store`; ANSWER_EVENTS */
     struct usage_scan *usage_scan; /* in `store`; ANSWER_PLAIN and _TAKEN of JSON */
     int64_t header_tokens; /* of the prompt, as a header of the response tells */
     bool has_header_tokens;
@@ -107,10 +106,12 @@ struct proxy {
 
     /* What most requests need, so that it isn't allocated by itself. Last: it isn't zeroed. */
     struct {
-        struct scan_request request;
-        struct usage_scan usage_scan;
+        struct scan_request request; /* of another body only the model's name */
+        union {
+            struct usage_scan usage_scan;
+            struct stream_filter filter;
+        };
         struct limit_headers limit_headers;
-        char name[SCAN_MODEL_MAX + 1];
     } store;
 };
 

@@ -281,7 +281,8 @@ static void test_openai_headers(void **state)
     struct world w;
     struct reservation r;
     struct limit_denial denial;
-    struct limit_headers headers = {0};
+    struct http_header room[LIMIT_HEADERS_MAX];
+    struct limit_headers headers = {.items = room};
     set_up(&w);
     limit_headers_add(&headers, w.subjects, 3, LIMIT_HEADERS_OPENAI, now_us, wall_ms);
     assert_int_equal(headers.count, 0);
@@ -316,7 +317,8 @@ static void test_durations(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct world w;
-        struct limit_headers headers = {0};
+        struct http_header room[LIMIT_HEADERS_MAX];
+        struct limit_headers headers = {.items = room};
         struct rate_hold hold;
         int64_t wait_us;
         set_up(&w);
@@ -335,7 +337,8 @@ static void test_anthropic_headers(void **state)
     struct world w;
     struct reservation r;
     struct limit_denial denial = {.retry_after_ms = -1};
-    struct limit_headers headers = {0};
+    struct http_header room[LIMIT_HEADERS_MAX];
+    struct limit_headers headers = {.items = room};
     set_up(&w);
     w.limits[LIMIT_MODEL] = (struct limits){.requests_per_minute = 1000000000,
                                             .tokens_per_minute = 1000000000};

@@ -8,7 +8,11 @@
 #include <errno.h>
 #include <stdio.h>
 
-enum { RECORDS_SHOWN = 50, DAYS_MAX = 100000 };
+enum {
+    RECORDS_SHOWN = 50,
+    DAYS_MAX = 100000,
+    PAGE_ROWS = 10000, /* that the server gives at once */
+};
 
 struct usage_options {
     const char *by, *since, *until, *route, *operation, *outcome, *request_id, *limit;
@@ -67,13 +71,22 @@ static void print_piece(struct str data, void *ctx)
     (void)fwrite(data.ptr, 1, data.len, stdout);
 }
 
+static int flush_output(int rc, struct err *err)
+{
+    if (rc == 0 && fflush(stdout) != 0)
+        return err_set(err, -EIO, "can't write the output");
+    return rc;
+}
+
 static int print_csv(struct cli *cli, struct buf *path, struct err *err)
 {
     add_parameter(path, "format", "csv");
-    int rc = cli_stream(cli, HTTP_GET, path->ptr, NULL, print_piece, NULL, err);
-    if (rc == 0 && fflush(stdout) != 0)
-        rc = err_set(err, -EIO, "can't write the output");
-    return rc;
+    return flush_output(cli_stream(cli, HTTP_GET, path->ptr, NULL, print_piece, NULL, err), err);
+}
+
+static void add_number(struct buf *path, const char *name, int64_t value)
+{
+    buf_printf(path, "&%s=%lld", name, (long long)value);
 }
 
 /* A member as a cell: times without what is the same in all of them. Returns owned. */
@@ -179,6 +192,63 @@ static void print_sums(const struct split *split, const json_t *answer)
     text_table_print(&table);
 }
 
+/* Without the first line, which is the head again. */
+static void print_rows(struct str data, void *ctx)
+{
+    bool *is_behind_head = ctx;
+    size_t skip = *is_behind_head ? 0 : str_find(data, '\n') + 1;
+    if (skip <= data.len) {
+        *is_behind_head = true;
+        print_piece(str_skip(data, skip), NULL);
+    }
+}
+
+static int64_t total_of(const json_t *answer)
+{
+    return json_member_int(json_object_get(answer, "pagination"), "total", 0);
+}
+
+/* All pages one behind the other; how many there are tells a small one before. */
+static int print_sums_csv(struct cli *cli, const struct buf *query, struct err *err)
+{
+    struct buf path = {0};
+    auto_fini(json_release) json_t *answer = NULL;
+    buf_printf(&path, "%s&perPage=1", query->ptr);
+    int rc = cli_call(cli, HTTP_GET, path.ptr, NULL, &answer, err);
+    int64_t total = rc == 0 ? total_of(answer) : 0, page = 1;
+    do {
+        bool is_behind_head = page == 1;
+        buf_clear(&path);
+        buf_printf(&path, "%s&format=csv&perPage=%d", query->ptr, PAGE_ROWS);
+        add_number(&path, "page", page);
+        if (rc == 0)
+            rc = cli_stream(cli, HTTP_GET, path.ptr, NULL, print_rows, &is_behind_head, err);
+    } while (rc == 0 && page++ * PAGE_ROWS < total);
+    buf_fini(&path);
+    return flush_output(rc, err);
+}
+
+/* One answer with the rows of all pages. */
+static int read_sums(struct cli *cli, const struct buf *query, json_t **ret, struct err *err)
+{
+    struct buf path = {0};
+    int rc = 0;
+    for (int64_t page = 1; rc == 0 && (page == 1 || (page - 1) * PAGE_ROWS < total_of(*ret));
+         page++) {
+        auto_fini(json_release) json_t *answer = NULL;
+        buf_clear(&path);
+        buf_printf(&path, "%s&perPage=%d", query->ptr, PAGE_ROWS);
+        add_number(&path, "page", page);
+        rc = cli_call(cli, HTTP_GET, path.ptr, NULL, &answer, err);
+        if (rc == 0 && !*ret)
+            *ret = json_incref(answer);
+        else if (rc == 0)
+            json_array_extend(json_object_get(*ret, "items"), json_object_get(answer, "items"));
+    }
+    buf_fini(&path);
+    return rc;
+}
+
 static int show_sums(struct cli *cli, const struct usage_options *options, struct err *err)
 {
     struct buf path = {0};
@@ -188,11 +258,9 @@ static int show_sums(struct cli *cli, const struct usage_options *options, struc
     buf_add_cstr(&path, "/v2/usage");
     add_filters(&path, options);
     add_parameter(&path, "group_by", by);
-    add_parameter(&path, "perPage", "10000");
     int rc = read_split(by, &split, err);
     if (rc == 0)
-        rc = options->csv ? print_csv(cli, &path, err)
-                          : cli_call(cli, HTTP_GET, path.ptr, NULL, &answer, err);
+        rc = options->csv ? print_sums_csv(cli, &path, err) : read_sums(cli, &path, &answer, err);
     if (rc == 0 && cli->json)
         cli_print_json(answer);
     else if (rc == 0 && !options->csv)
@@ -280,7 +348,8 @@ int cmd_usage(int argc, char **argv)
          .text = &usage.by},
         {.name = "since",
          .value = "TIME",
-         .help = "a date, a time with zone, or how long ago: 7d, 24h (31 days)",
+         .help = "a date, a time with zone, or how long ago: 7d, 24h "
+                 "(sums: 31 days with today)",
          .text = &usage.since},
         {.name = "until", .value = "TIME", .help = "the same (now)", .text = &usage.until},
         {.name = "route", .value = "NAME", .help = "what clients named", .text = &usage.route},

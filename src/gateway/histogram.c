@@ -3,7 +3,7 @@
 
 /* The first three as OpenTelemetry has them for generative AI, with more room for slow prompts and
  * fast tokens. */
-const struct histogram_scale histogram_first_byte = {
+const struct histogram_scale histogram_first_token = {
     .bounds_us = {1000, 5000, 10000, 20000, 40000, 60000, 80000, 100000, 250000, 500000, 750000,
                   1000000, 2500000, 5000000, 7500000, 10000000, 20000000, 30000000, 60000000},
     .count = 19};

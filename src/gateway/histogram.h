@@ -17,7 +17,7 @@ struct histogram_scale {
     size_t count;
 };
 
-extern const struct histogram_scale histogram_first_byte; /* 1 ms to 60 s */
+extern const struct histogram_scale histogram_first_token; /* 1 ms to 60 s */
 extern const struct histogram_scale histogram_per_token;  /* 1 ms to 2.5 s */
 extern const struct histogram_scale histogram_duration;   /* 10 ms to 11 min */
 extern const struct histogram_scale histogram_overhead;   /* 5 us to 100 ms */

@@ -80,16 +80,18 @@ static struct series_times *times_of(struct series *series, enum outcome outcome
     return times;
 }
 
-static void count_times(struct series *series, const struct usage_record *record)
+/* Tokens that came in one piece were not apart in time: they say nothing of the time between. */
+static void count_times(struct series *series, const struct usage_record *record,
+                        struct token_times tokens)
 {
     struct series_times *times = times_of(series, record->outcome);
     histogram_add(&times->duration, &histogram_duration, record->total_us);
-    if (record->first_byte_us == 0)
+    if (tokens.first_us == 0)
         return;
-    histogram_add(&times->first_byte, &histogram_first_byte, record->first_byte_us);
-    if (record->is_stream && record->completion_tokens > 1)
+    histogram_add(&times->first_token, &histogram_first_token, tokens.first_us);
+    if (tokens.last_us > tokens.first_us && record->completion_tokens > 1)
         histogram_add(&times->per_token, &histogram_per_token,
-                      (record->total_us - record->first_byte_us) / (record->completion_tokens - 1));
+                      (tokens.last_us - tokens.first_us) / (record->completion_tokens - 1));
 }
 
 static uint64_t not_negative(int64_t n)
@@ -97,11 +99,12 @@ static uint64_t not_negative(int64_t n)
     return n > 0 ? (uint64_t)n : 0;
 }
 
-void metrics_note(struct shard_metrics *metrics, const struct usage_record *record)
+void metrics_note(struct shard_metrics *metrics, const struct usage_record *record,
+                  struct token_times tokens)
 {
     struct series *series = find_series(metrics, record);
     count_code(series, record->status, record->outcome);
-    count_times(series, record);
+    count_times(series, record, tokens);
     counter_add(&series->tokens[TOKENS_INPUT], not_negative(record->prompt_tokens));
     counter_add(&series->tokens[TOKENS_CACHED], not_negative(record->cached_tokens));
     counter_add(&series->tokens[TOKENS_OUTPUT], not_negative(record->completion_tokens));
@@ -109,7 +112,7 @@ void metrics_note(struct shard_metrics *metrics, const struct usage_record *reco
     if (record->is_aborted)
         counter_add(&metrics->aborted[record->phase], 1);
     if (record->queue_us > 0)
-        histogram_add(&metrics->queue_wait, &histogram_first_byte, record->queue_us);
+        histogram_add(&metrics->queue_wait, &histogram_first_token, record->queue_us);
 }
 
 /* ---- the shard's own ---- */

@@ -7,7 +7,7 @@
  * model, route and operation in blocks that are made at the first request of their kind and stay:
  * METRICS_SERIES_MAX of them, what comes later counts as "other".
  *
- *     metrics_note(shard->metrics, &record);                       // a request ended
+ *     metrics_note(shard->metrics, &record, tokens);               // a request ended
  *     metrics_add(shard->metrics, METRICS_RETRY_CONNECT, 1);
  *     metrics_move(shard->metrics, METRICS_IN_FLIGHT, +1);
  *     metrics_observe(shard->metrics, METRICS_ADDED_REQUEST, us);
@@ -56,8 +56,16 @@ struct shard_metrics *shard_metrics_new(void);
 /* NULL is fine. */
 void shard_metrics_free(struct shard_metrics *metrics);
 
-/* A request ended: all that its record tells. Allocates at the first of its kind only. */
-void metrics_note(struct shard_metrics *metrics, const struct usage_record *record);
+/* When the first and the last chunk with content of a stream came from the engine, since the
+ * request's head was complete. The zero value: there was none, or no stream. */
+struct token_times {
+    int64_t first_us, last_us;
+};
+
+/* A request ended: all that its record and its tokens tell. Allocates at the first of its kind
+ * only. */
+void metrics_note(struct shard_metrics *metrics, const struct usage_record *record,
+                  struct token_times tokens);
 
 /* The shard's own thread. */
 void metrics_add(struct shard_metrics *metrics, enum metrics_counter counter, uint64_t n);

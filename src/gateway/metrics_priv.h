@@ -13,7 +13,7 @@ enum {
 enum token_kind { TOKENS_INPUT, TOKENS_CACHED, TOKENS_OUTPUT, TOKEN_KINDS };
 
 struct series_times {
-    struct histogram first_byte, per_token, duration;
+    struct histogram first_token, per_token, duration;
 };
 
 struct series_code {

@@ -284,10 +284,10 @@ static void write_times(struct page *page, const char *name, const char *help,
 static void write_all_times(struct page *page)
 {
     write_times(page, "time_to_first_token_seconds",
-                "From the complete head of a request to the first byte of the response's body.",
-                &histogram_first_byte, offsetof(struct series_times, first_byte));
+                "From the complete head of a request to the first token of its stream.",
+                &histogram_first_token, offsetof(struct series_times, first_token));
     write_times(page, "time_per_output_token_seconds",
-                "Between output tokens of a stream, on average of the response.",
+                "Between the first and the last token of a stream, by the tokens behind the first.",
                 &histogram_per_token, offsetof(struct series_times, per_token));
     write_times(page, "request_duration_seconds",
                 "From the complete head of a request to the end of its response.",
@@ -381,7 +381,7 @@ static void write_shard_histograms(struct page *page)
         add_histogram(&waits, &page->view->shards[s]->queue_wait);
     begin_family(page, "queue_wait_seconds", "histogram",
                  "Wait for an instance, of requests that had to.");
-    put_histogram(page, "queue_wait_seconds", (struct str){0}, &histogram_first_byte, &waits);
+    put_histogram(page, "queue_wait_seconds", (struct str){0}, &histogram_first_token, &waits);
     begin_family(page, "added_seconds", "histogram", "Time that the gateway itself took.");
     for (int i = 0; i < METRICS_HISTOGRAMS; i++) {
         struct sums sums = {{0}, 0};

@@ -103,6 +103,14 @@ static void fill_record(const struct proxy *p, enum outcome outcome, struct usag
     fill_tokens(p, record);
 }
 
+static struct token_times token_times_of(const struct stream_filter *filter)
+{
+    if (!filter || !filter->first_us)
+        return (struct token_times){0};
+    return (struct token_times){.first_us = filter->first_us - filter->started_us,
+                                .last_us = filter->last_us - filter->started_us};
+}
+
 static void proxy_free(struct proxy *p)
 {
     metrics_move(p->shard->metrics, METRICS_IN_FLIGHT, -1);
@@ -155,7 +163,7 @@ void proxy_end(struct proxy *p, enum outcome outcome)
         fill_record(p, outcome, &record);
         proxy_settle(p, record.prompt_tokens + record.completion_tokens,
                      p->started_us + record.total_us);
-        shard_note_record(p->shard, &record,
+        shard_note_record(p->shard, &record, token_times_of(p->filter),
                           &(struct access_request){p->method, str_of(p->target), p->peer});
     }
     proxy_free(p);

@@ -156,9 +156,9 @@ static void take_snapshot(void *arg)
 }
 
 void shard_note_record(struct shard *shard, const struct usage_record *record,
-                       const struct access_request *request)
+                       struct token_times tokens, const struct access_request *request)
 {
-    metrics_note(shard->metrics, record);
+    metrics_note(shard->metrics, record, tokens);
     if (shard->outbox)
         journal_add(shard->outbox, record);
     if (shard->shared->access_log)

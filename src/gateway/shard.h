@@ -105,9 +105,10 @@ void shard_publish(struct shard *shard, struct snapshot *snapshot);
  */
 void shard_drain(struct shard *shard, int64_t max_ms);
 
-/* Shard's thread: a request is over; `request` is for the access log. */
+/* Shard's thread: a request is over. `tokens` is for the metrics, `request` for the access
+ * log. */
 void shard_note_record(struct shard *shard, const struct usage_record *record,
-                       const struct access_request *request);
+                       struct token_times tokens, const struct access_request *request);
 
 /* Stops the thread and waits for it, breaks off what is left, frees. NULL is fine. */
 void shard_free(struct shard *shard);

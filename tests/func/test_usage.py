@@ -515,6 +515,22 @@ def since_hour(records, start):
     return sum(one["started_ms"] >= start // hour * hour for one in records)
 
 
+def test_command_gives_all_pages(server):
+    """More rows than one answer of the API has, in each form; and records, of CSV any number."""
+    count = 10_050
+    for first in range(0, count, 1000):
+        records = [make_record(seq, route=f"r{seq}")
+                   for seq in range(first + 1, min(first + 1000, count) + 1)]
+        server.send(GATEWAYS[0], records).expect(200)
+    want = {f"r{seq}" for seq in range(1, count + 1)}
+    rows = list(csv.DictReader(io.StringIO(server.cli("--by", "route", "--csv").stdout)))
+    assert len(rows) == count and {row["route"] for row in rows} == want
+    items = json.loads(server.cli("--by", "route", "--json").stdout)["items"]
+    assert len(items) == count and {item["route"] for item in items} == want
+    assert server.cli("--by", "route").stdout.count("\n") == count + 2
+    assert server.cli("records", "--csv", "--limit", "10020").stdout.count("\n") == 10_021
+
+
 def test_command(filled):
     done = filled.cli("--by", "user,operation")
     assert done.returncode == 0, done.stderr

@@ -10,13 +10,13 @@ static void note(struct shard_metrics *metrics, const char *model, unsigned stat
     struct usage_record record = {.model_id = 2, .operation = OPERATION_CHAT, .status = status,
                                   .outcome = outcome, .is_stream = true, .prompt_tokens = 100,
                                   .cached_tokens = 60, .completion_tokens = 11,
-                                  .first_byte_us = 250000, .total_us = 1250000, .queue_us = 500,
+                                  .first_byte_us = 200000, .total_us = 1350000, .queue_us = 500,
                                   .attempts = 2};
     snprintf(record.model, sizeof record.model, "%s", model);
     snprintf(record.route, sizeof record.route, "%s", model);
     record.is_aborted = outcome == OUTCOME_ABORTED;
     record.phase = PHASE_STREAMING;
-    metrics_note(metrics, &record);
+    metrics_note(metrics, &record, (struct token_times){250000, 1250000});
 }
 
 int main(void)

@@ -40,22 +40,23 @@ static void expect_line(const struct buf *page, const char *line)
 
 #define KIND(model, route) "{model=\"" model "\",route=\"" route "\",operation=\"chat\","
 
+static const struct token_times times = {1000, 21000};
+static const struct token_times no_times;
+
 static void test_what_a_record_counts(void **state)
 {
     struct shard_metrics *metrics = shard_metrics_new();
     struct buf page = {0};
     struct usage_record record = record_of("hello", "gpt", 2);
-    metrics_note(metrics, &record);
-    record.first_byte_us = 1001;
-    metrics_note(metrics, &record);
+    metrics_note(metrics, &record, times);
+    metrics_note(metrics, &record, (struct token_times){1001, 21001});
     record.outcome = OUTCOME_ABORTED;
     record.status = 0;
     record.is_aborted = true;
     record.phase = PHASE_QUEUED;
-    record.first_byte_us = 0; /* neither a first byte nor a time per token */
     record.queue_us = 5000;
     record.completion_tokens = -5; /* nonsense doesn't make a counter fall */
-    metrics_note(metrics, &record);
+    metrics_note(metrics, &record, no_times);
     write_page((const struct shard_metrics *const *)&metrics, 1, &page);
     expect_line(&page, "gpustack_gateway_requests_total" KIND("hello", "gpt")
                        "code=\"200\",outcome=\"ok\"} 2");
@@ -82,6 +83,36 @@ static void test_what_a_record_counts(void **state)
     shard_metrics_free(metrics);
 }
 
+/* Only tokens that passed in a stream have times; what came in one piece has a first one alone. */
+static void test_times_of_tokens(void **state)
+{
+    struct shard_metrics *metrics = shard_metrics_new();
+    struct buf page = {0};
+    struct usage_record record = record_of("hello", "gpt", 2);
+    record.first_byte_us = 900; /* of a sign of life */
+    record.total_us = 90000;
+    metrics_note(metrics, &record, times);
+    metrics_note(metrics, &record, (struct token_times){3000, 3000}); /* all at once */
+    record.completion_tokens = 1;
+    metrics_note(metrics, &record, (struct token_times){5000, 7000});
+    metrics_note(metrics, &record, no_times);
+    record.is_stream = false;
+    metrics_note(metrics, &record, no_times);
+    write_page((const struct shard_metrics *const *)&metrics, 1, &page);
+    expect_line(&page, "gpustack_gateway_request_duration_seconds_count" KIND("hello", "gpt")
+                       "outcome=\"ok\"} 5");
+    expect_line(&page, "gpustack_gateway_time_to_first_token_seconds_count" KIND("hello", "gpt")
+                       "outcome=\"ok\"} 3");
+    expect_line(&page, "gpustack_gateway_time_to_first_token_seconds_sum" KIND("hello", "gpt")
+                       "outcome=\"ok\"} 0.009");
+    expect_line(&page, "gpustack_gateway_time_per_output_token_seconds_count" KIND("hello", "gpt")
+                       "outcome=\"ok\"} 1");
+    expect_line(&page, "gpustack_gateway_time_per_output_token_seconds_sum" KIND("hello", "gpt")
+                       "outcome=\"ok\"} 0.01");
+    buf_fini(&page);
+    shard_metrics_free(metrics);
+}
+
 /* Same id, or same begin of the route, and yet of another kind. */
 static void test_kinds_are_told_apart(void **state)
 {
@@ -93,11 +124,11 @@ static void test_kinds_are_told_apart(void **state)
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         struct usage_record record = record_of(names[i][0], names[i][1], 2);
         for (size_t n = 0; n <= i; n++)
-            metrics_note(metrics, &record);
+            metrics_note(metrics, &record, times);
     }
     struct usage_record other = record_of("hello", "hello", 2);
     other.operation = OPERATION_EMBEDDINGS;
-    metrics_note(metrics, &other);
+    metrics_note(metrics, &other, times);
     write_page((const struct shard_metrics *const *)&metrics, 1, &page);
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         auto_free char *line =
@@ -118,13 +149,13 @@ static void test_bounded(void **state)
         char name[32];
         snprintf(name, sizeof name, "model-%d", i);
         struct usage_record record = record_of(name, name, i);
-        metrics_note(metrics, &record);
+        metrics_note(metrics, &record, times);
     }
     struct usage_record first = record_of("model-0", "model-0", 0);
     for (unsigned status = 400; status < 430; status++) {
         first.status = status;
         first.outcome = OUTCOME_CLIENT_ERROR;
-        metrics_note(metrics, &first);
+        metrics_note(metrics, &first, times);
     }
     write_page((const struct shard_metrics *const *)&metrics, 1, &page);
     expect_line(&page, "gpustack_gateway_requests_total{model=\"other\",route=\"other\","
@@ -182,7 +213,7 @@ static void *note_many(void *arg)
         snprintf(name, sizeof name, "m%d", i % KINDS);
         struct usage_record record = record_of(name, name, i % KINDS);
         record.outcome = (enum outcome)(i % OUTCOME_COUNT);
-        metrics_note(arg, &record);
+        metrics_note(arg, &record, times);
     }
     return NULL;
 }
@@ -209,9 +240,13 @@ static void test_pages_meanwhile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_a_record_counts), cmocka_unit_test(test_kinds_are_told_apart),
-        cmocka_unit_test(test_bounded),              cmocka_unit_test(test_gauges_and_histograms),
-        cmocka_unit_test(test_process_stats),        cmocka_unit_test(test_pages_meanwhile),
+        cmocka_unit_test(test_what_a_record_counts),
+        cmocka_unit_test(test_times_of_tokens),
+        cmocka_unit_test(test_kinds_are_told_apart),
+        cmocka_unit_test(test_bounded),
+        cmocka_unit_test(test_gauges_and_histograms),
+        cmocka_unit_test(test_process_stats),
+        cmocka_unit_test(test_pages_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

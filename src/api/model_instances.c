@@ -87,6 +87,9 @@ static void log_done(struct forward *fwd, enum forward_outcome outcome, int code
         auto_free char *why =
             mem_printf("worker %s can't be asked for the log: %s", call->worker_name, text);
         problem_reply(ex, &(struct problem){ERR_UNAVAILABLE, why, NULL});
+    } else if (outcome == FORWARD_BAD_BODY) {
+        http_exchange_set_ops(ex, &reply_ops, NULL);
+        problem_reply(ex, &(struct problem){ERR_SYNTAX, text, NULL});
     } else if (outcome == FORWARD_CUT) {
         http_exchange_abort(ex);
     }

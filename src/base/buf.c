@@ -42,7 +42,9 @@ void buf_add_uint(struct buf *buf, uint64_t value)
         *--at = (char)('0' + value % 10);
         value /= 10;
     } while (value);
-    buf_add(buf, at, (size_t)(digits + sizeof digits - at));
+    size_t len = (size_t)(digits + sizeof digits - at);
+    str_copy_short(buf_reserve(buf, len), str_sub(at, len));
+    buf_grew(buf, len);
 }
 
 void buf_printf(struct buf *buf, const char *fmt, ...)

@@ -43,6 +43,26 @@ static inline bool str_eq_nocase(struct str a, struct str b)
     return a.len == b.len && str_same_nocase(a.ptr, b.ptr, a.len);
 }
 
+/* memcpy() for what is mostly short: no call up to 32 bytes. */
+static inline void str_copy_short(char *to, struct str s)
+{
+    if (s.len > 32) {
+        memcpy(to, s.ptr, s.len);
+    } else if (s.len >= 16) { /* the two halves may overlap */
+        memcpy(to, s.ptr, 16);
+        memcpy(to + s.len - 16, s.ptr + s.len - 16, 16);
+    } else if (s.len >= 8) {
+        memcpy(to, s.ptr, 8);
+        memcpy(to + s.len - 8, s.ptr + s.len - 8, 8);
+    } else if (s.len >= 4) {
+        memcpy(to, s.ptr, 4);
+        memcpy(to + s.len - 4, s.ptr + s.len - 4, 4);
+    } else {
+        for (size_t i = 0; i < s.len; i++)
+            to[i] = s.ptr[i];
+    }
+}
+
 bool str_has_prefix(struct str s, struct str prefix);
 bool str_has_suffix(struct str s, struct str suffix);
 

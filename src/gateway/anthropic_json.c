@@ -70,15 +70,44 @@ static bool is_deeper_than(json_t *value, unsigned levels)
     return false;
 }
 
+/* Behind the string whose quote is at `at`. */
+static const char *skip_string(const char *at, const char *end)
+{
+    const char *start = at + 1;
+    for (at = start; (at = memchr(at, '"', (size_t)(end - at))); at++) {
+        const char *escape = at;
+        while (escape > start && escape[-1] == '\\')
+            escape--;
+        if ((at - escape) % 2 == 0)
+            return at + 1;
+    }
+    return end;
+}
+
+/* Each value but the first stands behind one of these; an empty array or object counts twice. */
+static size_t count_values(struct str text)
+{
+    size_t count = 1;
+    const char *end = text.ptr + text.len;
+    for (const char *at = text.ptr; at < end;) {
+        if (*at == '"') {
+            at = skip_string(at, end);
+            continue;
+        }
+        count += *at == ',' || *at == '[' || *at == '{';
+        at++;
+    }
+    return count;
+}
+
 /* Schemas do hold numbers that no 64-bit integer can: then all integers are read as reals, of which
  * the whole ones are written as integers again. */
 static json_t *parse(struct str text, json_error_t *fault)
 {
     const size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL;
-    const char *start = text.ptr ? text.ptr : "";
-    json_t *root = json_loadb(start, text.len, flags, fault);
+    json_t *root = json_loadb(text.ptr, text.len, flags, fault);
     if (!root && json_error_code(fault) == json_error_numeric_overflow)
-        root = json_loadb(start, text.len, flags | JSON_DECODE_INT_AS_REAL, fault);
+        root = json_loadb(text.ptr, text.len, flags | JSON_DECODE_INT_AS_REAL, fault);
     return root;
 }
 
@@ -86,6 +115,12 @@ int anthropic_read(struct str text, size_t max, json_t **ret, struct err *err)
 {
     if (text.len > max)
         return err_set(err, ERR_TOO_LARGE, "JSON of %zu bytes is larger than %zu", text.len, max);
+    if (!text.ptr)
+        text = STR("");
+    size_t values = count_values(text); /* a tree costs far more than its text */
+    if (values > ANTHROPIC_VALUES_MAX)
+        return err_set(err, ERR_TOO_LARGE, "JSON of %zu values has more than %d", values,
+                       ANTHROPIC_VALUES_MAX);
     json_error_t fault;
     json_t *root = parse(text, &fault);
     if (!root)
@@ -95,7 +130,7 @@ int anthropic_read(struct str text, size_t max, json_t **ret, struct err *err)
     if (!json_is_object(root))
         rc = err_set(err, ERR_SYNTAX, "a JSON object is expected, not %s", anthropic_kind(root));
     else if (is_deeper_than(root, ANTHROPIC_DEPTH_MAX))
-        rc = err_set(err, ERR_TOO_LARGE, "JSON is nested more than %d levels deep",
+        rc = err_set(err, ERR_INVALID, "JSON is nested more than %d levels deep",
                      ANTHROPIC_DEPTH_MAX);
     if (rc < 0)
         json_decref(root);

@@ -90,6 +90,13 @@ static int check_messages(json_t *messages, struct err *err)
     return 0;
 }
 
+/* Whether a message goes on with a turn of that side. */
+static bool is_part_of(json_t *messages, size_t index, bool is_assistant)
+{
+    return has_role(messages, index, "assistant") == is_assistant ||
+           anthropic_is_silent(json_array_get(messages, index));
+}
+
 static int write_turns(json_t *messages, size_t first, struct json_writer *w, bool *ret_is_open,
                        struct err *err)
 {
@@ -99,7 +106,7 @@ static int write_turns(json_t *messages, size_t first, struct json_writer *w, bo
     for (size_t count = json_array_size(messages); rc == 0 && turn.first < count;
          turn.first = turn.end) {
         bool is_assistant = has_role(messages, turn.first, "assistant");
-        while (turn.end < count && has_role(messages, turn.end, "assistant") == is_assistant)
+        while (turn.end < count && is_part_of(messages, turn.end, is_assistant))
             turn.end++;
         *ret_is_open = false;
         rc = is_assistant ? anthropic_write_assistant_turn(&turn, w, ret_is_open, err)

@@ -11,7 +11,8 @@
 #include <stdint.h>
 
 enum {
-    ANTHROPIC_DEPTH_MAX = 48,       /* nested arrays and objects of what is read */
+    ANTHROPIC_DEPTH_MAX = 48,        /* nested arrays and objects of what is read */
+    ANTHROPIC_VALUES_MAX = 1000000,  /* of what is read: about 150 bytes of memory each */
     ANTHROPIC_MESSAGES_MAX = 100000, /* of a request, as in Anthropic's service */
 };
 
@@ -42,8 +43,9 @@ int anthropic_fail_member(const struct anthropic_place *at, const char *name, st
                           const char *fmt, ...) printf_like(4, 5);
 
 /*
- * Parses an object of at most `max` bytes. Duplicate keys, invalid UTF-8 and deep nesting are
- * refused: ERR_SYNTAX, ERR_TOO_LARGE. NUL characters in strings are kept, so lengths count.
+ * Parses an object of at most `max` bytes. Too many values: ERR_TOO_LARGE as well. Duplicate keys
+ * and invalid UTF-8: ERR_SYNTAX. Deep nesting: ERR_INVALID. NUL characters in strings are kept, so
+ * lengths count.
  */
 int anthropic_read(struct str text, size_t max, json_t **ret, struct err *err) must_check;
 

@@ -98,25 +98,23 @@ static int write_stream(const json_t *request, struct json_writer *w, struct err
     return 0;
 }
 
-static int write_format(const json_t *request, struct json_writer *w, struct err *err)
+/* The schema of a `format` that stands at that place. */
+static int take_schema(const json_t *format, const struct anthropic_place *at, json_t **ret,
+                       struct err *err)
 {
-    struct anthropic_place config = anthropic_member(NULL, "output_config");
-    struct anthropic_place at = anthropic_member(&config, "format");
-    json_t *format, *schema;
     struct str type;
-    int rc = anthropic_take_object(json_object_get(request, "output_config"), "format", &config,
-                                   &format, err);
-    if (rc < 0 || !format)
-        return rc;
-    rc = anthropic_take_string(format, "type", &at, &type, err);
+    int rc = anthropic_take_string(format, "type", at, &type, err);
     if (rc == 0 && !str_eq(type, STR("json_schema")))
-        rc = anthropic_fail_member(&at, "type", err, "must be json_schema, not '%.64s'", type.ptr);
+        rc = anthropic_fail_member(at, "type", err, "must be json_schema, not '%.64s'", type.ptr);
     if (rc == 0)
-        rc = anthropic_take_object(format, "schema", &at, &schema, err);
-    if (rc == 0 && !schema)
-        rc = anthropic_fail_member(&at, "schema", err, "is missing");
-    if (rc < 0)
-        return rc;
+        rc = anthropic_take_object(format, "schema", at, ret, err);
+    if (rc == 0 && !*ret)
+        rc = anthropic_fail_member(at, "schema", err, "is missing");
+    return rc;
+}
+
+static void put_schema(json_t *schema, struct json_writer *w)
+{
     json_add_key(w, "response_format");
     json_begin_object(w);
     json_put_string(w, "type", "json_schema");
@@ -128,7 +126,26 @@ static int write_format(const json_t *request, struct json_writer *w, struct err
     json_put_bool(w, "strict", true);
     json_end_object(w);
     json_end_object(w);
-    return 0;
+}
+
+/* `output_config.format`, or under the name that it had before. */
+static int write_format(const json_t *request, struct json_writer *w, struct err *err)
+{
+    struct anthropic_place config = anthropic_member(NULL, "output_config");
+    struct anthropic_place at = anthropic_member(&config, "format");
+    json_t *format, *schema;
+    int rc = anthropic_take_object(json_object_get(request, "output_config"), "format", &config,
+                                   &format, err);
+    if (rc == 0 && !format) {
+        at = anthropic_member(NULL, "output_format");
+        rc = anthropic_take_object(request, "output_format", NULL, &format, err);
+    }
+    if (rc < 0 || !format)
+        return rc;
+    rc = take_schema(format, &at, &schema, err);
+    if (rc == 0)
+        put_schema(schema, w);
+    return rc;
 }
 
 /* What only Anthropic's service has and what the answer would be wrong without. */

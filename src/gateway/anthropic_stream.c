@@ -12,6 +12,7 @@ struct anthropic_stream {
     struct anthropic_finish finish; /* what has been told so far */
     bool is_started;                /* message_start was written */
     bool is_complete;
+    char *fault; /* owned: why it isn't what the engine meant to say; NULL: it is */
 };
 
 struct anthropic_stream *anthropic_stream_new(const struct anthropic_reply *about)
@@ -30,6 +31,7 @@ void anthropic_stream_free(struct anthropic_stream *stream)
         return;
     anthropic_queue_fini(&stream->queue);
     anthropic_finish_fini(&stream->finish);
+    free(stream->fault);
     free(stream->model);
     free(stream->request_id);
     free(stream);
@@ -38,6 +40,11 @@ void anthropic_stream_free(struct anthropic_stream *stream)
 bool anthropic_stream_is_complete(const struct anthropic_stream *stream)
 {
     return stream->is_complete;
+}
+
+const char *anthropic_stream_fault(const struct anthropic_stream *stream)
+{
+    return stream->fault;
 }
 
 /* --- beginning and end ------------------------------------------------------------------------ */
@@ -77,15 +84,22 @@ static void write_message_end(struct anthropic_stream *stream, struct buf *out)
     stream->is_complete = true;
 }
 
+static void write_error_event(struct anthropic_stream *stream, const char *type,
+                              struct str message, struct buf *out)
+{
+    buf_add_cstr(out, "event: error\ndata: ");
+    anthropic_write_error(type, message, stream->request_id, out);
+    buf_add_cstr(out, "\n\n");
+    stream->is_complete = true;
+}
+
 void anthropic_stream_fail(struct anthropic_stream *stream, const char *type, struct str message,
                            struct buf *out)
 {
     if (stream->is_complete)
         return;
-    buf_add_cstr(out, "event: error\ndata: ");
-    anthropic_write_error(type, message, stream->request_id, out);
-    buf_add_cstr(out, "\n\n");
-    stream->is_complete = true;
+    stream->fault = str_dup(message);
+    write_error_event(stream, type, message, out);
 }
 
 void anthropic_stream_end(struct anthropic_stream *stream, struct buf *out)
@@ -164,7 +178,7 @@ void anthropic_stream_event(struct anthropic_stream *stream, struct str data, st
     if (rc < 0) {
         err_wrap(&err, rc, "an event of the engine's response");
     } else if (anthropic_find_fault(chunk, &fault)) {
-        anthropic_stream_fail(stream, anthropic_fault_type(chunk), fault, out);
+        write_error_event(stream, anthropic_fault_type(chunk), fault, out);
         return;
     } else {
         rc = take_chunk(stream, chunk, out, &err);

@@ -15,8 +15,9 @@
 #pragma once
 
 #include "gateway/anthropic_response.h"
+#include "gateway/sse.h"
 
-enum { ANTHROPIC_EVENT_MAX = 16 << 20 }; /* bytes of one event's data */
+enum { ANTHROPIC_EVENT_MAX = SSE_EVENT_MAX }; /* bytes of one event's data */
 
 struct anthropic_stream;
 
@@ -36,6 +37,10 @@ void anthropic_stream_end(struct anthropic_stream *stream, struct buf *out);
  * anthropic_error_type() gives it. Does nothing once the stream is complete. */
 void anthropic_stream_fail(struct anthropic_stream *stream, const char *type, struct str message,
                            struct buf *out);
+
+/* Why the stream ended in an error event that the engine didn't send: it broke off, can't be
+ * understood or passes a limit. NULL: it didn't. Lives as long as the stream. */
+const char *anthropic_stream_fault(const struct anthropic_stream *stream);
 
 /* Whether the last event was written. */
 bool anthropic_stream_is_complete(const struct anthropic_stream *stream);

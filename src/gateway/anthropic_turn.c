@@ -7,6 +7,30 @@ void anthropic_walk_start(struct anthropic_walk *walk, const struct anthropic_tu
     walk->messages = anthropic_member(NULL, "messages");
 }
 
+static bool is_silent_block(const json_t *block)
+{
+    struct str type = anthropic_str(json_object_get(block, "type"));
+    const json_t *said = json_object_get(block, type.ptr ? type.ptr : "");
+    if (str_eq(type, STR("redacted_thinking"))) /* readable for Anthropic only */
+        return true;
+    return (str_eq(type, STR("text")) || str_eq(type, STR("thinking"))) && json_is_string(said) &&
+           json_string_length(said) == 0;
+}
+
+bool anthropic_is_silent(const json_t *message)
+{
+    json_t *content = json_object_get(message, "content"), *block;
+    size_t i;
+    if (!str_eq(anthropic_str(json_object_get(message, "role")), STR("assistant")))
+        return false;
+    if (!json_is_array(content))
+        return json_is_string(content) && json_string_length(content) == 0;
+    json_array_foreach(content, i, block)
+        if (!is_silent_block(block))
+            return false;
+    return true;
+}
+
 static int take_block(struct anthropic_walk *walk, struct err *err)
 {
     if (json_is_string(walk->block)) {
@@ -27,6 +51,8 @@ int anthropic_walk_next(struct anthropic_walk *walk, struct err *err)
     for (; walk->message < walk->turn->end; walk->message++, walk->item = 0) {
         const json_t *message = json_array_get(walk->turn->messages, walk->message);
         json_t *content = json_object_get(message, "content");
+        if (anthropic_is_silent(message))
+            continue;
         walk->owner = anthropic_item(&walk->messages, walk->message);
         walk->content = anthropic_member(&walk->owner, "content");
         walk->is_system = str_eq(anthropic_str(json_object_get(message, "role")), STR("system"));

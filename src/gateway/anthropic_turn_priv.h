@@ -30,6 +30,11 @@ struct anthropic_walk {
                                                             one before */
 };
 
+/* Whether a message is the assistant's and says nothing that an engine could read: it counts as not
+ * there. Templates that insist on alternation refuse an empty one as well as two turns of the user,
+ * so the turns around it are one. */
+bool anthropic_is_silent(const json_t *message);
+
 /* Begins in front of the first block. */
 void anthropic_walk_start(struct anthropic_walk *walk, const struct anthropic_turn *turn);
 

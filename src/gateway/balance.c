@@ -2,6 +2,13 @@
 #include "gateway/balance.h"
 
 #include "base/log.h"
+#include "base/mem.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { WARN_MS = 1000 };
 
 static unsigned outstanding(const struct entry *endpoint)
 {
@@ -130,6 +137,27 @@ void lease_answered(struct lease *lease, int64_t now_ms)
     (void)tell_breaker(lease, LEASE_SERVED, now_ms);
 }
 
+void lease_warn(const struct lease *lease, int64_t now_ms, const char *fmt, ...)
+{
+    struct endpoint_load *load = lease->endpoint->endpoint.load;
+    int64_t told_ms = atomic_load_explicit(&load->told_ms, memory_order_relaxed);
+    if ((told_ms && now_ms - told_ms < WARN_MS) ||
+        !atomic_compare_exchange_strong_explicit(&load->told_ms, &told_ms, now_ms,
+                                                 memory_order_relaxed, memory_order_relaxed)) {
+        atomic_fetch_add_explicit(&load->untold, 1, memory_order_relaxed);
+        return;
+    }
+    unsigned untold = atomic_exchange_explicit(&load->untold, 0, memory_order_relaxed);
+    char more[48] = "";
+    if (untold)
+        snprintf(more, sizeof more, " (and %u times before)", untold);
+    va_list args;
+    va_start(args, fmt);
+    auto_free char *text = mem_vprintf(fmt, args);
+    va_end(args);
+    log_warning("instance", "%s: %s%s", lease->endpoint->endpoint.name, text, more);
+}
+
 void lease_end(struct lease *lease, enum lease_end end, int64_t now_ms)
 {
     if (!lease->endpoint)
@@ -141,4 +169,11 @@ void lease_end(struct lease *lease, enum lease_end end, int64_t now_ms)
     atomic_fetch_sub_explicit(&endpoint->load->outstanding, 1, memory_order_relaxed);
     entry_unref(TAKE(lease->endpoint));
     *lease = (struct lease){.endpoint = NULL};
+}
+
+void lease_give_back(struct lease *lease, struct tried *tried, int64_t now_ms)
+{
+    assert(lease->endpoint && tried->count && tried->ids[tried->count - 1] == lease->endpoint->id);
+    tried->count--;
+    lease_end(lease, LEASE_ABANDONED, now_ms);
 }

@@ -46,5 +46,15 @@ bool lease_is_possible(struct entry_span endpoints, const struct tried *tried);
  * for a long answer must not hold a probe. */
 void lease_answered(struct lease *lease, int64_t now_ms);
 
+/* The instance wasn't asked after all: as if it hadn't been taken. */
+void lease_give_back(struct lease *lease, struct tried *tried, int64_t now_ms);
+
+/*
+ * Logs trouble with the instance, at most one line a second of it: an engine that dies with
+ * thousands of requests must not stall the loop with as many writes. The next line counts the rest.
+ */
+void lease_warn(const struct lease *lease, int64_t now_ms, const char *fmt, ...)
+    printf_like(3, 4);
+
 /* The request to it is over. A lease that holds nothing is fine. */
 void lease_end(struct lease *lease, enum lease_end end, int64_t now_ms);

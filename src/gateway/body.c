@@ -35,9 +35,10 @@ static void note_ebb(struct spool *spool)
 
 static void drop_memory(struct body *body)
 {
+    body->spool->memory_used -= body->memory.len;
+    body->spool->announced -= body->announced;
+    body->announced = 0;
     buf_fini(&body->memory);
-    body->spool->memory_used -= body->counted;
-    body->counted = 0;
     note_ebb(body->spool);
 }
 
@@ -55,24 +56,31 @@ void body_fini(struct body *body)
     *body = (struct body){.fd = -1};
 }
 
-/* Whether `room` bytes more may be taken from the memory that bodies share; then they are. */
-static bool take_memory(struct body *body, size_t room)
-{
-    if (body->memory.len + room > BODY_MEMORY_MAX ||
-        body->spool->memory_used + room > SPOOL_MEMORY_MAX)
-        return false;
-    buf_reserve(&body->memory, room);
-    body->spool->memory_used += body->memory.cap - body->counted;
-    body->counted = body->memory.cap;
-    if (body->spool->memory_used > body->spool->peak)
-        body->spool->peak = body->spool->memory_used;
-    return true;
-}
-
 void body_expect(struct body *body, uint64_t len)
 {
-    if (len <= BODY_MEMORY_MAX)
-        (void)take_memory(body, (size_t)len); /* else the first piece opens the file */
+    struct spool *spool = body->spool;
+    if (len > BODY_MEMORY_MAX || spool->announced + len > SPOOL_ANNOUNCED_MAX)
+        return;
+    buf_reserve(&body->memory, (size_t)len);
+    body->announced = (size_t)len;
+    spool->announced += body->announced;
+}
+
+static bool fits_memory(const struct body *body, size_t len)
+{
+    return body->fd < 0 && body->memory.len + len <= BODY_MEMORY_MAX &&
+           body->spool->memory_used + len <= SPOOL_MEMORY_MAX;
+}
+
+static void add_to_memory(struct body *body, struct str piece)
+{
+    struct spool *spool = body->spool;
+    if (body->memory.cap - body->memory.len < piece.len)
+        buf_reserve(&body->memory, piece.len > FIRST_ROOM ? piece.len : FIRST_ROOM);
+    buf_add_str(&body->memory, piece);
+    spool->memory_used += piece.len;
+    if (spool->memory_used > spool->peak)
+        spool->peak = spool->memory_used;
 }
 
 static int write_all(struct body *body, struct str piece, struct err *err)
@@ -103,12 +111,8 @@ static int move_to_file(struct body *body, struct err *err)
 int body_add(struct body *body, struct str piece, struct err *err)
 {
     int rc = 0;
-    size_t left = body->memory.cap - body->memory.len;
-    bool fits = body->fd < 0 && (piece.len <= left || take_memory(body, piece.len > FIRST_ROOM
-                                                                            ? piece.len
-                                                                            : FIRST_ROOM));
-    if (fits) {
-        buf_add_str(&body->memory, piece);
+    if (fits_memory(body, piece.len)) {
+        add_to_memory(body, piece);
     } else {
         if (body->fd < 0)
             rc = move_to_file(body, err);

@@ -21,12 +21,14 @@ enum {
     BODY_MEMORY_MAX = 4 << 20,    /* a larger body goes to a file */
     SPOOL_EBB_MIN = 16 << 20,     /* a peak of less is no reason for on_ebb() */
     SPOOL_MEMORY_MAX = 256 << 20, /* all bodies of a shard in memory; more go to files */
+    SPOOL_ANNOUNCED_MAX = 1 << 30, /* room for what is to come; more grow as they come */
 };
 
 /* What the bodies of a shard share. */
 struct spool {
     char *dir;          /* owned; where files are made; NULL: /var/tmp */
-    size_t memory_used; /* by bodies in memory */
+    size_t memory_used; /* bytes that came and are in memory; who only announces takes none */
+    size_t announced;   /* address space for what is to come: no memory until it is there */
     uint64_t files;     /* bodies in files now */
     size_t peak;        /* of memory_used since the last ebb */
     void (*on_ebb)(struct spool *spool); /* most of a lot of memory was given back. Optional */
@@ -39,7 +41,7 @@ void spool_fini(struct spool *spool);
 struct body {
     struct spool *spool;
     struct buf memory; /* until it grows too large */
-    size_t counted;    /* of spool->memory_used */
+    size_t announced;  /* of spool->announced */
     int fd;            /* -1: in memory */
     void *map;         /* of the whole file, once it is complete */
     uint64_t len;

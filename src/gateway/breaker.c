@@ -76,7 +76,9 @@ bool breaker_may_pass(struct breaker *breaker, int64_t now_ms, uint64_t *ret_pro
         return true;
     case BREAKER_OPEN:
         return now_ms >= due_of(seen) && probe(breaker, seen, now_ms, ret_probe);
-    case BREAKER_HALF_OPEN:
+    case BREAKER_HALF_OPEN: /* a slow probe must not shut off an engine that is back */
+        return now_ms - due_of(seen) >= BREAKER_OPEN_MIN_MS &&
+               probe(breaker, seen, now_ms, ret_probe);
     case BREAKER_STATES:
         break;
     }
@@ -119,7 +121,9 @@ static bool count(struct breaker *breaker, unsigned failed, int64_t now_ms)
 void breaker_success(struct breaker *breaker, uint64_t probe, int64_t now_ms)
 {
     if (probe) {
-        if (replace(breaker, probe, pack(BREAKER_CLOSED, 0, 0)))
+        uint64_t seen = load(breaker); /* of this probe, or of one that followed it */
+        if (state_of(seen) == BREAKER_HALF_OPEN &&
+            replace(breaker, seen, pack(BREAKER_CLOSED, 0, 0)))
             forget(breaker);
         return;
     }

@@ -81,7 +81,8 @@ static void reply_models(const struct shard *shard, struct http_exchange *ex,
     struct request_id id;
     struct identity identity;
     request_id_set(&id, &http_exchange_head(ex)->headers);
-    if (!proxy_admit(shard, ex, match->dialect, &id, &identity))
+    if (!proxy_admit(shard, ex, match->dialect, &id, clock_wall_ms(loop_clock(shard->loop)),
+                     &identity))
         return;
     if (match->route->action == ROUTE_MODELS)
         models_reply_list(ex, &id, shard->snapshot, identity.key);

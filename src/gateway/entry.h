@@ -88,8 +88,11 @@ struct endpoint_load {
     atomic_uint refs;
     atomic_uint outstanding;     /* requests in progress */
     _Atomic uint64_t last_lease; /* its number among the model's: balance.c; 0: none yet */
-    atomic_bool lacks_anthropic; /* it said that it has no Messages API; relaxed */
+    atomic_bool lacks_messages;  /* it said that it has no /v1/messages; relaxed */
+    atomic_bool lacks_count_tokens; /* the same of /v1/messages/count_tokens */
     struct breaker breaker;
+    _Atomic int64_t told_ms; /* loop time of the last trouble that was logged; lease_warn() */
+    atomic_uint untold;      /* further ones since */
 };
 
 struct endpoint_entry {

@@ -85,6 +85,7 @@ void fault_write(enum fault fault, enum dialect dialect, const char *message,
         put_openai(&w, row, message);
         break;
     case DIALECT_OPENAI:
+    case DIALECT_RESPONSES:
     case DIALECT_MANAGEMENT:
         put_openai(&w, row, message);
         break;
@@ -92,11 +93,28 @@ void fault_write(enum fault fault, enum dialect dialect, const char *message,
     json_end_object(&w);
 }
 
+/* The API's own error event, and what its clients look for in older versions. */
+static void write_responses_event(const struct fault_row *row, const char *message, struct buf *out)
+{
+    struct json_writer w = json_writer_into(out);
+    json_begin_object(&w);
+    json_put_string(&w, "type", "error");
+    json_put_string(&w, "code", row->code);
+    json_put_string(&w, "message", message);
+    json_put_string(&w, "param", row->param);
+    put_openai(&w, row, message);
+    json_end_object(&w);
+}
+
 void fault_write_event(enum fault fault, enum dialect dialect, const char *message,
                        const struct request_id *id, struct buf *out)
 {
-    buf_add_cstr(out, dialect == DIALECT_ANTHROPIC ? "event: error\ndata: " : "data: ");
-    fault_write(fault, dialect, message, id, out);
+    bool is_named = dialect == DIALECT_ANTHROPIC || dialect == DIALECT_RESPONSES;
+    buf_add_cstr(out, is_named ? "event: error\ndata: " : "data: ");
+    if (dialect == DIALECT_RESPONSES)
+        write_responses_event(&rows[fault], message, out);
+    else
+        fault_write(fault, dialect, message, id, out);
     buf_add_cstr(out, "\n\n");
 }
 

@@ -54,7 +54,10 @@ unsigned fault_status(enum fault fault);
 void fault_write(enum fault fault, enum dialect dialect, const char *message,
                  const struct request_id *id, struct buf *out);
 
-/* The same as the last event of a stream, empty line included. */
+/*
+ * The same as the last event of a stream, empty line included; in a stream of Responses
+ * {"type":"error",code,message,param,"error"}.
+ */
 void fault_write_event(enum fault fault, enum dialect dialect, const char *message,
                        const struct request_id *id, struct buf *out);
 

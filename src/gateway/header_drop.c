@@ -17,3 +17,8 @@ bool header_is_kept_from_engines(struct str name)
             return true;
     return header_is_ours(name);
 }
+
+bool header_is_kept_from_clients(struct str name)
+{
+    return header_is_ours(name) || str_eq_nocase(name, STR("Set-Cookie"));
+}

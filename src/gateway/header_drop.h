@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which request headers of a client's don't pass; as forward_params.drops wants it. Pure. */
+/* Which headers don't pass; as forward_params.drops and .reply_drops want it. Pure. */
 #pragma once
 
 #include "base/str.h"
@@ -14,3 +14,6 @@ bool header_is_ours(struct str name);
  * metered: engines get a token of their own, and answers as they are.
  */
 bool header_is_kept_from_engines(struct str name);
+
+/* Those, and what would let an engine act for us in a browser: cookies on the origin of /v2. */
+bool header_is_kept_from_clients(struct str name);

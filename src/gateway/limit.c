@@ -213,6 +213,15 @@ void limit_release(struct reservation *reservation, int64_t now_us)
     limit_settle(reservation, 0, now_us);
 }
 
+void limit_undo(struct reservation *reservation, int64_t now_us)
+{
+    for (unsigned i = 0; i < reservation->count; i++) {
+        struct reservation_part *part = &reservation->parts[i];
+        rate_settle(&part->state->requests, &part->requests, 0, now_us);
+    }
+    limit_release(reservation, now_us);
+}
+
 /* ---- words ---- */
 
 char *limit_denial_text(const struct limit_denial *denial)

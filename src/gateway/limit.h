@@ -110,6 +110,9 @@ void limit_settle(struct reservation *reservation, int64_t tokens, int64_t now_u
 /* The request used nothing: all goes back but the count of requests a minute. */
 void limit_release(struct reservation *reservation, int64_t now_us);
 
+/* The request was refused by something else: all goes back, also the count of requests. */
+void limit_undo(struct reservation *reservation, int64_t now_us);
+
 /*
  * A sentence for the client: "tokens_per_minute of this key is 1000: 200 are left, the request
  * needs up to 500". Returns owned.

@@ -3,10 +3,11 @@
  * Headers that tell a client how much of its limits is left: those per minute, of the subject that
  * has least left. Each value lies in the struct, so nothing is allocated. Pure.
  *
- *     struct limit_headers headers = {0};
+ *     struct http_header room[LIMIT_HEADERS_MAX];
+ *     struct limit_headers headers = {.items = room};
  *     limit_headers_add(&headers, subjects, 3, LIMIT_HEADERS_OPENAI, now_us, wall_ms);
  *     limit_headers_add_retry(&headers, &denial);           // with a 429
- *     ... headers.items, headers.count: valid as long as `headers` stays where it is
+ *     ... room, headers.count: valid as long as `headers` stays where it is
  *
  * OpenAI: x-ratelimit-{limit,remaining,reset}-{requests,tokens}, the reset as a duration ("120ms",
  * "6m0s"). Anthropic: anthropic-ratelimit-{requests,tokens}-{limit,remaining,reset}, the reset as a
@@ -22,7 +23,7 @@ enum limit_headers_style { LIMIT_HEADERS_OPENAI, LIMIT_HEADERS_ANTHROPIC };
 enum { LIMIT_HEADERS_MAX = 8, LIMIT_HEADERS_TEXT_MAX = 192 };
 
 struct limit_headers {
-    struct http_header items[LIMIT_HEADERS_MAX];
+    struct http_header *items; /* borrowed; room for LIMIT_HEADERS_MAX */
     unsigned count;
     size_t used; /* bytes of `text` */
     char text[LIMIT_HEADERS_TEXT_MAX];

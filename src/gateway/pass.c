@@ -47,6 +47,10 @@ static void on_done(struct forward *forward, enum forward_outcome outcome, int c
     case FORWARD_CLIENT_GONE:
     case FORWARD_TAKEN:
         break;
+    case FORWARD_BAD_BODY:
+        http_exchange_set_ops(ex, &no_ops, NULL);
+        management_reply_error(ex, 400, text, NULL);
+        break;
     case FORWARD_FAILED:
         log_debug("control", "a request failed: %s", text);
         http_exchange_set_ops(ex, &no_ops, NULL);

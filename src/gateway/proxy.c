@@ -6,8 +6,14 @@
 
 #include <errno.h>
 
+/* What authenticate() said no with. */
+static enum fault fault_of(int rc)
+{
+    return rc == ERR_FORBIDDEN ? FAULT_NOT_PERMITTED : FAULT_BAD_CREDENTIALS;
+}
+
 bool proxy_admit(const struct shard *shard, struct http_exchange *ex, enum dialect dialect,
-                 const struct request_id *id, struct identity *ret)
+                 const struct request_id *id, int64_t now_ms, struct identity *ret)
 {
     struct err err = {0};
     if (!shard->snapshot) {
@@ -16,11 +22,10 @@ bool proxy_admit(const struct shard *shard, struct http_exchange *ex, enum diale
         return false;
     }
     int rc = authenticate(shard->snapshot, shard->auth_cache, &http_exchange_head(ex)->headers,
-                          clock_wall_ms(loop_clock(shard->loop)), ret, &err);
+                          now_ms, ret, &err);
     if (rc == 0)
         return true;
-    fault_reply(ex, rc == ERR_FORBIDDEN ? FAULT_NOT_PERMITTED : FAULT_BAD_CREDENTIALS, dialect,
-                err.text, id, NULL);
+    fault_reply(ex, fault_of(rc), dialect, err.text, id, NULL);
     return false;
 }
 
@@ -35,12 +40,20 @@ void proxy_set_phase(struct proxy *p, enum phase phase)
 static const char *keep_name(struct proxy *p, const char *name)
 {
     size_t len = strnlen(name, SCAN_MODEL_MAX);
-    memcpy(p->store.name, name, len);
-    p->store.name[len] = '\0';
-    return p->store.name;
+    char *kept = p->store.request.model;
+    memmove(kept, name, len); /* it may be this one */
+    kept[len] = '\0';
+    return kept;
 }
 
-/* Sets targets and name; false when the request was refused. */
+void proxy_forget_targets(struct proxy *p)
+{
+    while (p->targets.count > 0)
+        entry_unref(p->targets.models[--p->targets.count]);
+    p->model = NULL;
+}
+
+/* Sets targets and name; false when the request was refused, with those that it had before. */
 static bool look_up(struct proxy *p, const char *name)
 {
     struct err err = {0};
@@ -50,11 +63,43 @@ static bool look_up(struct proxy *p, const char *name)
         proxy_fail(p, fault, OUTCOME_CLIENT_ERROR, err.text);
         return false;
     }
+    proxy_forget_targets(p);
     for (unsigned i = 0; i < targets.count; i++)
         p->targets.models[p->targets.count++] = entry_ref(targets.models[i]);
     p->model = p->targets.models[0];
     p->name = keep_name(p, name);
     return true;
+}
+
+static void set_identity(struct proxy *p, const struct identity *identity)
+{
+    struct entry *user = p->user, *key = p->key;
+    p->user = entry_ref(identity->user);
+    p->key = identity->key ? entry_ref(identity->key) : NULL;
+    entry_unref(user);
+    entry_unref(key);
+}
+
+/*
+ * What was decided by the request's head may have changed while its body came or it waited: keys
+ * are revoked, routes are moved. False when it was refused.
+ */
+static bool is_still_allowed(struct proxy *p)
+{
+    const struct snapshot *snapshot = p->shard->snapshot;
+    struct identity identity;
+    struct err err = {0};
+    if (p->snapshot_number == snapshot->number)
+        return true;
+    p->snapshot_number = snapshot->number;
+    int rc = authenticate(snapshot, p->shard->auth_cache, &http_exchange_head(p->ex)->headers,
+                          clock_wall_ms(loop_clock(p->shard->loop)), &identity, &err);
+    if (rc < 0) {
+        proxy_fail(p, fault_of(rc), OUTCOME_CLIENT_ERROR, err.text);
+        return false;
+    }
+    set_identity(p, &identity);
+    return look_up(p, p->name);
 }
 
 /* ---- which instance ---- */
@@ -65,7 +110,7 @@ static void on_client_close(struct http_exchange *ex, bool gone, void *ctx)
     proxy_abort(ctx);
 }
 
-static const struct http_exchange_ops waiting_ops = {.on_close = on_client_close};
+const struct http_exchange_ops proxy_waiting_ops = {.on_close = on_client_close};
 
 static void fail_without_instance(struct proxy *p)
 {
@@ -90,7 +135,8 @@ static void on_turn(struct waiter *waiter, bool is_late)
 bool proxy_is_servable(struct waiter *waiter)
 {
     const struct proxy *p = CONTAINER_OF(waiter, struct proxy, waiter);
-    return targets_are_served(p->shard->snapshot, &p->targets) ||
+    return p->snapshot_number != p->shard->snapshot->number ||
+           targets_are_served(p->shard->snapshot, &p->targets) ||
            !targets_are_wanted(p->shard->snapshot, &p->targets); /* it has its answer */
 }
 
@@ -104,7 +150,7 @@ static void wait_for_instance(struct proxy *p)
     }
     proxy_set_phase(p, PHASE_QUEUED);
     p->queued_us = clock_mono_us(loop_clock(p->shard->loop));
-    http_exchange_set_ops(p->ex, &waiting_ops, p);
+    http_exchange_set_ops(p->ex, &proxy_waiting_ops, p);
     int64_t now_ms = loop_now_ms(p->shard->loop);
     p->wait_until_ms = p->wait_until_ms ? p->wait_until_ms : now_ms + settings->queue_timeout_ms;
     int64_t left_ms = p->wait_until_ms > now_ms ? p->wait_until_ms - now_ms : 0;
@@ -120,6 +166,8 @@ static void wait_for_instance(struct proxy *p)
 
 void proxy_choose(struct proxy *p)
 {
+    if (!is_still_allowed(p))
+        return;
     if (proxy_take_instance(p))
         proxy_ask(p);
     else if (p->is_model_limited)
@@ -166,7 +214,7 @@ static bool note_model(struct proxy *p)
     return !name || look_up(p, name);
 }
 
-static void refuse_size(struct proxy *p)
+void proxy_refuse_size(struct proxy *p)
 {
     auto_free char *message =
         mem_printf("the body is larger than %llu bytes, the most that is taken",
@@ -187,7 +235,7 @@ static void on_request_body(struct http_exchange *ex, struct str data, void *ctx
     struct err err = {0};
     (void)ex;
     if (data.len > p->shard->shared->settings.body_max - p->request_bytes) {
-        refuse_size(p);
+        proxy_refuse_size(p);
         return;
     }
     p->request_bytes += data.len;
@@ -248,9 +296,16 @@ static void on_request_end(struct http_exchange *ex, void *ctx)
         proxy_choose(p);
 }
 
+static void on_bad_body(struct http_exchange *ex, const char *text, void *ctx)
+{
+    (void)ex;
+    proxy_fail(ctx, FAULT_BAD_BODY, OUTCOME_CLIENT_ERROR, text);
+}
+
 static const struct http_exchange_ops reading_ops = {
     .on_body = on_request_body,
     .on_end = on_request_end,
+    .on_bad_body = on_bad_body,
     .on_close = on_client_close,
 };
 
@@ -273,7 +328,7 @@ static void read_body(struct proxy *p)
     http_exchange_set_ops(p->ex, &reading_ops, p);
     if (head->body == HTTP_BODY_LENGTH &&
         head->content_length > p->shard->shared->settings.body_max)
-        refuse_size(p);
+        proxy_refuse_size(p);
     else if (begin_reading(p, &err) < 0)
         proxy_fail(p, FAULT_BAD_BODY, OUTCOME_CLIENT_ERROR, err.text);
     else if (head->body == HTTP_BODY_LENGTH)
@@ -309,11 +364,27 @@ static bool look_up_in_path(struct proxy *p, struct str rest)
     return true;
 }
 
+/* What an engine serves there must not act in a browser that has a session with us. */
+static void add_safety_headers(struct proxy *p)
+{
+    struct http_header *at = p->reply_headers + p->own_header_count;
+    at[0] = (struct http_header){STR("Content-Security-Policy"), STR("sandbox")};
+    at[1] = (struct http_header){STR("X-Content-Type-Options"), STR("nosniff")};
+    p->own_header_count += PROXY_SAFETY_HEADERS;
+}
+
 /* The body isn't ours to understand: it streams through, and there is one attempt only. */
 static void pass_through(struct proxy *p, struct str rest)
 {
+    const struct http_request_head *head = http_exchange_head(p->ex);
     p->passes_body = true;
-    http_exchange_set_ops(p->ex, &waiting_ops, p);
+    http_exchange_set_ops(p->ex, &proxy_waiting_ops, p);
+    add_safety_headers(p);
+    if (head->body == HTTP_BODY_LENGTH &&
+        head->content_length > p->shard->shared->settings.body_max) {
+        proxy_refuse_size(p);
+        return;
+    }
     if (!look_up_in_path(p, rest) || !proxy_reserve(p))
         return;
     if (proxy_take_instance(p))
@@ -359,16 +430,17 @@ static void note_for_log(struct proxy *p)
 }
 
 static struct proxy *proxy_new(struct shard *shard, struct http_exchange *ex,
-                               const struct route *route, const struct identity *identity)
+                               const struct route *route, const struct identity *identity,
+                               int64_t now_ms)
 {
     struct proxy *p = take_spare(shard);
     p->shard = shard;
     p->ex = ex;
     p->route = route;
-    p->user = entry_ref(identity->user);
-    p->key = identity->key ? entry_ref(identity->key) : NULL;
+    set_identity(p, identity);
+    p->snapshot_number = shard->snapshot->number;
     p->started_us = clock_mono_us(loop_clock(shard->loop));
-    p->started_ms = clock_wall_ms(loop_clock(shard->loop));
+    p->started_ms = now_ms;
     body_init(&p->body, &shard->spool);
     metrics_move(shard->metrics, METRICS_IN_FLIGHT, 1);
     if (shard->shared->access_log)
@@ -380,12 +452,13 @@ void proxy_start(struct shard *shard, struct http_exchange *ex, const struct rou
 {
     struct identity identity;
     struct request_id id;
+    int64_t now_ms = clock_wall_ms(loop_clock(shard->loop));
     request_id_set(&id, &http_exchange_head(ex)->headers);
-    if (!proxy_admit(shard, ex, match->dialect, &id, &identity))
+    if (!proxy_admit(shard, ex, match->dialect, &id, now_ms, &identity))
         return;
-    struct proxy *p = proxy_new(shard, ex, match->route, &identity);
+    struct proxy *p = proxy_new(shard, ex, match->route, &identity, now_ms);
     p->id = id;
-    p->id_header_count = request_id_reply_headers(&p->id, match->dialect == DIALECT_ANTHROPIC,
+    p->own_header_count = request_id_reply_headers(&p->id, match->dialect == DIALECT_ANTHROPIC,
                                                   p->reply_headers);
     if (match->route->action == ROUTE_PROXY)
         pass_through(p, match->rest);

@@ -16,11 +16,11 @@ enum {
 };
 
 /*
- * Checks the credentials. False when they don't do: then the exchange was answered. The identity
- * borrows from the shard's snapshot, which is there when this is true.
+ * Checks the credentials at `now_ms` of wall time. False when they don't do: then the exchange was
+ * answered. The identity borrows from the shard's snapshot, which is there when this is true.
  */
 bool proxy_admit(const struct shard *shard, struct http_exchange *ex, enum dialect dialect,
-                 const struct request_id *id, struct identity *ret);
+                 const struct request_id *id, int64_t now_ms, struct identity *ret);
 
 /* Takes the exchange; `match` is of ROUTE_INFER or ROUTE_PROXY. Call it from on_request(). */
 void proxy_start(struct shard *shard, struct http_exchange *ex, const struct route_match *match);

@@ -28,9 +28,9 @@ static void expect_events(struct proxy *p, struct forward *forward)
 {
     bool hides_usage = !p->request || !p->request->asks_usage;
     p->kind = ANSWER_EVENTS;
-    p->filter = mem_alloc(sizeof *p->filter);
-    enum operation operation = p->translation ? OPERATION_CHAT : p->route->operation;
-    stream_filter_init(p->filter, operation, hides_usage && !p->translation, p->started_us);
+    p->filter = &p->store.filter;
+    enum operation operation = p->is_translated ? OPERATION_CHAT : p->route->operation;
+    stream_filter_init(p->filter, operation, hides_usage && !p->is_translated, p->started_us);
     forward_rewrite(forward);
     proxy_keepalive_start(p);
 }
@@ -38,7 +38,7 @@ static void expect_events(struct proxy *p, struct forward *forward)
 /* An engine without Anthropic's API says so; what it says of a model, it would say again. */
 static bool lacks_anthropic(const struct proxy *p, unsigned status)
 {
-    return p->route->dialect == DIALECT_ANTHROPIC && !p->translation && !p->passes_body &&
+    return p->route->dialect == DIALECT_ANTHROPIC && !p->is_translated && !p->passes_body &&
            (status == 404 || status == 405 || status == 501);
 }
 
@@ -52,8 +52,8 @@ static void note_header_tokens(struct proxy *p, const struct http_response_head 
 static void expect_plain(struct proxy *p, struct forward *forward,
                          const struct http_response_head *head)
 {
-    p->kind = p->translation ? ANSWER_TAKEN : ANSWER_PLAIN;
-    if (p->translation) {
+    p->kind = p->is_translated ? ANSWER_TAKEN : ANSWER_PLAIN;
+    if (p->is_translated) {
         forward_take(forward);
         p->retry_after = str_dup(http_headers_get(&head->headers, "Retry-After"));
     }
@@ -74,9 +74,7 @@ void proxy_on_head(struct forward *forward, const struct http_response_head *hea
         return;
     }
     if (lacks_anthropic(p, head->status)) {
-        atomic_store_explicit(&p->lease.endpoint->endpoint.load->lacks_anthropic, true,
-                              memory_order_relaxed);
-        p->must_translate = true;
+        proxy_must_translate(p);
         forward_cancel(forward, ERR_UNAVAILABLE, "it doesn't speak Anthropic's API");
         return;
     }
@@ -98,7 +96,7 @@ static void send_events(struct str data, void *ctx)
 {
     struct proxy *p = ctx;
     struct buf translated = {0};
-    if (p->translation) {
+    if (p->is_translated) {
         translation_feed(p->translation, data, &translated);
         data = buf_str(&translated);
     }
@@ -115,9 +113,20 @@ static bool note_first_byte(struct proxy *p, int64_t at_us)
         return false;
     p->first_byte_us = at_us;
     timer_stop(&p->first_byte);
-    if (forward_body_is_sent(p->forward))
-        body_fini(&p->body); /* nobody is asked again */
+    if (!forward_body_is_sent(p->forward))
+        return true;
+    body_fini(&p->body); /* nobody is asked again */
+    if (p->translation)
+        translation_drop_body(p->translation);
     return true;
+}
+
+/* The client has got an error event for what can't be translated: what follows is of no use. */
+static void end_untranslatable(struct proxy *p, struct forward *forward)
+{
+    const char *fault = p->is_translated ? translation_fault(p->translation) : NULL;
+    if (fault)
+        forward_cancel(forward, ERR_PROTOCOL, fault);
 }
 
 void proxy_on_body(struct forward *forward, struct str data, void *ctx)
@@ -131,6 +140,7 @@ void proxy_on_body(struct forward *forward, struct str data, void *ctx)
         metrics_observe(p->shard->metrics,
                         is_first ? METRICS_ADDED_FIRST_BYTE : METRICS_ADDED_EVENT,
                         now_us(p) - at_us);
+        end_untranslatable(p, forward);
         return;
     }
     if (p->usage_scan)
@@ -148,7 +158,7 @@ static void write_cut_event(const struct proxy *p, enum fault fault, const char 
                             struct buf *out)
 {
     auto_free char *message = mem_printf("the engine broke the response off: %s", text);
-    if (p->translation) {
+    if (p->is_translated) {
         translation_fail(p->translation, fault_status(fault), message, out);
         return;
     }
@@ -157,13 +167,23 @@ static void write_cut_event(const struct proxy *p, enum fault fault, const char 
     fault_write_event(fault, p->route->dialect, message, &p->id, out);
 }
 
+/* The engine has ended its stream without saying that it is over. */
+static void note_no_end(struct proxy *p)
+{
+    p->is_cut = true;
+    metrics_add(p->shard->metrics, METRICS_STREAM_NO_END, 1);
+    lease_warn(&p->lease, loop_now_ms(p->shard->loop), "a stream ended without its last event");
+}
+
 /* What the client's stream lacks when the engine's was complete. */
 static void end_translated(struct proxy *p, struct forward *forward)
 {
     struct buf out = {0};
-    if (!p->translation)
+    if (!p->is_translated)
         return;
     translation_end(p->translation, &out);
+    if (translation_fault(p->translation))
+        note_no_end(p);
     p->response_bytes += out.len;
     if (out.len)
         forward_send(forward, buf_str(&out));
@@ -184,7 +204,7 @@ void proxy_end_taken(struct proxy *p)
     p->status = translation_finish(p->translation, p->status, &out);
     p->response_bytes = out.len;
     http_exchange_set_ops(ex, &none, NULL);
-    http_reply(ex, p->status, headers, count + p->id_header_count + p->limit_header_count,
+    http_reply(ex, p->status, headers, count + p->own_header_count + p->limit_header_count,
                buf_str(&out));
     buf_fini(&out);
     proxy_end(p, proxy_outcome(p));
@@ -197,16 +217,15 @@ void proxy_end_taken(struct proxy *p)
 void proxy_on_end(struct forward *forward, void *ctx)
 {
     struct proxy *p = ctx;
+    timer_stop(&p->first_byte); /* the client may take longer to read what there is */
+    timer_stop(&p->keepalive);
     if (p->kind != ANSWER_EVENTS)
         return;
     if (stream_filter_end(p->filter, true)) {
         end_translated(p, forward);
         return;
     }
-    p->is_cut = true;
-    metrics_add(p->shard->metrics, METRICS_STREAM_NO_END, 1);
-    log_warning("instance", "%s: a stream ended without its last event",
-                p->lease.endpoint->endpoint.name);
+    note_no_end(p);
     struct buf event = {0};
     write_cut_event(p, FAULT_ENGINE_FAILED, "its stream ended without a last event", &event);
     p->response_bytes += event.len;
@@ -218,8 +237,7 @@ void proxy_end_cut(struct proxy *p, int code, const char *text)
 {
     struct http_exchange *ex = TAKE(p->ex);
     static const struct http_exchange_ops none;
-    log_warning("instance", "%s: a response was broken off: %s", p->lease.endpoint->endpoint.name,
-                text);
+    lease_warn(&p->lease, loop_now_ms(p->shard->loop), "a response was broken off: %s", text);
     http_exchange_set_ops(ex, &none, NULL);
     if (p->kind != ANSWER_EVENTS) {
         http_exchange_abort(ex);

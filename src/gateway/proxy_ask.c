@@ -27,9 +27,11 @@ bool proxy_take_instance(struct proxy *p)
     p->is_model_limited = false;
     for (unsigned i = 0; i < p->targets.count; i++) {
         struct entry *model = p->targets.models[i];
-        if (!lease_is_possible(endpoints_of(p, i), &p->tried) || !proxy_reserve_model(p, model))
+        if (!lease_is_possible(endpoints_of(p, i), &p->tried))
             continue;
-        p->model = model;
+        p->model = model; /* also when it refuses: the answer tells its limits */
+        if (!proxy_reserve_model(p, model))
+            continue;
         if (lease_take(&p->lease, endpoints_of(p, i), &p->tried, now_ms))
             return true;
     }
@@ -106,8 +108,8 @@ static bool rename_model(struct proxy *p, struct edit *ret)
 
 static struct http_body engine_body(struct proxy *p)
 {
-    if (p->translation)
-        return http_body_of(translation_body(p->translation));
+    if (p->is_translated)
+        return translation_body(p->translation, served_name(p));
     struct edit edits[2], swapped;
     unsigned count = 0;
     count += rename_model(p, &edits[count]);
@@ -134,13 +136,14 @@ static bool is_repeatable(const struct proxy *p, int code)
 static void reply_failed(struct proxy *p, const char *instance, int code, const char *text)
 {
     bool was_connected = forward_path(p->forward).was_connected;
+    bool is_away = !was_connected || code == ERR_UNAVAILABLE; /* or says so itself */
     auto_free char *message = mem_printf("the instance %s of the model '%s' did not answer: %s",
                                          instance, p->name, text);
     if (code == ERR_TIMEOUT && was_connected)
         proxy_fail(p, FAULT_TIMEOUT, OUTCOME_TIMEOUT, message);
     else
-        proxy_fail(p, was_connected ? FAULT_ENGINE_FAILED : FAULT_ENGINE_AWAY,
-                   OUTCOME_ENGINE_ERROR, message);
+        proxy_fail(p, is_away ? FAULT_ENGINE_AWAY : FAULT_ENGINE_FAILED, OUTCOME_ENGINE_ERROR,
+                   message);
 }
 
 /* Many clients leave with the last event, before the end of the response: they have all of it. */
@@ -167,6 +170,11 @@ static enum lease_end lease_end_of(int code)
 /* No byte of a response came, or one that isn't passed on. */
 static void on_failed(struct proxy *p, int code, const char *text)
 {
+    if (code == ERR_TOO_LARGE && p->passes_body) {
+        lease_end(&p->lease, LEASE_ABANDONED, loop_now_ms(p->shard->loop));
+        proxy_refuse_size(p);
+        return;
+    }
     if (p->must_translate) {
         proxy_ask(p); /* the same instance, in the words that it knows */
         return;
@@ -174,8 +182,8 @@ static void on_failed(struct proxy *p, int code, const char *text)
     int64_t now_ms = loop_now_ms(p->shard->loop);
     bool again = is_repeatable(p, code) && proxy_may_ask_again(p);
     auto_free char *instance = mem_strdup(p->lease.endpoint->endpoint.name);
+    lease_warn(&p->lease, now_ms, "a request failed before its response began: %s", text);
     lease_end(&p->lease, lease_end_of(code), now_ms);
-    log_warning("instance", "%s: a request failed before its response began: %s", instance, text);
     if (!again || !proxy_take_instance(p)) {
         reply_failed(p, instance, code, text);
         return;
@@ -209,6 +217,10 @@ static void on_done(struct forward *forward, enum forward_outcome outcome, int c
     case FORWARD_CLIENT_GONE:
         on_client_gone(p);
         break;
+    case FORWARD_BAD_BODY:
+        lease_end(&p->lease, LEASE_ABANDONED, loop_now_ms(p->shard->loop));
+        proxy_fail(p, FAULT_BAD_BODY, OUTCOME_CLIENT_ERROR, text);
+        break;
     case FORWARD_FAILED:
         on_failed(p, code, text);
         break;
@@ -223,11 +235,25 @@ static void on_done(struct forward *forward, enum forward_outcome outcome, int c
 
 /* ---- an attempt ---- */
 
+/* The time counts from the last of the body: until then the engine waits as well. */
+static void start_first_byte(struct proxy *p)
+{
+    int64_t timeout_ms = p->model->model.first_byte_timeout_ms;
+    if (timeout_ms > 0)
+        timer_start(&p->first_byte, timeout_ms);
+}
+
 static void on_streamed_body(struct forward *forward, struct str data, void *ctx)
 {
     struct proxy *p = ctx;
-    (void)forward;
+    uint64_t max = p->shard->shared->settings.body_max;
+    if (data.len > max - p->request_bytes) {
+        forward_cancel(forward, ERR_TOO_LARGE, "the request's body is too large");
+        return;
+    }
     p->request_bytes += data.len;
+    if (p->first_byte_us == 0)
+        start_first_byte(p);
 }
 
 static void on_first_byte_late(struct timer *timer, void *ctx)
@@ -235,6 +261,11 @@ static void on_first_byte_late(struct timer *timer, void *ctx)
     struct proxy *p = ctx;
     struct err err;
     (void)timer;
+    bool was_connected = forward_path(p->forward).was_connected; /* that has a limit of its own */
+    if (!was_connected || forward_awaits_body(p->forward)) {
+        start_first_byte(p);
+        return;
+    }
     err_set(&err, ERR_TIMEOUT, "no byte of its response came within %lld ms",
             (long long)p->model->model.first_byte_timeout_ms);
     forward_cancel(p->forward, ERR_TIMEOUT, err.text);
@@ -242,38 +273,13 @@ static void on_first_byte_late(struct timer *timer, void *ctx)
 
 static void arm_first_byte(struct proxy *p)
 {
-    int64_t timeout_ms = p->model->model.first_byte_timeout_ms;
     timer_init(&p->first_byte, p->shard->loop, on_first_byte_late, p);
-    if (timeout_ms > 0)
-        timer_start(&p->first_byte, timeout_ms);
-}
-
-/* Whether the instance is known not to speak the dialect of the client. */
-static bool needs_translation(const struct proxy *p)
-{
-    bool is_anthropic = p->route->dialect == DIALECT_ANTHROPIC;
-    const struct endpoint_load *load = p->lease.endpoint->endpoint.load;
-    return is_anthropic && atomic_load_explicit(&load->lacks_anthropic, memory_order_relaxed);
-}
-
-/* In the words that this instance knows; false when the request was refused. */
-static bool translate(struct proxy *p)
-{
-    struct err err = {0};
-    translation_free(TAKE(p->translation));
-    p->must_translate = false;
-    if (!needs_translation(p))
-        return true;
-    if (translation_new(p->route->operation, body_str(&p->body), p->name, served_name(p), &p->id,
-                        &p->translation, &err) == 0)
-        return true;
-    proxy_fail(p, FAULT_BAD_BODY, OUTCOME_CLIENT_ERROR, err.text);
-    return false;
+    start_first_byte(p);
 }
 
 static const char *path_of(const struct proxy *p)
 {
-    if (p->translation)
+    if (p->is_translated)
         return translation_path(p->translation);
     return p->engine_path ? p->engine_path : p->route->engine_path;
 }
@@ -282,12 +288,12 @@ void proxy_ask(struct proxy *p)
 {
     struct engine_target to;
     struct http_header add[ARRAY_LEN(to.headers) + 1];
-    if (!translate(p))
+    proxy_set_phase(p, PHASE_CONNECTING);
+    if (!proxy_translate(p))
         return;
     engine_target_init(&to, p->lease.endpoint, p->shard->shared->netns_id, str_of(path_of(p)));
     memcpy(add, to.headers, to.header_count * sizeof add[0]);
     add[to.header_count] = request_id_header(&p->id);
-    proxy_set_phase(p, PHASE_CONNECTING);
     proxy_add_limit_headers(p, NULL);
     const struct forward_params params = {
         .pool = p->shard->pool,
@@ -296,8 +302,9 @@ void proxy_ask(struct proxy *p)
         .add = add,
         .add_count = to.header_count + 1,
         .drops = header_is_kept_from_engines,
+        .reply_drops = header_is_kept_from_clients,
         .reply_add = p->reply_headers,
-        .reply_add_count = p->id_header_count + p->limit_header_count,
+        .reply_add_count = p->own_header_count + p->limit_header_count,
         .body = p->passes_body ? (struct http_body){.count = 0} : engine_body(p),
         .idle_timeout_ms = PROXY_IDLE_TIMEOUT_MS,
         .on_request_body = on_streamed_body,

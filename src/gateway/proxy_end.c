@@ -122,17 +122,16 @@ static void proxy_free(struct proxy *p)
     lease_end(&p->lease, LEASE_ABANDONED, 0);
     body_fini(&p->body);
     buf_fini(&p->served_name);
+    proxy_abandon_translation(p);
     translation_free(p->translation);
     if (p->filter)
         stream_filter_fini(p->filter);
-    free(p->filter);
     free(p->retry_after);
     free(p->reading);
     free(p->engine_path);
     free(p->target);
     free(p->peer);
-    for (unsigned i = 0; i < p->targets.count; i++)
-        entry_unref(p->targets.models[i]);
+    proxy_forget_targets(p);
     entry_unref(p->key);
     entry_unref(p->user);
     proxy_recycle(p);
@@ -161,7 +160,8 @@ void proxy_end(struct proxy *p, enum outcome outcome)
     if (p->model) {
         struct usage_record record = {0};
         fill_record(p, outcome, &record);
-        proxy_settle(p, record.prompt_tokens + record.completion_tokens);
+        proxy_settle(p, record.prompt_tokens + record.completion_tokens,
+                     p->started_us + record.total_us);
         shard_note_record(p->shard, &record, token_times_of(p->filter),
                           &(struct access_request){p->method, str_of(p->target), p->peer});
     }
@@ -172,7 +172,7 @@ void proxy_fail(struct proxy *p, enum fault fault, enum outcome outcome, const c
 {
     static const struct http_exchange_ops none;
     struct http_exchange *ex = TAKE(p->ex);
-    const struct fault_extra extra = {.headers = p->reply_headers + p->id_header_count,
+    const struct fault_extra extra = {.headers = p->reply_headers + p->own_header_count,
                                       .header_count = p->limit_header_count};
     http_exchange_set_ops(ex, &none, NULL);
     p->response_bytes = fault_reply(ex, fault, p->route->dialect, message, &p->id, &extra);

@@ -52,7 +52,8 @@ bool proxy_reserve(struct proxy *p)
 {
     struct limit_subject subjects[2] = {subject_of(p->user), subject_of(p->key)};
     struct limit_denial denial;
-    if (limit_reserve(&p->reservation, subjects, p->key ? 2 : 1, estimate(p), p->started_us,
+    int64_t now_us = clock_mono_us(loop_clock(p->shard->loop)); /* the body may have taken long */
+    if (limit_reserve(&p->reservation, subjects, p->key ? 2 : 1, estimate(p), now_us,
                       p->started_ms, &denial))
         return true;
     refuse(p, &denial);
@@ -74,12 +75,12 @@ bool proxy_reserve_model(struct proxy *p, const struct entry *model)
 
 void proxy_refuse_model(struct proxy *p)
 {
+    limit_undo(&p->reservation, clock_mono_us(loop_clock(p->shard->loop)));
     refuse(p, &p->model_denial);
 }
 
-void proxy_settle(struct proxy *p, int64_t tokens)
+void proxy_settle(struct proxy *p, int64_t tokens, int64_t now_us)
 {
-    int64_t now_us = clock_mono_us(loop_clock(p->shard->loop));
     if (tokens > 0) {
         limit_settle(&p->reservation, tokens, now_us);
         limit_settle(&p->model_reservation, tokens, now_us);
@@ -103,19 +104,19 @@ void proxy_add_limit_headers(struct proxy *p, const struct limit_denial *denial)
 {
     const struct limit_subject subjects[] = {subject_of(p->user), subject_of(p->key),
                                              subject_of(p->model)};
-    const struct clock *clock = loop_clock(p->shard->loop);
+    p->limit_header_count = 0; /* of an attempt at another model */
     if (!denial && !are_told(subjects, ARRAY_LEN(subjects)))
         return;
-    p->limit_headers = &p->store.limit_headers;
-    p->limit_headers->count = 0;
-    p->limit_headers->used = 0;
-    limit_headers_add(p->limit_headers, subjects, ARRAY_LEN(subjects),
+    int64_t now_us = clock_mono_us(loop_clock(p->shard->loop));
+    struct limit_headers *headers = &p->store.limit_headers;
+    headers->items = p->reply_headers + p->own_header_count;
+    headers->count = 0;
+    headers->used = 0;
+    limit_headers_add(headers, subjects, ARRAY_LEN(subjects),
                       p->route->dialect == DIALECT_ANTHROPIC ? LIMIT_HEADERS_ANTHROPIC
                                                              : LIMIT_HEADERS_OPENAI,
-                      clock_mono_us(clock), clock_wall_ms(clock));
+                      now_us, p->started_ms + (now_us - p->started_us) / 1000);
     if (denial)
-        limit_headers_add_retry(p->limit_headers, denial);
-    p->limit_header_count = p->limit_headers->count;
-    for (unsigned i = 0; i < p->limit_headers->count; i++)
-        p->reply_headers[p->id_header_count + i] = p->limit_headers->items[i];
+        limit_headers_add_retry(headers, denial);
+    p->limit_header_count = headers->count;
 }

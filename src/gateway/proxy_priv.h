@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What proxy.c (the request: reading, choosing, admitting), proxy_ask.c (one attempt after the
- * other), proxy_answer.c (the response on its way) and proxy_end.c (the record, the last word)
- * share.
+ * other), proxy_translate.c (for engines that don't speak the client's dialect), proxy_answer.c
+ * (the response on its way) and proxy_end.c (the record, the last word) share.
  */
 #pragma once
 
@@ -19,7 +19,9 @@
 #include "http/forward.h"
 
 enum {
-    PROXY_HEADERS_MAX = REQUEST_ID_HEADERS_MAX + LIMIT_HEADERS_MAX, /* that a reply gets from us */
+    PROXY_SAFETY_HEADERS = 2, /* of answers through a model's own paths */
+    /* That a reply gets from us. */
+    PROXY_HEADERS_MAX = REQUEST_ID_HEADERS_MAX + PROXY_SAFETY_HEADERS + LIMIT_HEADERS_MAX,
 };
 
 /* What is known of the body while it comes; gone once the request is on its way. */
@@ -44,9 +46,10 @@ struct proxy {
     const struct route *route;
     struct request_id id;
     struct entry *user, *key; /* references; key NULL: a session */
+    uint64_t snapshot_number; /* of the snapshot by which these and the targets were found */
     struct targets targets;   /* models in the order to be asked, references; empty until known */
     struct entry *model;      /* of these, the one that is asked now; NULL until known */
-    const char *name;         /* in `store`: as the client wrote it; NULL until known */
+    const char *name;         /* in `store.request`: as the client wrote it; NULL until known */
     char *engine_path;        /* owned: what the engine is asked for, with the query */
     enum phase phase;
     bool passes_body; /* the body is streamed through, not kept */
@@ -59,8 +62,10 @@ struct proxy {
     bool is_stream;               /* the client wants events */
     uint64_t request_bytes, prompt_bytes;
     struct buf served_name; /* put into the body of the attempt under way */
-    struct translation *translation; /* owned; NULL: the engine speaks the client's dialect */
-    bool must_translate;             /* the engine has just said that it doesn't */
+    struct translation *translation; /* owned; once made it serves all attempts; NULL: not made */
+    struct translating *translating; /* a pool's thread makes it; NULL: none does */
+    bool is_translated;              /* the attempt under way is made in its words */
+    bool must_translate;             /* the engine has just said that it needs them */
 
     /* Attempts. */
     struct waiter waiter;
@@ -69,19 +74,18 @@ struct proxy {
     struct lease lease;
     struct forward *forward; /* of the last attempt; NULL: there was none */
     struct timer first_byte; /* armed while a byte is owed */
-    struct http_header reply_headers[PROXY_HEADERS_MAX]; /* those of the id come first */
-    unsigned id_header_count, limit_header_count;
+    struct http_header reply_headers[PROXY_HEADERS_MAX]; /* our own, then those of limits */
+    unsigned own_header_count, limit_header_count;
 
     /* Limits. */
     struct reservation reservation;       /* of user and key */
     struct reservation model_reservation; /* of the model that is asked now */
-    struct limit_headers *limit_headers;  /* in `store`; NULL: none are told */
     struct limit_denial model_denial;
     bool is_model_limited; /* the last model had a limit that wasn't passed: see model_denial */
 
     /* The response. */
     enum answer_kind kind;
-    struct stream_filter *filter; /* owned; ANSWER_EVENTS */
+    struct stream_filter *filter; /* in `store`; ANSWER_EVENTS */
     struct usage_scan *usage_scan; /* in `store`; ANSWER_PLAIN and _TAKEN of JSON */
     int64_t header_tokens; /* of the prompt, as a header of the response tells */
     bool has_header_tokens;
@@ -102,10 +106,12 @@ struct proxy {
 
     /* What most requests need, so that it isn't allocated by itself. Last: it isn't zeroed. */
     struct {
-        struct scan_request request;
-        struct usage_scan usage_scan;
+        struct scan_request request; /* of another body only the model's name */
+        union {
+            struct usage_scan usage_scan;
+            struct stream_filter filter;
+        };
         struct limit_headers limit_headers;
-        char name[SCAN_MODEL_MAX + 1];
     } store;
 };
 
@@ -118,6 +124,15 @@ void proxy_recycle(struct proxy *p);
 
 /* Sets the phase; what a client's leaving is booked under. */
 void proxy_set_phase(struct proxy *p, enum phase phase);
+
+/* For the time in which nothing is wanted of the client but that it stays; ctx is the proxy. */
+extern const struct http_exchange_ops proxy_waiting_ops;
+
+/* Refuses a body that is larger than what is taken. */
+void proxy_refuse_size(struct proxy *p);
+
+/* Gives the references to its targets back. */
+void proxy_forget_targets(struct proxy *p);
 
 /* Finds an instance, or queues, or refuses. */
 void proxy_choose(struct proxy *p);
@@ -140,7 +155,7 @@ bool proxy_reserve_model(struct proxy *p, const struct entry *model);
 void proxy_refuse_model(struct proxy *p);
 
 /* The request is over: `tokens` were used. */
-void proxy_settle(struct proxy *p, int64_t tokens);
+void proxy_settle(struct proxy *p, int64_t tokens, int64_t now_us);
 
 /* What is left of limits per minute, for the reply; `denial` is NULL or why it is a 429. */
 void proxy_add_limit_headers(struct proxy *p, const struct limit_denial *denial);
@@ -155,6 +170,21 @@ bool proxy_take_instance(struct proxy *p);
 
 /* Forwards to the instance in p->lease. */
 void proxy_ask(struct proxy *p);
+
+/* ---- proxy_translate.c ---- */
+
+/*
+ * Sees to it that the request is there in words that the instance in p->lease knows, and sets
+ * p->is_translated. False: not now; a long body is translated on a pool's thread, and proxy_ask()
+ * is called again when that is done, or the request was refused and `p` is gone.
+ */
+bool proxy_translate(struct proxy *p);
+
+/* The instance in p->lease has said that it doesn't know what was asked. */
+void proxy_must_translate(struct proxy *p);
+
+/* The request is over: what a pool's thread still makes of it is thrown away. */
+void proxy_abandon_translation(struct proxy *p);
 
 /* ---- proxy_answer.c: callbacks of the forward ---- */
 

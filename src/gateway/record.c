@@ -40,12 +40,19 @@ const char *const phase_names[PHASE_COUNT] = {
 
 #define KEY(name) STR(",\"" name "\":")
 
-static void put_int(struct buf *out, struct str key, int64_t value)
+static void add_int(struct buf *out, int64_t value)
 {
-    buf_add_str(out, key);
     if (value < 0)
         buf_add_char(out, '-');
     buf_add_uint(out, value < 0 ? -(uint64_t)value : (uint64_t)value);
+}
+
+/* Into its callers, so that the copies of keys have lengths that are known. */
+static inline __attribute__((always_inline)) void put_int(struct buf *out, struct str key,
+                                                          int64_t value)
+{
+    buf_add_str(out, key);
+    add_int(out, value);
 }
 
 static void put_text(struct buf *out, struct str key, const char *text)

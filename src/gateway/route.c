@@ -16,7 +16,7 @@ static const struct route v1_routes[] = {
     INFER("chat/completions", OPENAI, CHAT, "/v1/chat/completions"),
     INFER("completions", OPENAI, COMPLETIONS, "/v1/completions"),
     INFER("embeddings", OPENAI, EMBEDDINGS, "/v1/embeddings"),
-    INFER("responses", OPENAI, RESPONSES, "/v1/responses"),
+    INFER("responses", RESPONSES, RESPONSES, "/v1/responses"),
     INFER("responses/input_tokens", OPENAI, COUNT_TOKENS, "/v1/responses/input_tokens"),
     INFER("messages", ANTHROPIC, MESSAGES, "/v1/messages"),
     INFER("messages/count_tokens", ANTHROPIC, COUNT_TOKENS, "/v1/messages/count_tokens"),
@@ -109,84 +109,76 @@ char *route_allow(const struct route *route)
 /* ---- a model's own paths ---- */
 
 /*
- * Segments that administer an engine wherever they stand in its path: vLLM, SGLang, llama.cpp,
- * MindIE and Triton. Compared without case and with '-' for '_'.
+ * What administers an engine, wherever it stands in its path: vLLM, SGLang, llama.cpp, MindIE and
+ * Triton. Words of a segment, since engines get new paths with each version:
  */
+static const char *const forbidden_words[] = {
+    "abort",      "adapter", "adapters", "admin",    "cache",  "corpus",   "dumper", "expert",
+    "flush",      "gc",      "hicache",  "internal", "lora",   "loras",    "memory", "occupation",
+    "pause",      "paused",  "profile",  "remote",   "resume", "role",     "rpc",    "session",
+    "sessions",   "shutdown", "sleep",   "sleeping", "slot",   "slots",    "stop",   "unload",
+    "wake",       "weight",  "weights",  "worker",   "workers",
+};
+
+/* And whole segments: */
 static const char *const forbidden_segments[] = {
-    "abort-requests",
-    "add-worker",
-    "admin",
-    "collective-rpc",
     "configure-logging",
+    "continue-generation",
     "control",
     "cors-proxy",
-    "destroy-weights-update-group",
-    "dump-expert-distribution-record",
-    "end-profile",
-    "flush-cache",
-    "freeze-gc",
-    "get-weights-by-name",
-    "init-weight-transfer-engine",
-    "init-weights-update-group",
+    "get-server-info",
     "invocations",
-    "is-paused",
-    "is-sleeping",
     "load",
-    "load-lora-adapter",
-    "lora-adapters",
-    "pause",
-    "pause-generation",
     "props",
-    "release-memory-occupation",
-    "remove-worker",
     "repository",
-    "reset-encoder-cache",
-    "reset-mm-cache",
-    "reset-prefix-cache",
-    "resume",
-    "resume-memory-occupation",
     "scale-elastic-ep",
-    "set-internal-state",
-    "shutdown",
-    "sleep",
-    "slots",
-    "start-expert-distribution-record",
-    "start-profile",
-    "stop",
-    "stop-expert-distribution-record",
-    "stop-profile",
+    "server-info",
+    "set-trace-level",
+    "slow-down",
     "stopservice",
     "stream",
     "streams",
     "tools",
-    "unload",
-    "unload-lora-adapter",
-    "update-weight-version",
-    "update-weights",
-    "update-weights-from-disk",
-    "update-weights-from-distributed",
-    "update-weights-from-tensor",
-    "wake-up",
 };
 
-static bool is_same_word(struct str segment, const char *word)
+static char plain_of(char c)
 {
-    if (segment.len != strlen(word))
+    return c == '_' ? '-' : c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+
+/* Without case and with '-' for '_'. */
+static bool is_same_word(struct str text, const char *word)
+{
+    if (text.len != strlen(word))
         return false;
-    for (size_t i = 0; i < segment.len; i++) {
-        char c = segment.ptr[i];
-        c = c == '_' ? '-' : c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-        if (c != word[i])
+    for (size_t i = 0; i < text.len; i++)
+        if (plain_of(text.ptr[i]) != word[i])
             return false;
-    }
     return true;
+}
+
+static bool is_among(struct str text, const char *const *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (is_same_word(text, words[i]))
+            return true;
+    return false;
 }
 
 static bool is_forbidden(struct str segment)
 {
-    for (size_t i = 0; i < ARRAY_LEN(forbidden_segments); i++)
-        if (is_same_word(segment, forbidden_segments[i]))
+    static const char marks[] = "-_.:~@+,=";
+    if (is_among(segment, forbidden_segments, ARRAY_LEN(forbidden_segments)))
+        return true;
+    size_t begin = 0;
+    for (size_t i = 0; i <= segment.len; i++) {
+        if (i < segment.len && !memchr(marks, segment.ptr[i], sizeof marks - 1))
+            continue;
+        if (is_among(str_sub(segment.ptr + begin, i - begin), forbidden_words,
+                     ARRAY_LEN(forbidden_words)))
             return true;
+        begin = i + 1;
+    }
     return false;
 }
 

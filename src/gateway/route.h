@@ -21,7 +21,13 @@ enum route_action {
 };
 
 /* Whose clients call a path, and so how they are told of errors. */
-enum dialect { DIALECT_MANAGEMENT, DIALECT_OPENAI, DIALECT_ANTHROPIC, DIALECT_COHERE };
+enum dialect {
+    DIALECT_MANAGEMENT,
+    DIALECT_OPENAI,
+    DIALECT_RESPONSES, /* of OpenAI too, but its events have names */
+    DIALECT_ANTHROPIC,
+    DIALECT_COHERE,
+};
 
 struct route {
     const char *path;

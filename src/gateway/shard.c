@@ -232,6 +232,7 @@ void shard_free(struct shard *shard)
     queue_fini(&shard->queue);
     http_pool_free(shard->pool);
     timer_stop(&shard->trim_timer); /* the last bodies may have armed it */
+    shard->spool.on_ebb = NULL;     /* those that the pool's threads still read end below */
     journal_outbox_free(shard->outbox);
     loop_free(shard->loop);
     spool_fini(&shard->spool);

@@ -173,6 +173,7 @@ struct snapshot *snapshot_build(const struct map tables[ENTRY_KINDS], const bool
 {
     struct snapshot *snapshot = mem_alloc(sizeof *snapshot);
     atomic_init(&snapshot->refs, 1);
+    snapshot->number = before ? before->number + 1 : 1;
     struct entry *entry;
     for (size_t i = 0; (entry = map_next(&tables[ENTRY_ENDPOINT], &i)) != NULL;)
         set_load(entry, before);

@@ -17,6 +17,7 @@ struct index;
 
 struct snapshot {
     atomic_uint refs;
+    uint64_t number; /* one more than that of the snapshot before */
     struct index *kinds[ENTRY_KINDS]; /* a reference each */
 };
 

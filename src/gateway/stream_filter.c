@@ -44,7 +44,10 @@ static void note_chunk(struct stream_filter *filter, struct str data,
         filter->usage.has_completion = false; /* it tells what there is before the first token */
     filter->has_error |= chunk->has_error || str_eq(chunk->type, STR("error"));
     filter->is_over |= chunk->is_done || is_terminal_type(chunk->type);
-    filter->is_complete |= filter->is_over || chunk->has_finish || filter->has_error;
+    filter->finishes += chunk->finishes;
+    filter->choices = chunk->choices > filter->choices ? chunk->choices : filter->choices;
+    bool is_finished = chunk->has_finish && filter->finishes >= filter->choices;
+    filter->is_complete |= filter->is_over || is_finished || filter->has_error;
     if (!is_content(filter, chunk))
         return;
     filter->content_chunks++;
@@ -132,7 +135,8 @@ static void take_event(struct stream_filter *filter, const struct sse_event *eve
         flush(run);
         return;
     }
-    if (!is_final || filter->hides_usage) {
+    bool is_one_line = !event->data.len || !memchr(event->data.ptr, '\n', event->data.len);
+    if (!is_final || filter->hides_usage || !is_one_line) {
         extend(run, event->raw);
         return;
     }

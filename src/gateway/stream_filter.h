@@ -21,6 +21,7 @@ struct stream_filter {
     enum operation operation;
     bool hides_usage; /* the client didn't ask for the chunk that only tells usage */
     bool is_complete; /* an event came without which the answer would be cut off */
+    uint32_t choices, finishes; /* that were seen, and of them told their end */
     bool is_over;     /* the last event came, behind which clients don't read on */
     bool has_error;   /* the engine told an error in the stream */
     bool is_inside;   /* the last bytes that were sent are the middle of an event */

@@ -5,9 +5,10 @@
  */
 #pragma once
 
+#include "domain/model_route.h"
 #include "gateway/snapshot.h"
 
-enum { TARGETS_MAX = 8 }; /* that one request may come to; of more the lightest are left out */
+enum { TARGETS_MAX = ROUTE_TARGETS_MAX + 1 }; /* all of a route, and its fallback */
 
 struct targets {
     struct entry *models[TARGETS_MAX]; /* borrow from the snapshot, unless the owner holds them */

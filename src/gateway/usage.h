@@ -74,6 +74,8 @@ struct chunk_view {
     bool has_choices;      /* it has an array "choices" */
     bool choices_is_empty; /* and nothing is in it */
     bool has_finish;       /* a finish_reason, or a delta's stop_reason, that isn't null */
+    unsigned finishes;     /* choices with one */
+    unsigned choices;      /* the highest "index" among them and 1; 0: none says it */
     bool has_content;      /* text, reasoning or tool calls, however short */
     bool has_error;        /* "error" that isn't null, or "object" is "error" */
     struct str usage;      /* the usage object, else that of "response" or "message" */

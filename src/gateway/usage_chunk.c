@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One event of a stream: what it is, and timing added to its usage. */
+#include "base/num.h"
 #include "gateway/json_read_priv.h"
 #include "gateway/usage.h"
 
 #include <inttypes.h>
+
+enum { CHOICES_MAX = 1 << 16 }; /* an index above isn't one */
 
 #define KEY(text) {text, sizeof(text) - 1}
 
@@ -62,9 +65,17 @@ static void read_delta(struct json_reader *r, struct chunk_view *view)
     }
 }
 
+static void note_index(struct str value, struct chunk_view *view)
+{
+    uint64_t index;
+    if (num_parse_u64(value, &index) == 0 && index < CHOICES_MAX && index >= view->choices)
+        view->choices = (unsigned)index + 1;
+}
+
 static void read_choice(struct json_reader *r, struct chunk_view *view)
 {
     struct str key;
+    bool is_finished = false;
     if (!json_enter(r, '{')) {
         json_skip(r);
         return;
@@ -73,12 +84,16 @@ static void read_choice(struct json_reader *r, struct chunk_view *view)
         if (str_eq(key, STR("delta")) || str_eq(key, STR("message")))
             read_delta(r, view);
         else if (str_eq(key, STR("finish_reason")))
-            view->has_finish |= !is_null(json_skip(r));
+            is_finished = !is_null(json_skip(r));
+        else if (str_eq(key, STR("index")))
+            note_index(json_skip(r), view);
         else if (str_eq(key, STR("text")))
             view->has_content |= is_filled(json_skip(r));
         else
             json_skip(r);
     }
+    view->finishes += is_finished;
+    view->has_finish |= is_finished;
 }
 
 static void read_choices(struct json_reader *r, struct chunk_view *view)

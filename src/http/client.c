@@ -11,6 +11,7 @@ enum {
     HEAD_STEP = 4096, /* bytes that are looked at at a time while the head isn't complete */
     INTERIM_MAX = 16, /* 1xx responses before the real one */
     SEND_LOW_WATER = 64 << 10, /* at or below, on_drain() comes */
+    STALE_MS = 250, /* behind the last write: within it a kept connection's end came by itself */
     SPARE_HEAD_MAX = 8 << 10,  /* bytes of room for a head that are kept for the next */
 };
 
@@ -152,6 +153,8 @@ static void update_interest(struct http_call *call)
 static void send_more(struct http_call *call)
 {
     bool has_progress = request_out_flush(&call->out, call->stream);
+    if (has_progress)
+        call->written_ms = loop_now_ms(call->pool->loop);
     if (call->state == CALL_HEAD && (has_progress || !timer_is_armed(&call->timer)))
         arm_head_timer(call);
     update_interest(call);
@@ -161,6 +164,7 @@ static void begin_exchange(struct http_call *call)
 {
     set_state(call, CALL_HEAD);
     call->was_connected = true;
+    call->written_ms = loop_now_ms(call->pool->loop); /* also when no byte can be */
     send_more(call);
 }
 
@@ -308,11 +312,15 @@ static void take_input(struct http_call *call, struct str data)
 
 static void connect_call(struct http_call *call);
 
-/* A kept connection may have been closed while the request was on its way: nobody's fault. */
+/*
+ * A kept connection may have been closed while the request was on its way: nobody's fault. That
+ * shows within a round trip; who ends it later has worked on the request, and may have died of it.
+ */
 static bool may_retry(const struct http_call *call)
 {
     return call->is_reused && call->state == CALL_HEAD && !call->out.is_streamed &&
-           call->head_text.len == 0 && call->interim_count == 0;
+           call->head_text.len == 0 && call->interim_count == 0 &&
+           loop_now_ms(call->pool->loop) - call->written_ms <= STALE_MS;
 }
 
 static void retry(struct http_call *call)
@@ -528,6 +536,13 @@ struct http_call_path http_call_path(const struct http_call *call)
 bool http_call_is_sent(const struct http_call *call)
 {
     return request_out_is_done(&call->out);
+}
+
+bool http_call_awaits_body(const struct http_call *call)
+{
+    const struct request_out *out = &call->out;
+    return out->is_streamed && !out->is_finished && !out->is_broken &&
+           request_out_waiting(out) == 0;
 }
 
 void http_call_cancel(struct http_call *call)

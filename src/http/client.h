@@ -117,5 +117,8 @@ struct http_call_path http_call_path(const struct http_call *call);
 /* Whether all of the request is out: in on_body() and later its body isn't needed any more then. */
 bool http_call_is_sent(const struct http_call *call);
 
+/* Whether it is for http_call_write() or http_call_finish() to go on: all that was given is out. */
+bool http_call_awaits_body(const struct http_call *call);
+
 /* Ends the call now, without a callback; its connection is reset. NULL is fine. */
 void http_call_cancel(struct http_call *call);

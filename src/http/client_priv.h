@@ -83,7 +83,7 @@ void request_out_rewind(struct request_out *out);
 void request_out_add(struct request_out *out, struct str data);
 void request_out_finish(struct request_out *out);
 
-/* Gives the socket what it takes; whether it took anything. */
+/* Gives the socket what it takes in one write; whether it took anything. */
 bool request_out_flush(struct request_out *out, struct stream *stream);
 
 /* Bytes that wait for the socket. */
@@ -124,6 +124,7 @@ struct http_call {
     bool is_last;          /* the connection isn't kept after this call */
     bool was_connected;    /* the request may have arrived */
     bool was_stale;        /* a kept connection turned out to be closed */
+    int64_t written_ms;    /* loop time of the last write */
 
     struct request_out out;
     bool owes_drain; /* bytes waited after http_call_write() */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/char_priv.h"
+#include "http/header_out_priv.h"
 #include "http/server_priv.h"
 
 #include <assert.h>
@@ -79,31 +80,18 @@ static const char *date_text(struct http_server *server)
     static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
     static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-    time_t now = (time_t)(clock_wall_ms(loop_clock(server->loop)) / 1000);
-    if (now == server->date_s)
+    int64_t now_ms = loop_now_ms(server->loop);
+    if (now_ms < server->date_until_ms)
         return server->date;
+    int64_t wall_ms = clock_wall_ms(loop_clock(server->loop));
+    time_t now = (time_t)(wall_ms / 1000);
     struct tm tm;
     gmtime_r(&now, &tm);
     snprintf(server->date, sizeof(server->date), "%s, %02d %s %04d %02d:%02d:%02d GMT",
              days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour,
              tm.tm_min, tm.tm_sec);
-    server->date_s = now;
+    server->date_until_ms = now_ms + 1000 - wall_ms % 1000;
     return server->date;
-}
-
-static char *put(char *at, struct str s)
-{
-    if (s.len)
-        memcpy(at, s.ptr, s.len);
-    return at + s.len;
-}
-
-static void add_header(struct buf *out, struct str name, struct str value)
-{
-    size_t size = name.len + value.len + 4;
-    char *at = put(buf_reserve(out, size), name);
-    at = put(put(put(at, STR(": ")), value), STR("\r\n"));
-    buf_grew(out, size);
 }
 
 static void add_status_line(struct buf *out, unsigned status)
@@ -131,10 +119,10 @@ void reply_head_write(struct http_server *server, const struct reply_head *head,
         if (!http_is_value(head->headers[i].value))
             continue;
         has_date |= str_eq_nocase(head->headers[i].name, STR("Date"));
-        add_header(out, head->headers[i].name, head->headers[i].value);
+        header_out_add(out, head->headers[i].name, head->headers[i].value);
     }
     if (!has_date)
-        add_header(out, STR("Date"), str_of(date_text(server)));
+        header_out_add(out, STR("Date"), str_of(date_text(server)));
     if (head->content_length >= 0)
         add_length(out, (uint64_t)head->content_length);
     else if (head->coding == REPLY_CHUNKED)

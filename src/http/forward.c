@@ -25,7 +25,7 @@ struct forward {
 
 /* ---- headers ---- */
 
-enum { FORWARDED_FOR_MAX = 1024, OPTIONS_MAX = 8 };
+enum { FORWARDED_FOR_MAX = 1024, OPTIONS_MAX = 32 };
 
 static bool is_in(struct str name, const struct http_header *headers, unsigned count)
 {
@@ -64,7 +64,7 @@ static struct options find_options(const struct http_headers *headers)
     struct options options = {.count = 0};
     for (unsigned i = 0; i < headers->count && options.count < OPTIONS_MAX; i++) {
         struct str value = headers->items[i].value;
-        if (str_eq_nocase(headers->items[i].name, STR("Connection")) &&
+        if (value.len && str_eq_nocase(headers->items[i].name, STR("Connection")) &&
             !str_eq_nocase(value, STR("keep-alive")) && !str_eq_nocase(value, STR("close")))
             options.values[options.count++] = value;
     }
@@ -99,10 +99,11 @@ struct text {
     size_t len;
 };
 
-static void add_address(struct text *text, struct str address)
+/* Leaves `reserved` bytes. */
+static void add_address(struct text *text, struct str address, size_t reserved)
 {
     static const struct str comma = STR(", ");
-    if (text->len + comma.len + address.len > sizeof text->bytes)
+    if (text->len + comma.len + address.len + reserved > sizeof text->bytes)
         return;
     if (text->len) {
         memcpy(text->bytes + text->len, comma.ptr, comma.len);
@@ -112,17 +113,21 @@ static void add_address(struct text *text, struct str address)
     text->len += address.len;
 }
 
-/* The addresses that the request has come through, with the client's at the end. */
+/*
+ * The addresses that the request has come through, with the client's at the end: that one is never
+ * left out, whatever the client wrote before it, since login attempts are counted by it.
+ */
 static void forwarded_for(const struct http_exchange *ex, struct text *ret)
 {
     const struct http_headers *headers = &http_exchange_head(ex)->headers;
     const char *peer = http_exchange_peer(ex);
+    size_t reserved = strlen(", ") + strlen(peer);
     ret->len = 0;
     for (unsigned i = 0; i < headers->count; i++)
         if (str_eq_nocase(headers->items[i].name, STR("X-Forwarded-For")))
-            add_address(ret, headers->items[i].value);
+            add_address(ret, headers->items[i].value, reserved);
     if (strcmp(peer, "unix") != 0)
-        add_address(ret, str_of(peer));
+        add_address(ret, str_of(peer), 0);
 }
 
 static bool passes_to_target(const struct forward *fwd, const struct options *options,
@@ -205,8 +210,11 @@ static bool goes_on(struct forward *fwd)
 static void on_request_body(struct http_exchange *ex, struct str data, void *ctx)
 {
     struct forward *fwd = ctx;
+    fwd->in_callback = true;
     if (fwd->params.on_request_body)
         fwd->params.on_request_body(fwd, data, fwd->params.ctx);
+    if (!goes_on(fwd))
+        return;
     if (fwd->call && fwd->streams && http_call_write(fwd->call, data) > HTTP_HIGH_WATER)
         http_exchange_pause(ex);
 }
@@ -216,6 +224,13 @@ static void on_request_end(struct http_exchange *ex, void *ctx)
     struct forward *fwd = ctx;
     if (fwd->call && fwd->streams)
         http_call_finish(fwd->call);
+}
+
+static void on_bad_request_body(struct http_exchange *ex, const char *text, void *ctx)
+{
+    struct forward *fwd = ctx;
+    give_back(fwd);
+    finish(fwd, FORWARD_BAD_BODY, ERR_SYNTAX, text);
 }
 
 static void on_response_drain(struct http_exchange *ex, void *ctx)
@@ -238,6 +253,7 @@ static void on_client_close(struct http_exchange *ex, bool gone, void *ctx)
 static const struct http_exchange_ops exchange_ops = {
     .on_body = on_request_body,
     .on_end = on_request_end,
+    .on_bad_body = on_bad_request_body,
     .on_drain = on_response_drain,
     .on_close = on_client_close,
 };
@@ -262,7 +278,8 @@ static void start_reply(struct forward *fwd, const struct http_response_head *he
     unsigned n = 0;
     for (unsigned i = 0; i < head->headers.count; i++) {
         struct str name = head->headers.items[i].name;
-        if (!is_hop_by_hop(name, &options) && !is_in(name, add, add_count))
+        if (!is_hop_by_hop(name, &options) && !is_in(name, add, add_count) &&
+            !(fwd->params.reply_drops && fwd->params.reply_drops(name)))
             headers[n++] = head->headers.items[i];
     }
     for (unsigned i = 0; i < add_count; i++)
@@ -406,6 +423,11 @@ struct http_call_path forward_path(const struct forward *fwd)
 bool forward_body_is_sent(const struct forward *fwd)
 {
     return fwd->call && http_call_is_sent(fwd->call);
+}
+
+bool forward_awaits_body(const struct forward *fwd)
+{
+    return fwd->call && http_call_awaits_body(fwd->call);
 }
 
 void forward_cancel(struct forward *fwd, int code, const char *text)

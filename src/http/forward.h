@@ -20,6 +20,7 @@ enum { FORWARD_ADD_MAX = 16 };
 enum forward_outcome {
     FORWARD_DONE,        /* the response went out whole */
     FORWARD_CLIENT_GONE, /* the client left first; upstream was closed */
+    FORWARD_BAD_BODY,    /* the client's streamed body is malformed: no reply was sent yet */
     FORWARD_FAILED,      /* upstream failed before a byte of the response: no reply was sent yet */
     FORWARD_CUT,         /* upstream failed after the response had begun */
     FORWARD_TAKEN,       /* upstream's response is complete, and by forward_take() the owner's */
@@ -36,6 +37,7 @@ struct forward_params {
     const struct http_header *reply_add; /* set on the response, as `add` on the request; borrowed
                                             until on_done() */
     unsigned reply_add_count;            /* at most FORWARD_ADD_MAX */
+    bool (*reply_drops)(struct str name); /* whether a response header stays here. Optional */
     struct http_body body; /* when the owner has read the whole request body: what it borrows from
                               stays until on_done(). With no parts the body is streamed through */
     int64_t head_timeout_ms; /* as in http_call_params */
@@ -49,11 +51,11 @@ struct forward_params {
     /* All of the response has come; more can be sent after forward_rewrite(). Optional. */
     void (*on_end)(struct forward *fwd, void *ctx);
     /*
-     * Last call. On FORWARD_FAILED the exchange is alive and the owner replies in its own dialect
-     * (set ops first) or forwards it elsewhere; `code` and `text` as in http_call_ops.on_error. On
-     * FORWARD_TAKEN it is alive too and nothing was replied. On FORWARD_CUT the exchange is alive
-     * and the owner may append a last event, then must call http_reply_end() or
-     * http_exchange_abort(). On DONE and CLIENT_GONE the exchange is dead.
+     * Last call. On FORWARD_FAILED and FORWARD_BAD_BODY the exchange is alive and the owner replies
+     * in its own dialect (set ops first) or, of the first, forwards it elsewhere; `code` and `text`
+     * as in http_call_ops.on_error. On FORWARD_TAKEN it is alive too and nothing was replied. On
+     * FORWARD_CUT the exchange is alive and the owner may append a last event, then must call
+     * http_reply_end() or http_exchange_abort(). On DONE and CLIENT_GONE the exchange is dead.
      */
     void (*on_done)(struct forward *fwd, enum forward_outcome outcome, int code, const char *text,
                     void *ctx);
@@ -81,6 +83,9 @@ struct http_call_path forward_path(const struct forward *fwd);
 
 /* Whether the body isn't needed any more; from on_body(). */
 bool forward_body_is_sent(const struct forward *fwd);
+
+/* Whether the client's streamed body isn't complete, and upstream has all that came of it. */
+bool forward_awaits_body(const struct forward *fwd);
 
 /* Cuts a forward short: upstream is closed, on_done(FORWARD_CUT or _FAILED) comes at once. */
 void forward_cancel(struct forward *fwd, int code, const char *text);

@@ -11,7 +11,6 @@ struct http_server *http_server_new(struct loop *loop, http_request_cb *on_reque
     server->loop = loop;
     server->on_request = on_request;
     server->ctx = ctx;
-    server->date_s = -1;
     list_init(&server->conns);
     list_init(&server->touched);
     list_init(&server->idle);

@@ -44,6 +44,9 @@ struct http_exchange_ops {
     void (*on_body)(struct http_exchange *ex, struct str data, void *ctx);
     /* The request is complete (also when it had no body); not while paused. Optional. */
     void (*on_end)(struct http_exchange *ex, void *ctx);
+    /* The body is malformed where it is framed; no response was begun. The owner replies, and the
+     * connection ends with that. Optional: without it the server replies after on_close(gone). */
+    void (*on_bad_body)(struct http_exchange *ex, const char *text, void *ctx);
     /* The response queue fell below the low-water mark after it was above the high one.
      * Optional. */
     void (*on_drain)(struct http_exchange *ex, void *ctx);

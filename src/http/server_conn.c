@@ -202,7 +202,25 @@ static void pass_body(struct server_conn *c, struct str payload)
         ex->ops.on_body(ex, payload, ex->ctx);
 }
 
-/* Passes on what has come of the body. A malformed one ends the exchange. */
+/* Where the next request would begin isn't known: this one is the last. */
+static void refuse_body(struct server_conn *c, const char *text)
+{
+    struct http_exchange *ex = c->ex;
+    if (!ex || ex->reply_started) {
+        c->failed = true;
+    } else if (!ex->ops.on_bad_body) {
+        end_exchange(c, true);
+        server_conn_refuse(c, 400, text);
+    } else {
+        c->body = HTTP_BODY_NONE;
+        c->unread = true;
+        ex->end_told = true;
+        ex->wants_keep_alive = false;
+        ex->ops.on_bad_body(ex, text, ex->ctx);
+    }
+}
+
+/* Passes on what has come of the body. */
 static void feed_body(struct server_conn *c)
 {
     struct str rest = buf_str(&c->in);
@@ -217,15 +235,8 @@ static void feed_body(struct server_conn *c)
     buf_drop(&c->in, c->in.len - rest.len);
     if (c->body == HTTP_BODY_NONE && c->in.len == 0)
         server_buf_give(c->server, &c->in);
-    if (rc == 0)
-        return;
-    bool can_reply = c->ex && !c->ex->reply_started;
-    if (!can_reply) {
-        c->failed = true;
-        return;
-    }
-    end_exchange(c, true);
-    server_conn_refuse(c, 400, err.text);
+    if (rc < 0)
+        refuse_body(c, err.text);
 }
 
 /* Tells the client to send the body, once the handler takes it and none has come. */
@@ -243,7 +254,7 @@ static void send_continue(struct server_conn *c)
 static void after_exchange(struct server_conn *c, bool keep_alive)
 {
     if (!keep_alive) {
-        c->unread = c->body != HTTP_BODY_NONE || c->in.len > 0;
+        c->unread = c->unread || c->body != HTTP_BODY_NONE || c->in.len > 0;
         server_conn_enter(c, CONN_FLUSH);
     } else if (c->body != HTTP_BODY_NONE) {
         server_conn_enter(c, CONN_DISCARD);

@@ -77,10 +77,10 @@ struct http_server {
     void *count_ctx;
     unsigned active; /* exchanges */
     bool draining;
-    bool sweep_due; /* a deferred sweep holds a pointer to this server */
-    bool freed;     /* the sweep frees it */
-    int64_t date_s; /* second that `date` is for */
-    char date[40];  /* "Tue, 15 Nov 1994 08:12:31 GMT" */
+    bool sweep_due;        /* a deferred sweep holds a pointer to this server */
+    bool freed;            /* the sweep frees it */
+    int64_t date_until_ms; /* loop time at which `date` is out of date */
+    char date[40];         /* "Tue, 15 Nov 1994 08:12:31 GMT" */
     struct server_spares spares;
 };
 

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+enum { SEND_TOGETHER_MAX = 4096 }; /* bytes: a small request or response with its head */
+
 static void set_number(int fd, int option, int value)
 {
     (void)setsockopt(fd, IPPROTO_TCP, option, &value, sizeof value); /* unix sockets have none */
@@ -147,8 +149,37 @@ ssize_t stream_read(struct stream *stream, void *data, size_t n)
     }
 }
 
+static ssize_t send_one(int fd, const void *data, size_t len)
+{
+    for (;;) {
+        ssize_t sent = send(fd, data, len, MSG_NOSIGNAL);
+        if (sent >= 0 || errno != EINTR)
+            return sent >= 0 ? sent : -errno;
+    }
+}
+
+/* Small parts are put together first: that costs less than telling the kernel of each. */
+static ssize_t send_together(int fd, const struct iovec *parts, int count)
+{
+    char together[SEND_TOGETHER_MAX];
+    size_t len = 0;
+    for (int i = 0; i < count; i++) {
+        if (parts[i].iov_len)
+            memcpy(together + len, parts[i].iov_base, parts[i].iov_len);
+        len += parts[i].iov_len;
+    }
+    return send_one(fd, together, len);
+}
+
 static ssize_t send_parts(int fd, const struct iovec *parts, int count)
 {
+    size_t len = 0;
+    for (int i = 0; i < count; i++)
+        len += parts[i].iov_len;
+    if (count == 1)
+        return send_one(fd, parts->iov_base, len);
+    if (len <= SEND_TOGETHER_MAX)
+        return send_together(fd, parts, count);
     struct iovec copy[16]; /* the kernel's interface wants them writable */
     if ((size_t)count > ARRAY_LEN(copy))
         count = (int)ARRAY_LEN(copy);

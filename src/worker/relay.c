@@ -75,6 +75,10 @@ static void on_forwarded(struct forward *fwd, enum forward_outcome outcome, int 
     case FORWARD_CLIENT_GONE:
     case FORWARD_TAKEN: /* none is taken here */
         return;
+    case FORWARD_BAD_BODY:
+        http_exchange_set_ops(ex, &(struct http_exchange_ops){0}, NULL);
+        relay_reply_error(ex, 400, text);
+        return;
     case FORWARD_FAILED: {
         auto_free char *message = mem_printf("the engine does not answer: %s", text);
         http_exchange_set_ops(ex, &(struct http_exchange_ops){0}, NULL);

@@ -23,6 +23,7 @@ from raw_http import RawClient
 
 CHAT, COMPLETIONS, RESPONSES, MESSAGES = (
     "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
+COUNT = "/v1/messages/count_tokens"
 MESSAGE = [{"role": "user", "content": "Go"}]
 # What a body has beside the model.
 BODIES = {
@@ -30,7 +31,7 @@ BODIES = {
     COMPLETIONS: {"prompt": "Go"},
     RESPONSES: {"input": "Go"},
     MESSAGES: {"max_tokens": 100, "messages": MESSAGE},
-    "/v1/messages/count_tokens": {"messages": MESSAGE},
+    COUNT: {"messages": MESSAGE},
     "/v1/embeddings": {"input": "Go"},
     "/v1/rerank": {"query": "Go", "documents": ["a", "b"]},
     "/v2/rerank": {"query": "Go", "documents": ["a", "b"]},
@@ -262,7 +263,8 @@ class CaseBench:
         self.refusing.bind(("127.0.0.1", 0))
         self.gw.add_endpoint(self.refusing.getsockname()[1], "away")
         self.gw.start()
-        self.gw.post(MESSAGES, **BODIES[MESSAGES]).expect(200)
+        for path in (MESSAGES, COUNT):
+            self.gw.post(path, **BODIES[path]).expect(200)
 
     def stop(self):
         """The gateway ends well after all this: a sanitizer would tell of leaks here."""

@@ -135,17 +135,19 @@ def test_tokens_are_counted(client, ledger):
 
 
 def test_engine_is_asked_as_it_can_be_asked(serving, client, ledger):
-    """Once it has said that it lacks the API it isn't asked for it again."""
+    """Once it has said of a path that it lacks it, it isn't asked for that again."""
     if serving.way == "native":
         pytest.skip("it has the API")
     engine = harness.Http("127.0.0.1", serving.instances("hello")[0]["port"])
     ask(client, ledger)
+    client.messages.count_tokens(model="hello", messages=QUESTION)
     before = engine.get("/relay/paths").expect(200)
     ask(client, ledger)
     client.messages.count_tokens(model="hello", messages=QUESTION)
     after = engine.get("/relay/paths").expect(200)
     assert after[len(before):] == ["/v1/chat/completions", "/tokenize"]
-    assert sum(path.startswith("/v1/messages") for path in after) == 1
+    assert sorted(path for path in after if path.startswith("/v1/messages")) == [
+        "/v1/messages", "/v1/messages/count_tokens"]
 
 
 # --- tools ---------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import concurrent.futures
 
 import pytest
 
-from cases import CHAT, MESSAGE
+from cases import CHAT, MESSAGE, MESSAGES
 from harness import wait_for
 from raw_http import RawClient
 from scripted import ScriptedGateway
@@ -250,6 +250,22 @@ def test_while_a_single_instance_is_tried_others_wait(bench):
     probe, *others = engine.log()[-8:]
     assert all(one["started_ns"] > probe["head_ns"] for one in others), "the probe was alone"
     assert bench.counter("queue_depth") == 0
+
+
+def test_a_refused_translation_says_nothing_of_the_instance(bench):
+    """Nor may it close its breaker: it hasn't been asked."""
+    engine, = bench.add_model("untold", 1)
+    body = {"model": "untold", "max_tokens": 9, "messages": MESSAGE}
+    bench.gw.client().post(MESSAGES, body).expect(200)
+    engine.set_default("status=503")
+    assert bench.statuses("untold", ROW) == {503: ROW}
+    before = asked(engine)
+    bench.gw.client().post(MESSAGES, {**body, "messages": []}).expect(400)
+    assert bench.breakers("untold") == [2]
+    assert asked(engine) == before
+    engine.set_default("status=200 chunks=1")
+    bench.gw.client().post(MESSAGES, body).expect(200)
+    assert bench.breakers("untold") == [0]
 
 
 def test_a_probe_that_leaves_is_given_back(bench):

@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from cases import CHAT, COMPLETIONS, GUESS, MESSAGES, RESPONSES, Case, CaseBench, each
+from cases import CHAT, COMPLETIONS, COUNT, GUESS, MESSAGES, RESPONSES, Case, CaseBench, each
 from harness import wait_for
 
 
@@ -21,7 +21,6 @@ def bench(gpustack_binary, tmp_path_factory):
 
 
 EMBEDDINGS, RERANK, SPEECH = "/v1/embeddings", "/v1/rerank", "/v1/audio/speech"
-COUNT = "/v1/messages/count_tokens"
 GUESSED = {"tokens": (GUESS, 0, 0), "is_estimated": True}
 
 
@@ -312,6 +311,14 @@ def cut_stream(name, script, text, *args, **members):
     return cut(name, f"{script}", *args, text=text, stream=True, **members)
 
 
+def wants_named_error(seen):
+    """The error event of the Responses API, which clients look for by its name."""
+    last = seen.members()[-1]
+    assert seen.body.count(b"\nevent: error\n") == 1
+    assert (last["type"], last["code"], last["param"]) == ("error", "engine_failed", None)
+    assert last["message"] == last["error"]["message"]
+
+
 LATE = [
     cut("fin-in-body", "cut=body:10"),
     cut("rst-in-body", "cut=body:10 by=rst"),
@@ -339,7 +346,8 @@ LATE = [
                outcome="timeout"),
     cut_stream("s-error-event", "error_at=2", 2, last=200, outcome="engine_error"),
     cut_stream("s-completions-cut", "cut=chunk:2", 2, COMPLETIONS),
-    cut_stream("s-responses-cut", "cut=chunk:2", 2, RESPONSES, tokens=(GUESS, 0, 2)),
+    cut_stream("s-responses-cut", "cut=chunk:2", 2, RESPONSES, tokens=(GUESS, 0, 2),
+               check=wants_named_error),
     cut_stream("s-responses-no-end", "finish=0", 3, RESPONSES),
     cut_stream("s-messages-cut", "cut=chunk:2", 2, MESSAGES, "native", last="api_error",
                tokens=(10, 0, 2)),
@@ -348,6 +356,11 @@ LATE = [
     cut_stream("s-translated-cut", "cut=chunk:2", 2, MESSAGES, last="api_error"),
     cut_stream("s-translated-no-end", "done=0 finish=0", 3, MESSAGES, last="api_error",
                tokens=(10, 0, 3), is_estimated=False),
+    cut_stream("s-translated-done-without-finish", "finish=0", 3, MESSAGES, last="api_error",
+               tokens=(10, 0, 3), is_estimated=False),
+    # The engine would go on: it is left.
+    cut_stream("s-translated-large-event", "bytes=1200000 stall=chunk:1", 0, MESSAGES,
+               last="api_error"),
     cut_stream("s-translated-error-event", "error_at=2", 2, MESSAGES, last="api_error",
                outcome="engine_error"),
 ]

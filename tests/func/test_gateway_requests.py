@@ -10,7 +10,8 @@ import json
 
 import pytest
 
-from cases import CHAT, COMPLETIONS, GUESS, MESSAGES, Case, CaseBench, content, each, text_of
+from cases import (CHAT, COMPLETIONS, COUNT, GUESS, MESSAGES, Case, CaseBench, content, each,
+                   text_of)
 
 FORMS = "/v1/audio/transcriptions"
 MIB = 1 << 20
@@ -82,6 +83,46 @@ BAD_BODIES = [
 @each(BAD_BODIES)
 def test_refused_requests(bench, case):
     bench.run(case)
+
+
+UNSAID = {"outcome": "client_error", "record": {"attempts": 0, "instance_id": 0}}
+
+
+def untranslatable(name, status, code, model="m", asked=0, **fields):
+    """What only the translation finds: it has to do with no instance."""
+    return refused(name, status, code, MESSAGES, model=model, fields=fields, asked=asked, **UNSAID)
+
+
+UNTRANSLATABLE = [
+    untranslatable("no-messages", 400, "invalid_request_error", messages=[]),
+    untranslatable("no-messages-learning", 400, "invalid_request_error", "learning", 1,
+                   messages=[]),
+    untranslatable("large-and-wrong", 400, "invalid_request_error", temperature="x" * (220 << 10)),
+    untranslatable("large-and-wrong-learning", 400, "invalid_request_error", "learning-405", 1,
+                   temperature="x" * (220 << 10)),
+    untranslatable("nested-60-deep", 400, "invalid_request_error",
+                   x=json.loads("[" * 60 + "]" * 60)),
+    untranslatable("a-million-values", 413, "request_too_large", x=[0] * 1_000_000),
+    untranslatable("33-mib", 413, "request_too_large", x="x" * (33 * MIB)),
+]
+
+
+@each(UNTRANSLATABLE)
+def test_refused_translations(bench, case):
+    bench.run(case)
+
+
+def test_paths_of_messages_are_learnt_one_by_one(bench):
+    """An engine may have Messages and no count_tokens."""
+    def wants_paths(*paths):
+        def check(seen):
+            assert [one["path"] for one in seen.asked] == list(paths)
+        return check
+    bench.native.next("status=404")
+    bench.run(Case("count-tokens-learnt", "", COUNT, "native", asked=2,
+                   check=wants_paths(COUNT, "/tokenize")))
+    bench.run(Case("messages-all-the-same", "chunks=3", MESSAGES, "native", text=3,
+                   tokens=(10, 0, 3), check=wants_paths(MESSAGES)))
 
 
 # --- bodies that are served ----------------------------------------------------------------------
@@ -204,6 +245,8 @@ FORM_CASES = [
             check=wants_whole_body),
     of_form("form-of-edits", MODEL, ("image", b"\x89PNG", "a.png"), path="/v1/images/edits",
             check=wants_whole_body),
+    of_form("form-of-variations", ("image", b"\x89PNG", "a.png"), MODEL,
+            path="/v1/images/variations", check=wants_whole_body),
     of_form("form-without-model", FILE, status=400, code="invalid_body", asked=0, outcome=None),
     of_form("form-model-twice", MODEL, FILE, MODEL, status=400, code="invalid_body", asked=0,
             outcome="client_error", record={"attempts": 0}),
@@ -337,13 +380,29 @@ def test_a_models_own_paths(bench, case):
 # --- old and eager HTTP --------------------------------------------------------------------------
 
 
-def raw(bench, case, version="1.1"):
-    """The request's bytes."""
+def raw(bench, case, version="1.1", chunks=None):
+    """The request's bytes; its body as it is in these chunks, if there are any."""
     body, headers = case.request()
-    headers |= {"Authorization": f"Bearer {bench.gw.key}", "Content_Length": len(body)}
+    headers |= {"Authorization": f"Bearer {bench.gw.key}"}
+    headers |= {"Transfer_Encoding": "chunked"} if chunks else {"Content_Length": len(body)}
     lines = [f"{case.method} {case.path} HTTP/{version}", "Host: test"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode() + body
+    return "\r\n".join([*lines, "", ""]).encode() + (chunks or body)
+
+
+NO_CHUNKS = [
+    bad("no-chunk", b'{"model":"m",', has={"connection": "close"}, **NAMED),
+    bad("no-chunk-stream", b'{"model":"m","stream":true,', has={"connection": "close"}, **NAMED),
+    bad("no-chunk-messages", b'{"model":"m",', MESSAGES, has={"connection": "close"}, **NAMED),
+    bad("no-chunk-before-model", b'{"mo', has={"connection": "close"}),
+]
+
+
+@each(NO_CHUNKS)
+def test_what_is_no_chunk(bench, case):
+    """A body that goes on with something else than a chunk: told in the API's own dialect."""
+    case.raw = raw(bench, case, chunks=b"%x\r\n%s\r\nGo\r\n" % (len(case.body), case.body))
+    bench.run(case)
 
 
 OLD = [

@@ -31,7 +31,23 @@ static const struct row conversations[] = {
     {"{'role':'user','content':[]}", "{'role':'user','content':''}"},
     {USER ",{'role':'assistant','content':'a'}," USER,
      CHAT_USER ",{'role':'assistant','content':'a'}," CHAT_USER},
-    {USER ",{'role':'assistant','content':[]}," USER, CHAT_USER "," CHAT_USER},
+    /* an assistant that says nothing: neither an empty message nor two turns of the user */
+    {USER ",{'role':'assistant','content':[]}," USER, "{'role':'user','content':'hi\\nhi'}"},
+    {USER ",{'role':'assistant','content':''}", CHAT_USER},
+    {USER ",{'role':'assistant','content':[{'type':'redacted_thinking','data':'x'},{'type':'text',"
+          "'text':''},{'type':'thinking','thinking':'','signature':''}]}," USER
+          ",{'role':'assistant','content':'a'}," USER,
+     "{'role':'user','content':'hi\\nhi'},{'role':'assistant','content':'a'}," CHAT_USER},
+    {"{'role':'assistant','content':''}," USER, CHAT_USER},
+    {USER ",{'role':'assistant','content':'a'},{'role':'assistant','content':''}," USER,
+     CHAT_USER ",{'role':'assistant','content':'a'}," CHAT_USER},
+    {USER ",{'role':'assistant','content':''},{'role':'user','content':[{'type':'tool_result',"
+          "'tool_use_id':'t','content':'x'},{'type':'text','text':'b'}]}",
+     "{'role':'tool','tool_call_id':'t','content':'x'},{'role':'user','content':'hi\\nb'}"},
+    {USER ",{'role':'assistant','content':[{'type':'thinking','thinking':'hm','signature':''}]},"
+     USER,
+     CHAT_USER ",{'role':'assistant','content':'','reasoning':'hm','reasoning_content':'hm'},"
+     CHAT_USER},
     /* images */
     {"{'role':'user','content':[{'type':'image','source':{'type':'base64',"
      "'media_type':'image/svg+xml','data':'QUJD'}},{'type':'text','text':'a'},"
@@ -119,6 +135,14 @@ static const struct row members[] = {
     {"'max_tokens':1,'output_config':{'format':{'type':'json_schema','schema':{'type':'object'}}}",
      "'response_format':{'type':'json_schema','json_schema':{'name':'output','schema':"
      "{'type':'object'},'strict':true}},'max_tokens':1"},
+    {"'max_tokens':1,'output_format':{'type':'json_schema','schema':{'type':'array'}}",
+     "'response_format':{'type':'json_schema','json_schema':{'name':'output','schema':"
+     "{'type':'array'},'strict':true}},'max_tokens':1"},
+    {"'max_tokens':1,'output_format':{'type':'xml'},'output_config':{'format':{'type':"
+     "'json_schema','schema':{}}}",
+     "'response_format':{'type':'json_schema','json_schema':{'name':'output','schema':{},"
+     "'strict':true}},'max_tokens':1"},
+    {"'max_tokens':1,'output_format':null", "'max_tokens':1"},
     /* tools */
     {"'max_tokens':1,'tools':[{'name':'f','description':'d','input_schema':{'type':'object','x':"
      "{'maximum':18446744073709551615,'minimum':0}},'strict':true,'cache_control':{}},"
@@ -286,6 +310,10 @@ static const struct row bad_members[] = {
      "format.type: must be json_schema"},
     {"'max_tokens':1,'output_config':{'format':{'type':'json_schema'}}",
      "format.schema: is missing"},
+    {"'max_tokens':1,'output_format':'json'", "output_format: must be an object, not a string"},
+    {"'max_tokens':1,'output_format':{'type':'xml'}",
+     "output_format.type: must be json_schema, not 'xml'"},
+    {"'max_tokens':1,'output_format':{'type':'json_schema'}", "output_format.schema: is missing"},
     {"'max_tokens':1,'tools':{}", "tools: must be an array, not an object"},
     {"'max_tokens':1,'tools':[1]", "tools[0]: must be an object, not a number"},
     {"'max_tokens':1,'tools':[{'input_schema':{}}]",
@@ -379,8 +407,8 @@ static int translate_depth(unsigned levels)
 static void test_limits_the_depth(void **state)
 {
     assert_int_equal(translate_depth(ANTHROPIC_DEPTH_MAX), 0);
-    assert_int_equal(translate_depth(ANTHROPIC_DEPTH_MAX + 1), ERR_TOO_LARGE);
-    struct buf deep = repeat("{\"messages\":", 1000000, "[", "");
+    assert_int_equal(translate_depth(ANTHROPIC_DEPTH_MAX + 1), ERR_INVALID);
+    struct buf deep = repeat("{\"messages\":", 100000, "[", "");
     expect_refusal(buf_str(&deep), ERR_SYNTAX, "depth");
     buf_fini(&deep);
 }
@@ -394,6 +422,25 @@ static void test_limits_the_size(void **state)
     body = repeat("{\"max_tokens\":1,\"messages\":[{\"role\":\"user\",\"content\":\"\"}",
                   ANTHROPIC_MESSAGES_MAX, ",{\"role\":\"user\",\"content\":\"\"}", "]}");
     expect_refusal(buf_str(&body), ERR_INVALID, "messages: 100001 messages are more than 100000");
+    buf_fini(&body);
+}
+
+/* What is counted are values, not their signs within strings. */
+static void test_limits_the_values(void **state)
+{
+    enum { OTHERS = 8 }; /* body, max_tokens, messages, message, role, content, x, the first item */
+    static const char front[] =
+        "{\"max_tokens\":1,\"messages\":[{\"role\":\"user\",\"content\":\"[,\\\\\\\",{\"}],"
+        "\"x\":[1";
+    struct buf chat = {0};
+    struct err err = {0};
+    struct buf body = repeat(front, ANTHROPIC_VALUES_MAX - OTHERS, ",1", "]}");
+    if (anthropic_request_to_chat(buf_str(&body), "served", &chat, &err) < 0)
+        fail_msg("%s", err.text);
+    buf_fini(&chat);
+    buf_fini(&body);
+    body = repeat(front, ANTHROPIC_VALUES_MAX - OTHERS + 1, ",1", "]}");
+    expect_refusal(buf_str(&body), ERR_TOO_LARGE, "JSON of 1000001 values has more than 1000000");
     buf_fini(&body);
 }
 
@@ -437,6 +484,7 @@ int main(void)
         cmocka_unit_test(test_refuses_every_cut),
         cmocka_unit_test(test_limits_the_depth),
         cmocka_unit_test(test_limits_the_size),
+        cmocka_unit_test(test_limits_the_values),
         cmocka_unit_test(test_clips_what_it_quotes),
         cmocka_unit_test(test_translates_count_requests),
     };

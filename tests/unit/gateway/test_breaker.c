@@ -138,6 +138,26 @@ static void test_probe_ends(void **state)
     assert_in_range(breaker_due_ms(&breaker) - due_ms - 5, 4500, 5500);
 }
 
+/* A probe that takes its time doesn't shut an engine off; whichever of two ends first tells. */
+static void test_slow_probe(void **state)
+{
+    struct breaker breaker = {0};
+    uint64_t none;
+    open_it(&breaker, start_ms);
+    int64_t due_ms = breaker_due_ms(&breaker);
+    uint64_t slow = take_probe(&breaker, due_ms);
+    assert_false(breaker_may_pass(&breaker, due_ms + BREAKER_OPEN_MIN_MS - 1, &none));
+    uint64_t next = take_probe(&breaker, due_ms + BREAKER_OPEN_MIN_MS);
+    assert_int_not_equal(slow, next);
+    breaker_abandon(&breaker, slow, due_ms + BREAKER_OPEN_MIN_MS); /* no longer its to tell */
+    assert_int_equal(breaker_state(&breaker), BREAKER_HALF_OPEN);
+    assert_false(breaker_failure(&breaker, slow, due_ms + BREAKER_OPEN_MIN_MS));
+    breaker_success(&breaker, slow, due_ms + BREAKER_OPEN_MIN_MS + 1);
+    assert_int_equal(breaker_state(&breaker), BREAKER_CLOSED);
+    assert_false(breaker_failure(&breaker, next, due_ms + BREAKER_OPEN_MIN_MS + 2));
+    assert_int_equal(breaker_state(&breaker), BREAKER_CLOSED);
+}
+
 static void test_early_probe(void **state)
 {
     struct breaker breaker = {0};
@@ -199,7 +219,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_failures_in_a_row), cmocka_unit_test(test_half_of_a_window),
         cmocka_unit_test(test_open_times),        cmocka_unit_test(test_jitter_differs),
-        cmocka_unit_test(test_probe_ends),        cmocka_unit_test(test_early_probe),
+        cmocka_unit_test(test_probe_ends),        cmocka_unit_test(test_slow_probe),
+        cmocka_unit_test(test_early_probe),
         cmocka_unit_test(test_single_flight),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

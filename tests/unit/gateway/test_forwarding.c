@@ -169,19 +169,76 @@ static void await_queue(struct world *w)
     }
 }
 
+/* A request that waits for an instance of the model. */
+static void start_waiting(struct world *w, struct answer *a, const char *body)
+{
+    w->settings.queue_timeout_ms = WAIT_MS;
+    world_start(w, 1);
+    ask_start(w, a, HTTP_POST, CHAT, ADMIN_KEY, body);
+    await_queue(w);
+}
+
 static void test_a_model_is_stopped_meanwhile(void **state)
 {
     struct world w;
     struct answer a;
     world_init(&w);
-    w.settings.queue_timeout_ms = WAIT_MS;
-    world_start(&w, 1);
-    ask_start(&w, &a, HTTP_POST, CHAT, ADMIN_KEY, HELLO);
-    await_queue(&w);
+    start_waiting(&w, &a, HELLO);
     feed_line(&w, STOPPED);
     WAIT_UNTIL(&w, a.is_ended);
     assert_int_equal(a.status, 503);
     expect_in(&a.body, "is stopped");
+    answer_fini(&a);
+    world_fini(&w);
+}
+
+static void test_a_key_is_revoked_meanwhile(void **state)
+{
+    struct world w;
+    struct answer a;
+    world_init(&w);
+    start_waiting(&w, &a, HELLO);
+    feed_line(&w, "{\"op\":\"del\",\"seq\":5,\"kind\":\"key\",\"id\":1}");
+    feed_endpoint(&w, 7, w.engines[0].port, "here");
+    WAIT_UNTIL(&w, a.is_ended);
+    assert_int_equal(a.status, 401);
+    assert_int_equal(w.engines[0].requests, 0);
+    answer_fini(&a);
+    world_fini(&w);
+}
+
+/* Refused then, a request gives back what it has of the limits. */
+static void test_a_model_is_deleted_meanwhile(void **state)
+{
+    struct world w;
+    struct answer a;
+    world_init(&w);
+    feed_line(&w, "{\"op\":\"put\",\"seq\":5,\"kind\":\"user\",\"id\":1,\"username\":\"admin\","
+                  "\"is_admin\":true,\"is_active\":true,\"require_password_change\":false,"
+                  "\"concurrent_requests\":1}");
+    start_waiting(&w, &a, HELLO);
+    feed_line(&w, "{\"op\":\"del\",\"seq\":5,\"kind\":\"model\",\"id\":2}");
+    WAIT_UNTIL(&w, a.is_ended);
+    assert_int_equal(a.status, 404);
+    answer_fini(&a);
+    feed_line(&w, STOPPED);
+    ask_until(&w, 503, HTTP_POST, CHAT, HELLO);
+    world_fini(&w);
+}
+
+static void test_a_route_is_moved_meanwhile(void **state)
+{
+    static const char route[] = "{\"op\":\"put\",\"seq\":5,\"kind\":\"route\",\"id\":1,"
+                                "\"name\":\"r\",\"targets\":[{\"model_id\":%d,\"weight\":1}]}";
+    struct world w;
+    struct answer a;
+    world_init(&w);
+    feed_endpoint(&w, 7, w.engines[0].port, "here");
+    feed_line(&w, route, 3);
+    start_waiting(&w, &a, "{\"model\":\"r\"}");
+    feed_line(&w, route, 2);
+    WAIT_UNTIL(&w, a.is_ended);
+    assert_int_equal(a.status, 200);
     answer_fini(&a);
     world_fini(&w);
 }
@@ -224,6 +281,31 @@ static void test_late_first_byte(void **state)
     world_fini(&w);
 }
 
+/* While a body still comes, the engine waits too: the time for its first byte is yet to begin. */
+static void test_no_late_first_byte_during_an_upload(void **state)
+{
+    struct world w;
+    struct answer a;
+    world_init(&w);
+    feed_endpoint(&w, 7, w.engines[0].port, "here");
+    feed_line(&w, "{\"op\":\"put\",\"seq\":5,\"kind\":\"model\",\"id\":2,\"name\":\"hello\","
+                  "\"created_ms\":0,\"generic_proxy\":true,\"first_byte_timeout_ms\":1}");
+    world_start(&w, 1);
+    ask_streamed(&w, &a, "/model/proxy/hello/upload", -1);
+    http_call_write(a.call, STR("sou"));
+    WAIT_UNTIL(&w, w.engines[0].body.len == 3);
+    int64_t late_ms = clock_mono_ms(&clock_system) + 20;
+    WAIT_UNTIL(&w, clock_mono_ms(&clock_system) > late_ms);
+    assert_false(a.is_ended);
+    http_call_write(a.call, STR("nd"));
+    w.engines[0].mode = ENGINE_HOLD;
+    http_call_finish(a.call);
+    WAIT_UNTIL(&w, a.is_ended);
+    assert_int_equal(a.status, 504);
+    answer_fini(&a);
+    world_fini(&w);
+}
+
 static void test_a_models_own_paths(void **state)
 {
     struct world w;
@@ -240,6 +322,14 @@ static void test_a_models_own_paths(void **state)
     ask_until(&w, 200, HTTP_POST, "/model/proxy/hello/infill?x=1", "anything");
     expect_in(&w.engines[0].head, "POST /infill?x=1\n");
     assert_string_equal(w.engines[0].body.ptr, "anything");
+    ask(&w, &a, HTTP_POST, "/model/proxy/hello/infill", ADMIN_KEY, "anything");
+    expect_in(&a.head, "Content-Security-Policy: sandbox\n");
+    expect_in(&a.head, "X-Content-Type-Options: nosniff\n");
+    answer_fini(&a);
+    ask_streamed(&w, &a, "/model/proxy/hello/infill", BODY_MAX + 1);
+    WAIT_UNTIL(&w, a.is_ended);
+    assert_int_equal(a.status, 413);
+    answer_fini(&a);
     ask(&w, &a, HTTP_POST, "/model/proxy/hello/sleep", ADMIN_KEY, "");
     assert_int_equal(a.status, 404);
     answer_fini(&a);
@@ -323,9 +413,13 @@ int main(void)
         cmocka_unit_test(test_engine_knows_another_name),
         cmocka_unit_test(test_requests_wait_for_an_instance),
         cmocka_unit_test(test_waiting_has_an_end),
+        cmocka_unit_test(test_a_key_is_revoked_meanwhile),
+        cmocka_unit_test(test_a_model_is_deleted_meanwhile),
+        cmocka_unit_test(test_a_route_is_moved_meanwhile),
         cmocka_unit_test(test_a_stopped_model),
         cmocka_unit_test(test_a_model_is_stopped_meanwhile),
         cmocka_unit_test(test_late_first_byte),
+        cmocka_unit_test(test_no_late_first_byte_during_an_upload),
         cmocka_unit_test(test_a_models_own_paths),
         cmocka_unit_test(test_forms),
         cmocka_unit_test(test_silent_streams_get_signs_of_life),

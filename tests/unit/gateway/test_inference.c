@@ -173,7 +173,7 @@ static void test_size_limit_of_announced(void **state)
     struct answer a;
     world_init(&w);
     world_start(&w, 1);
-    ask_streamed(&w, &a, BODY_MAX + 1);
+    ask_streamed(&w, &a, CHAT, BODY_MAX + 1);
     WAIT_UNTIL(&w, a.status != 0 || a.is_ended);
     assert_int_equal(a.status, 413);
     answer_fini(&a);
@@ -181,16 +181,18 @@ static void test_size_limit_of_announced(void **state)
 }
 
 /* Without a length the limit shows only while the body comes. */
-static void test_size_limit_of_chunks(void **state)
+static void try_chunks(const char *path)
 {
     static char piece[64 << 10];
     struct world w;
     struct answer a;
     world_init(&w);
     feed_endpoint(&w, 7, w.engines[0].port, "here");
+    feed_line(&w, "{\"op\":\"put\",\"seq\":5,\"kind\":\"model\",\"id\":2,\"name\":\"hello\","
+                  "\"created_ms\":0,\"generic_proxy\":true}");
     world_start(&w, 1);
     memset(piece, ' ', sizeof piece);
-    ask_streamed(&w, &a, -1);
+    ask_streamed(&w, &a, path, -1);
     for (size_t sent = 0; a.call && sent <= BODY_MAX; sent += sizeof piece)
         while (a.call && http_call_write(a.call, str_sub(piece, sizeof piece)) > HTTP_HIGH_WATER)
             loop_run(w.loop);
@@ -198,6 +200,12 @@ static void test_size_limit_of_chunks(void **state)
     assert_int_equal(a.status, 413);
     answer_fini(&a);
     world_fini(&w);
+}
+
+static void test_size_limit_of_chunks(void **state)
+{
+    try_chunks(CHAT);
+    try_chunks("/model/proxy/hello/upload");
 }
 
 static void test_stream_piece_by_piece(void **state)

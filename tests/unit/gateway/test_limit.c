@@ -220,6 +220,25 @@ static void test_changes_on_a_live_subject(void **state)
     tear_down(&w);
 }
 
+static void test_undone(void **state)
+{
+    struct world w;
+    struct reservation r;
+    struct limit_denial denial;
+    set_up(&w);
+    w.limits[LIMIT_KEY] = (struct limits){.requests_per_minute = 1,
+                                          .tokens_per_minute = 100,
+                                          .concurrent_requests = 1,
+                                          .token_budget = 100,
+                                          .budget_period = BUDGET_DAY};
+    for (int i = 0; i < 3; i++) {
+        assert_true(reserve(&w, &r, 100, now_us, &denial));
+        limit_undo(&r, now_us);
+        expect_untouched(&w.subjects[LIMIT_KEY]);
+    }
+    tear_down(&w);
+}
+
 static void test_missing_subjects(void **state)
 {
     struct reservation r;
@@ -262,7 +281,8 @@ static void test_openai_headers(void **state)
     struct world w;
     struct reservation r;
     struct limit_denial denial;
-    struct limit_headers headers = {0};
+    struct http_header room[LIMIT_HEADERS_MAX];
+    struct limit_headers headers = {.items = room};
     set_up(&w);
     limit_headers_add(&headers, w.subjects, 3, LIMIT_HEADERS_OPENAI, now_us, wall_ms);
     assert_int_equal(headers.count, 0);
@@ -297,7 +317,8 @@ static void test_durations(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct world w;
-        struct limit_headers headers = {0};
+        struct http_header room[LIMIT_HEADERS_MAX];
+        struct limit_headers headers = {.items = room};
         struct rate_hold hold;
         int64_t wait_us;
         set_up(&w);
@@ -316,7 +337,8 @@ static void test_anthropic_headers(void **state)
     struct world w;
     struct reservation r;
     struct limit_denial denial = {.retry_after_ms = -1};
-    struct limit_headers headers = {0};
+    struct http_header room[LIMIT_HEADERS_MAX];
+    struct limit_headers headers = {.items = room};
     set_up(&w);
     w.limits[LIMIT_MODEL] = (struct limits){.requests_per_minute = 1000000000,
                                             .tokens_per_minute = 1000000000};
@@ -525,6 +547,7 @@ int main(void)
         cmocka_unit_test(test_budget),
         cmocka_unit_test(test_later_refusal_gives_back),
         cmocka_unit_test(test_changes_on_a_live_subject),
+        cmocka_unit_test(test_undone),
         cmocka_unit_test(test_missing_subjects),
         cmocka_unit_test(test_openai_headers),
         cmocka_unit_test(test_durations),

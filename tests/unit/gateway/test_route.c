@@ -29,7 +29,7 @@ static const struct {
     {HTTP_POST, "/v1/rerank", ROUTE_INFER, DIALECT_OPENAI, "/v1/rerank", 0},
     {HTTP_POST, "/v2/rerank", ROUTE_INFER, DIALECT_COHERE, "/v1/rerank", 0},
     {HTTP_POST, "/rerank", ROUTE_INFER, DIALECT_OPENAI, "/v1/rerank", 0},
-    {HTTP_POST, "/v1/responses", ROUTE_INFER, DIALECT_OPENAI, "/v1/responses", 0},
+    {HTTP_POST, "/v1/responses", ROUTE_INFER, DIALECT_RESPONSES, "/v1/responses", 0},
     {HTTP_POST, "/v1/messages", ROUTE_INFER, DIALECT_ANTHROPIC, "/v1/messages", 0},
     {HTTP_POST, "/v1/responses/input_tokens", ROUTE_INFER, DIALECT_OPENAI,
      "/v1/responses/input_tokens", 0},
@@ -123,6 +123,15 @@ static void test_paths_of_a_models_own(void **state)
         {"hello/tools", NULL, NULL},
         {"hello/v2/repository/index", NULL, NULL},
         {"hello/stopService", NULL, NULL},
+        {"hello/abort_request", NULL, NULL},
+        {"hello/update_weights_from_ipc", NULL, NULL},
+        {"hello/Weights_Checker", NULL, NULL},
+        {"hello/load_lora_adapter_from_tensors", NULL, NULL},
+        {"hello/hicache/storage-backend/clear", NULL, NULL},
+        {"hello/get_server_info", NULL, NULL},
+        {"hello/close_session", NULL, NULL},
+        {"hello/slow_down", NULL, NULL},
+        {"hello/v1/images/generations", "hello", "/v1/images/generations"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct str model, path;

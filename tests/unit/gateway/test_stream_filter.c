@@ -9,6 +9,8 @@
 #include <cmocka.h>
 
 #define A "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n"
+#define OF(index, finish) \
+    "data: {\"choices\":[{\"index\":" #index ",\"delta\":{},\"finish_reason\":" finish "}]}\n\n"
 #define END "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
 #define USAGE "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":3}}\n\n"
 #define DONE "data: [DONE]\n\n"
@@ -31,6 +33,16 @@ static const struct {
     {OPERATION_CHAT, true, A A USAGE, A A, false, false, 2, 9, 3},
     {OPERATION_CHAT, true, A A, A A, false, false, 2, 0, 0},
     {OPERATION_CHAT, true, A END, A END, true, true, 1, 0, 0},
+    /* several choices: the first that ends isn't the end */
+    {OPERATION_CHAT, true, OF(0, "null") OF(1, "null") OF(0, "\"stop\""),
+     OF(0, "null") OF(1, "null") OF(0, "\"stop\""), false, false, 0, 0, 0},
+    {OPERATION_CHAT, true, OF(0, "\"stop\"") OF(1, "null") OF(1, "\"length\""),
+     OF(0, "\"stop\"") OF(1, "null") OF(1, "\"length\""), true, true, 0, 0, 0},
+    /* an event of two lines of data passes as it is */
+    {OPERATION_CHAT, false,
+     "data: {\"choices\":[],\ndata: \"usage\":{\"prompt_tokens\":1}}\n\n" DONE,
+     "data: {\"choices\":[],\ndata: \"usage\":{\"prompt_tokens\":1}}\n\n" DONE,
+     true, true, 0, 1, 0},
     {OPERATION_CHAT, true, ": ping\n\n" A DONE, ": ping\n\n" A DONE, true, true, 1, 0, 0},
     {OPERATION_CHAT, true, A "data: {\"choi", A, false, false, 1, 0, 0},
     {OPERATION_CHAT, true, A "data: {\"error\":{\"message\":\"x\"}}\n\n",

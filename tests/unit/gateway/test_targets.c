@@ -24,7 +24,7 @@ static int setup(void **state)
 {
     tables = (struct tables){0};
     line("{\"op\":\"reset\",\"seq\":1}");
-    for (int id = 1; id <= 12; id++) {
+    for (int id = 1; id <= TARGETS_MAX; id++) {
         char text[200];
         snprintf(text, sizeof text,
                  "{\"op\":\"put\",\"seq\":1,\"kind\":\"model\",\"id\":%d,\"name\":\"m%d\","
@@ -90,17 +90,17 @@ static void test_order(void **state)
     expect("r", 0, "3"); /* each once */
 }
 
-static void test_more_targets_than_are_asked(void **state)
+static void test_as_many_targets_as_there_may_be(void **state)
 {
     struct buf targets = {0};
-    for (int id = 1; id <= 11; id++)
+    for (int id = 1; id <= ROUTE_TARGETS_MAX; id++)
         buf_printf(&targets, "%s{\"model_id\":%d,\"weight\":%d}", id > 1 ? "," : "", id, id);
-    route("r", targets.ptr, 12);
+    route("r", targets.ptr, TARGETS_MAX);
     buf_fini(&targets);
     struct targets found;
     assert_true(targets_find(snapshot, "r", 0, &found));
     assert_int_equal(found.count, TARGETS_MAX);
-    assert_int_equal(found.models[TARGETS_MAX - 1]->id, 12); /* there is room for the fallback */
+    assert_int_equal(found.models[TARGETS_MAX - 1]->id, TARGETS_MAX); /* the fallback */
 }
 
 /* Whatever the number of requests, each target's share is right but for a few of them. */
@@ -137,7 +137,7 @@ static void test_served(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_names),  TEST(test_order),  TEST(test_more_targets_than_are_asked),
+        TEST(test_names),  TEST(test_order),  TEST(test_as_many_targets_as_there_may_be),
         TEST(test_shares), TEST(test_served),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -363,10 +363,11 @@ static inline void ask_start(struct world *world, struct answer *answer, enum ht
     answer->call = http_call_start(world->pool, &params, &answer_ops, answer);
 }
 
-/* Starts a chat whose body of `length` bytes, or -1 for chunks, comes by http_call_write(). */
-static inline void ask_streamed(struct world *world, struct answer *answer, int64_t length)
+/* Starts one whose body of `length` bytes, or -1 for chunks, comes by http_call_write(). */
+static inline void ask_streamed(struct world *world, struct answer *answer, const char *path,
+                                int64_t length)
 {
-    struct http_call_params params = answer_init(world, answer, CHAT, ADMIN_KEY);
+    struct http_call_params params = answer_init(world, answer, path, ADMIN_KEY);
     params.stream_body = true;
     params.stream_length = length;
     answer->call = http_call_start(world->pool, &params, &answer_ops, answer);

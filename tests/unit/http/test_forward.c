@@ -24,7 +24,8 @@ static unsigned front_port;
 static int listening; /* upstream's socket */
 static struct forward *running;
 static struct forward_params params; /* for the next forward */
-static struct buf trace;             /* outcomes: "D" done, "G" client gone, "F" failed, "C" cut */
+static struct buf trace;             /* outcomes: "D" done, "G" client gone, "F" failed, "C" cut,
+                                        "B" bad body, "T" taken */
 static int last_code;
 static size_t seen_heads, seen_bytes;
 static char last_text[256];
@@ -34,6 +35,7 @@ static void on_done(struct forward *fwd, enum forward_outcome outcome, int code,
 {
     static const char letters[] = {[FORWARD_DONE] = 'D',
                                    [FORWARD_CLIENT_GONE] = 'G',
+                                   [FORWARD_BAD_BODY] = 'B',
                                    [FORWARD_FAILED] = 'F',
                                    [FORWARD_CUT] = 'C',
                                    [FORWARD_TAKEN] = 'T'};
@@ -43,6 +45,8 @@ static void on_done(struct forward *fwd, enum forward_outcome outcome, int code,
     running = NULL;
     if (outcome == FORWARD_TAKEN)
         http_reply(forward_exchange(fwd), 200, NULL, 0, STR("ours"));
+    if (outcome == FORWARD_BAD_BODY)
+        http_reply(forward_exchange(fwd), 400, NULL, 0, str_of(text));
     if (outcome == FORWARD_FAILED)
         http_reply(forward_exchange(fwd), 502, NULL, 0, STR("no upstream"));
     if (outcome == FORWARD_CUT) {
@@ -180,6 +184,29 @@ static void test_heads_are_rewritten(void **state)
     }
 }
 
+/* Whatever a client writes before it, its own address isn't left out: it is what others trust. */
+static void test_peer_is_always_told(void **state)
+{
+    enum { LENGTHS = 40 };
+    char filler[1024 + 8];
+    memset(filler, '6', sizeof filler);
+    for (int length = 1024 - LENGTHS; length <= 1024; length += 3) {
+        auto_free char *request =
+            mem_printf("GET /x?y HTTP/1.1\r\n" H "X-Forwarded-For: %.*s\r\n\r\n", length, filler);
+        int client = client_sends(request);
+        int upstream = upstream_accepts();
+        struct buf seen = {0};
+        wire_read_until(loop, upstream, &seen, "127.0.0.1\r\n\r\n");
+        wire_send(loop, upstream, STR("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+        wire_expect(loop, client, "HTTP/1.1 200 OK\r\n" D "Content-Length: 0\r\n\r\n");
+        expect_outcome("D");
+        buf_fini(&seen);
+        close(client);
+        close(upstream);
+        http_pool_forget(pool, &target);
+    }
+}
+
 static bool is_cookie(struct str name)
 {
     return str_eq_nocase(name, STR("Cookie"));
@@ -261,6 +288,29 @@ static void test_request_body_streams(void **state)
     wire_send(loop, upstream, STR("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
     wire_expect(loop, client, "HTTP/1.1 200 OK\r\n" D "Content-Length: 0\r\n\r\n");
     expect_outcome("D");
+    buf_fini(&seen);
+    close(client);
+    close(upstream);
+}
+
+/* The client can be told what was wrong with its body; upstream must not take it for whole. */
+static void test_bad_request_body(void **state)
+{
+    int client = client_sends("POST / HTTP/1.1\r\n" H
+                              "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    int upstream = upstream_accepts();
+    struct buf seen = {0}, got = {0};
+    wire_read_until(loop, upstream, &seen, "3\r\nabc\r\n");
+    wire_send(loop, client, STR("-1\r\nGET /smuggled HTTP/1.1\r\n" H "\r\n"));
+    expect_outcome("B");
+    WIRE_UNTIL(loop, wire_read(client, &got) == 0);
+    assert_true(str_has_prefix(buf_str(&got), STR("HTTP/1.1 400 ")));
+    assert_non_null(strstr(got.ptr, "Connection: close\r\n"));
+    assert_non_null(strstr(got.ptr, "\r\n\r\nchunked body: byte 0x2d may not stand there"));
+    assert_null(strstr(got.ptr + 1, "HTTP/1.1 "));
+    WIRE_UNTIL(loop, wire_read(upstream, &seen) <= 0);
+    assert_null(strstr(seen.ptr, "0\r\n\r\n"));
+    buf_fini(&got);
     buf_fini(&seen);
     close(client);
     close(upstream);
@@ -569,10 +619,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_heads_are_rewritten),
+        TEST(test_heads_are_rewritten), TEST(test_peer_is_always_told),
         TEST(test_added_and_dropped_headers),
         TEST(test_pieces_pass_before_the_end),
         TEST(test_request_body_streams),
+        TEST(test_bad_request_body),
         TEST(test_whole_body),
         TEST(test_early_response_ends_the_upload),
         TEST(test_client_gone_closes_upstream),

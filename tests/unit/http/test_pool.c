@@ -115,6 +115,29 @@ static void test_stale_connection_is_replaced_once(void **state)
     }
 }
 
+/* It may have died of the request, which isn't for another one then. */
+static void test_who_ends_late_is_not_stale(void **state)
+{
+    (void)state;
+    static const struct reply replies[] = {{.bytes = OK}, {.after = "body"}, {.bytes = OK}};
+    struct fixture f;
+    struct record record;
+    set_up(&f, replies, 3);
+    struct http_call_params params = get(&f);
+    run_call(&f, &record, &params);
+    expect_body(&record, 200, "ok");
+    params.method = HTTP_POST;
+    params.body = http_body_of(STR("body"));
+    start(&f, &record, &params);
+    RUN_UNTIL(f.loop, f.server.answered == 2);
+    pass_ms(f.loop, 251);
+    server_close(&f.server.conns[0], false);
+    RUN_UNTIL(f.loop, is_over(&record));
+    assert_int_equal(record.code, ERR_CLOSED);
+    assert_int_equal(f.server.accepted, 1);
+    tear_down(&f);
+}
+
 static void test_forgotten_target_keeps_nothing(void **state)
 {
     (void)state;
@@ -174,6 +197,7 @@ int main(void)
         cmocka_unit_test(test_kept_connection_goes_after_its_time),
         cmocka_unit_test(test_connection_closed_while_kept_is_not_used),
         cmocka_unit_test(test_stale_connection_is_replaced_once),
+        cmocka_unit_test(test_who_ends_late_is_not_stale),
         cmocka_unit_test(test_forgotten_target_keeps_nothing),
         cmocka_unit_test(test_kept_connection_gives_its_descriptor),
     };

@@ -76,11 +76,13 @@ static void on_body_pause(struct http_exchange *ex, struct str data, void *ctx)
     http_exchange_pause(ex);
 }
 
-static const struct http_exchange_ops echo_ops = {on_body, on_end_echo, NULL, on_close};
-static const struct http_exchange_ops stream_ops = {on_body, on_end_stream, NULL, on_close};
-static const struct http_exchange_ops wait_ops = {on_body, on_end_wait, on_drain, on_close};
-static const struct http_exchange_ops early_ops = {on_body_reply, on_end_wait, NULL, on_close};
-static const struct http_exchange_ops pause_ops = {on_body_pause, on_end_wait, NULL, on_close};
+static const struct http_exchange_ops echo_ops = {on_body, on_end_echo, NULL, NULL, on_close};
+static const struct http_exchange_ops stream_ops = {on_body, on_end_stream, NULL, NULL, on_close};
+static const struct http_exchange_ops wait_ops = {on_body, on_end_wait, NULL, on_drain, on_close};
+static const struct http_exchange_ops early_ops = {on_body_reply, on_end_wait, NULL, NULL,
+                                                   on_close};
+static const struct http_exchange_ops pause_ops = {on_body_pause, on_end_wait, NULL, NULL,
+                                                   on_close};
 
 static void start_hello(struct http_exchange *ex)
 {

@@ -167,6 +167,8 @@ static const struct {
 static struct loop *loop;
 static struct buf body;
 static unsigned seconds;
+static bool handles_bad_bodies;
+static unsigned handled; /* bad bodies that the handler answered */
 
 static void on_body(struct http_exchange *ex, struct str data, void *ctx)
 {
@@ -178,9 +180,17 @@ static void on_end(struct http_exchange *ex, void *ctx)
     http_reply(ex, 200, NULL, 0, buf_str(&body));
 }
 
+static void on_bad_body(struct http_exchange *ex, const char *text, void *ctx)
+{
+    handled++;
+    http_reply(ex, 400, NULL, 0, str_of(text));
+}
+
 static void on_request(struct http_exchange *ex, void *ctx)
 {
-    static const struct http_exchange_ops ops = {.on_body = on_body, .on_end = on_end};
+    struct http_exchange_ops ops = {.on_body = on_body, .on_end = on_end};
+    if (handles_bad_bodies)
+        ops.on_bad_body = on_bad_body;
     buf_clear(&body);
     seconds += str_eq(http_exchange_head(ex)->path, STR("/second"));
     http_exchange_set_ops(ex, &ops, NULL);
@@ -213,9 +223,8 @@ static void expect_refusal(int fd, unsigned status)
     buf_fini(&got);
 }
 
-static void test_rows(void **state)
+static void try_rows(void)
 {
-    (void)state;
     loop = loop_new(&wire_clock);
     struct http_server *server = http_server_new(loop, on_request, NULL);
     int port = http_server_listen_tcp(server, "127.0.0.1", 0, false, NULL);
@@ -240,8 +249,25 @@ static void test_rows(void **state)
     buf_fini(&body);
 }
 
+static void test_rows(void **state)
+{
+    (void)state;
+    try_rows();
+    assert_int_equal(handled, 0);
+}
+
+/* The same from outside when handlers tell what is wrong with a body in words of their own. */
+static void test_rows_with_a_handler(void **state)
+{
+    (void)state;
+    handles_bad_bodies = true;
+    try_rows();
+    assert_true(handled > 10);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows),
+                                       cmocka_unit_test(test_rows_with_a_handler)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

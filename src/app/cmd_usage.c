@@ -74,7 +74,7 @@ static int print_csv(struct cli *cli, struct buf *path, struct err *err)
 {
     add_parameter(path, "format", "csv");
     int rc = cli_stream(cli, HTTP_GET, path->ptr, NULL, print_piece, NULL, err);
-    if (rc == 0 && fflush(stdout) != 0)
+    if (rc == 0 && (fflush(stdout) != 0 || ferror(stdout)))
         rc = err_set(err, -EIO, "can't write the output");
     return rc;
 }

@@ -88,10 +88,10 @@ class Server(Control):
             "/v2/api-keys", {"name": "laptop"}).expect(200)
         return number["id"], self.client(key["value"]), key["id"]
 
-    def cli(self, *args):
+    def cli(self, *args, stdout=subprocess.PIPE):
         return subprocess.run(
             [str(self.binary), "usage", "--server-url", f"unix:{self.folder}/run/admin.sock",
-             *args], capture_output=True, text=True, timeout=20,
+             *args], stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=20,
             env={"PATH": "/usr/bin:/bin", "HOME": str(self.folder)})
 
 
@@ -603,6 +603,13 @@ def test_command_shows_all_rows(many):
         assert (answer["next_cursor"] is None) == (count == MANY)
         assert len(csv_rows(many.cli("records", "--limit", limit, "--csv").stdout)) == count
         assert len(many.cli("records", "--limit", limit).stdout.splitlines()) == count + 1
+
+
+def test_full_disk_is_no_success(many):
+    for args in (["--by", "key"], ["--by", "route"], ["records"], ["records", "--limit", "9"]):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            done = many.cli(*args, "--csv", stdout=full)
+        assert done.returncode == 1 and "can't write the output" in done.stderr, args
 
 
 def test_help_says_what_is_shown_by_itself(server):

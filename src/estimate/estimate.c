@@ -138,6 +138,15 @@ uint64_t estimate_dtype_bytes(struct str dtype, uint64_t fallback)
     return fallback;
 }
 
+bool estimate_contains(const char *text, const char *word)
+{
+    const size_t n = strlen(word);
+    for (size_t left = strlen(text); left >= n; left--, text++)
+        if (str_same_nocase(text, word, n))
+            return true;
+    return false;
+}
+
 static int check_request(const struct estimate_request *request, struct err *err)
 {
     if (request->device_count > ESTIMATE_DEVICES_MAX)
@@ -156,10 +165,15 @@ static int run_engine(const struct estimate_request *request, struct estimate *r
     case ESTIMATE_LLAMA_CPP:
         return estimate_llama_cpp(request, ret, err);
     case ESTIMATE_VLLM:
+        return estimate_vllm(request, ret, err);
     case ESTIMATE_SGLANG:
+        return estimate_sglang(request, ret, err);
     case ESTIMATE_MINDIE:
+        return estimate_mindie(request, ret, err);
     case ESTIMATE_AUDIO:
+        return estimate_audio(request, ret, err);
     case ESTIMATE_DIFFUSION:
+        return estimate_diffusion(request, ret, err);
     case ESTIMATE_AUTO:
     case ESTIMATE_CUSTOM:
     case ESTIMATE_ENGINE_COUNT:

@@ -41,6 +41,9 @@ void estimate_judge(const struct estimate_request *request, struct estimate *est
 /* Bytes of an element of a dtype ("bfloat16", "fp8", "auto" as `fallback`). */
 uint64_t estimate_dtype_bytes(struct str dtype, uint64_t fallback);
 
+/* Whether `word` stands in `text`, in whatever case. */
+bool estimate_contains(const char *text, const char *word);
+
 /* The engines; `ret` has its engine and the number of devices. */
 int estimate_llama_cpp(const struct estimate_request *request, struct estimate *ret,
                        struct err *err) must_check;

@@ -50,8 +50,7 @@ enum estimate_engine estimate_engine_of(struct str name)
     return ESTIMATE_CUSTOM;
 }
 
-/* The engine that serves such a model when nothing else is said. */
-static enum estimate_engine usual_engine(const struct model_shape *shape)
+enum estimate_engine estimate_usual_engine(const struct model_shape *shape)
 {
     switch ((enum model_kind)shape->kind) {
     case KIND_WHISPER:
@@ -190,7 +189,7 @@ int estimate_model(const struct estimate_request *request, struct estimate *ret,
     struct estimate made = {.engine = request->engine, .device_count = request->device_count,
                             .tensor_parallel = 1, .pipeline_parallel = 1, .data_parallel = 1};
     if (made.engine == ESTIMATE_AUTO)
-        made.engine = usual_engine(request->shape);
+        made.engine = estimate_usual_engine(request->shape);
     rc = run_engine(request, &made, err);
     if (rc < 0)
         estimate_fini(&made);

@@ -75,6 +75,7 @@ struct estimate_request {
     size_t argc;
     const struct estimate_device *devices;
     size_t device_count;                 /* 0: on the processor */
+    bool is_minimal; /* of engines that fill devices up: a cache for one request only */
 };
 
 /* One summand. */

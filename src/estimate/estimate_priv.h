@@ -41,6 +41,9 @@ void estimate_judge(const struct estimate_request *request, struct estimate *est
 /* Bytes of an element of a dtype ("bfloat16", "fp8", "auto" as `fallback`). */
 uint64_t estimate_dtype_bytes(struct str dtype, uint64_t fallback);
 
+/* The engine that serves such a model when nothing else is said. */
+enum estimate_engine estimate_usual_engine(const struct model_shape *shape);
+
 /* Whether `word` stands in `text`, in whatever case. */
 bool estimate_contains(const char *text, const char *word);
 

@@ -126,6 +126,23 @@ static int add_attention(struct graph *graph, const struct layer_shape *layer)
     return replace(graph, attend(graph, layer, queries, out_width), hidden);
 }
 
+/* Without flash attention, values of MLA are the keys, which have to be turned first. */
+static int attend_latent(struct graph *graph, const struct layer_shape *layer, int queries,
+                         uint64_t latent)
+{
+    const struct llama_plan *plan = graph->plan;
+    const uint64_t cells = plan->context;
+    if (plan->flash_attention)
+        return attend_fused(graph, queries, layer->head_count * latent);
+    const int turned = arena_take(&graph->arena, cells * plan->streams * latent * F16_BYTES);
+    const int scores = take(graph, cells * layer->head_count);
+    drop(graph, queries);
+    const int values = take(graph, layer->head_count * latent);
+    drop(graph, turned);
+    drop(graph, scores);
+    return values;
+}
+
 /* MLA: queries are brought into the latent space, which makes them large. */
 static int add_latent_attention(struct graph *graph, const struct layer_shape *layer)
 {
@@ -133,7 +150,9 @@ static int add_latent_attention(struct graph *graph, const struct layer_shape *l
     const uint64_t width = layer->key_length, heads = layer->head_count;
     const uint64_t latent = width > LATENT_ROPE ? width - LATENT_ROPE : width;
     const int norm = take(graph, hidden);
+    const int narrow = take(graph, hidden * 3 / 4); /* whatever it is, it is narrower */
     const int raw = take(graph, heads * (LATENT_NOPE + LATENT_ROPE));
+    drop(graph, narrow);
     const int absorbed = take(graph, heads * latent);
     const int rope = take(graph, heads * LATENT_ROPE);
     drop(graph, raw);
@@ -149,7 +168,7 @@ static int add_latent_attention(struct graph *graph, const struct layer_shape *l
     drop(graph, key_rope);
     drop(graph, key_norm);
     drop(graph, keys);
-    int out = attend(graph, layer, queries, heads * latent);
+    int out = attend_latent(graph, layer, queries, latent);
     out = replace(graph, out, heads * LATENT_VALUE);
     out = replace(graph, out, heads * LATENT_VALUE);
     return replace(graph, out, hidden);
@@ -312,14 +331,16 @@ static void take_mask(struct graph *graph, uint64_t cells)
     drop_input(graph, mask);
 }
 
-/* Positions, indexes of cells and masks: one set for each kind of cache. */
-static void take_cache_inputs(struct graph *graph)
+/* Positions, indexes of cells and masks: one set for each kind of cache that is at that place. */
+static void take_cache_inputs(struct graph *graph, int device)
 {
     const struct llama_plan *plan = graph->plan;
     bool has_full = plan->is_encoder, has_window = false;
     uint64_t window_cells = 0, value_width = 1;
     for (uint32_t il = 0; il < plan->shape->layer_count; il++) {
         const struct layer_shape *layer = &plan->shape->layers[il];
+        if (device != ESTIMATE_HOST && plan->layer_device[il] != device)
+            continue; /* the host has all of them */
         if (layer->cache == CACHE_WINDOW || layer->cache == CACHE_CHUNK) {
             has_window = true;
             window_cells = llama_layer_cells(plan, layer);
@@ -348,14 +369,14 @@ static void begin_on_host(struct graph *graph)
     const struct llama_plan *plan = graph->plan;
     const uint64_t hidden = plan->shape->hidden_size * plan->tokens * F32_BYTES;
     take_input(graph, plan->tokens * F32_BYTES);
-    int mixed = -1;
+    int mixed = -1, slots = -1;
     if (plan->rules.mixes_inputs) {
         take_input(graph, plan->tokens * F32_BYTES);
         take_input(graph, hidden);
         mixed = take_input(graph, hidden);
-        take_input(graph, plan->tokens * INDEX_BYTES);
+        slots = take_input(graph, plan->tokens * INDEX_BYTES);
     }
-    take_cache_inputs(graph);
+    take_cache_inputs(graph, ESTIMATE_HOST);
     graph->residual = take(graph, plan->shape->hidden_size);
     if (!plan->rules.mixes_inputs)
         return;
@@ -365,41 +386,61 @@ static void begin_on_host(struct graph *graph)
     take(graph, plan->shape->hidden_size); /* a copy that nothing frees */
     drop_input(graph, mixed);
     drop(graph, looked_up);
+    drop_input(graph, slots);
 }
 
 /* The first device does what the host would have done with mixed inputs. */
-static void begin_on_first_device(struct graph *graph)
+static void begin_on_first_device(struct graph *graph, int device)
 {
     const struct llama_plan *plan = graph->plan;
     const uint64_t hidden = plan->shape->hidden_size * plan->tokens * F32_BYTES;
-    int mixed = -1, looked_up = -1;
+    int mixed = -1, looked_up = -1, slots = -1;
     if (plan->rules.mixes_inputs) {
         mixed = take_input(graph, hidden);
         looked_up = take_input(graph, hidden);
-        take_input(graph, plan->tokens * INDEX_BYTES);
+        slots = take_input(graph, plan->tokens * INDEX_BYTES);
     }
     graph->residual = take_input(graph, hidden);
     graph->is_pinned = plan->copies > 1;
-    take_cache_inputs(graph);
+    take_cache_inputs(graph, device);
     if (plan->rules.mixes_inputs) {
         take(graph, plan->shape->hidden_size);
         drop_input(graph, mixed);
         drop_input(graph, looked_up);
+        drop_input(graph, slots);
+    }
+    if (graph->is_pinned && estimate_contains(plan->shape->architecture, "gemma")) {
+        graph->residual = take(graph, plan->shape->hidden_size); /* scaled, but not in place */
+        graph->is_pinned = false;
     }
 }
 
-/* What comes from the place before are the two sides of a layer's last addition. */
-static void begin_behind(struct graph *graph)
+/*
+ * From the host come the two sides of a layer's last addition, of experts all that are to be added
+ * up; from a device comes the sum.
+ */
+static void begin_behind(struct graph *graph, int device, unsigned first)
 {
     const struct llama_plan *plan = graph->plan;
+    const bool is_behind_host = plan->layer_device[first - 1] == ESTIMATE_HOST;
     const uint64_t hidden = plan->shape->hidden_size * plan->tokens * F32_BYTES;
-    const int left = take_input(graph, hidden);
-    const int right = take_input(graph, hidden);
-    take_cache_inputs(graph);
-    graph->residual = left;
-    if (plan->copies > 1)
-        graph->residual = take(graph, plan->shape->hidden_size);
-    drop_input(graph, right);
+    const bool has_experts = is_behind_host && plan->shape->layers[first - 1].is_moe;
+    const uint64_t used = has_experts ? max_u64(plan->shape->expert_used_count, 1) : 1;
+    graph->residual = take_input(graph, hidden * used);
+    graph->is_pinned = plan->copies > 1;
+    const int other = is_behind_host ? take_input(graph, hidden) : -1;
+    take_cache_inputs(graph, device);
+    if (has_experts)
+        graph->residual = replace(graph, graph->residual, plan->shape->hidden_size);
+    if (is_behind_host)
+        drop_input(graph, other);
+}
+
+/* A device with nothing but the output matrix. */
+static void begin_at_output(struct graph *graph)
+{
+    const struct llama_plan *plan = graph->plan;
+    graph->residual = take_input(graph, plan->shape->hidden_size * plan->outputs * F32_BYTES);
 }
 
 uint64_t llama_compute_bytes(const struct llama_plan *plan, int device)
@@ -415,9 +456,11 @@ uint64_t llama_compute_bytes(const struct llama_plan *plan, int device)
     else if (first == last && !has_output)
         return 0;
     else if (first == 0)
-        begin_on_first_device(&graph);
+        begin_on_first_device(&graph, device);
+    else if (first == last)
+        begin_at_output(&graph);
     else
-        begin_behind(&graph);
+        begin_behind(&graph, device, first);
     for (unsigned il = first; il < last && plan->layer_device[il] == device; il++)
         add_layer(&graph, il);
     if (has_output)

@@ -142,7 +142,8 @@ static int add_device(const struct estimate_request *request, const struct optio
         return rc;
     const uint64_t room = (uint64_t)((double)total * fraction);
     uint64_t bytes = room > fixed ? room - fixed : 0;
-    if (total == 0)
+    const bool is_open = total == 0 || request->is_minimal;
+    if (is_open)
         bytes = vllm_cache_bytes(&cache, context);
     if (options->total_tokens > 0)
         bytes = min_u64(bytes, vllm_cache_bytes(&cache, (uint64_t)options->total_tokens));
@@ -151,7 +152,7 @@ static int add_device(const struct estimate_request *request, const struct optio
                      "%.3f of the device less weights: tokens of %llu B", fraction,
                      (unsigned long long)(cache.page_bytes * cache.group_size));
     estimate_add(ret, (int)device, ESTIMATE_COMPUTE,
-                 total ? total - min_u64(room, total) : (uint64_t)(reserved_mib(options, 0)) * MIB,
+                 is_open ? (uint64_t)reserved_mib(options, 0) * MIB : total - min_u64(room, total),
                  "what mem_fraction_static leaves: chunks of %llu, graphs up to %llu sequences",
                  (unsigned long long)options->chunk, (unsigned long long)options->graph_batch);
     const uint64_t blocks = vllm_cache_blocks(&cache, bytes);

@@ -235,7 +235,7 @@ static struct room room_of(const struct run *run, size_t device, uint64_t fixed)
         const uint64_t bytes = (uint64_t)run->options.cache_bytes;
         return (struct room){bytes, bytes, true};
     }
-    if (total == 0)
+    if (total == 0 || run->request->is_minimal)
         return (struct room){0};
     const uint64_t part = (uint64_t)ceil((double)total * run->options.utilization);
     const uint64_t expected = part > fixed ? part - fixed : 0;

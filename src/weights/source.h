@@ -48,8 +48,11 @@ struct source {
     uint64_t read_count;
 };
 
-/* A file with its siblings of a split, or a folder with all files below it, without following links
- * out of it. -errno or ERR_TOO_LARGE, with the path in words. */
+/*
+ * A file with its siblings of a split, or a folder with all files below it but for hidden ones.
+ * Links to files are followed (a Hugging Face cache consists of them), links to folders are not.
+ * -errno or ERR_TOO_LARGE, with the path in words.
+ */
 int source_open_path(const char *path, struct source **ret, struct err *err) must_check;
 
 /* NULL is fine. */

@@ -10,9 +10,9 @@
 #include "weights/source.h"
 
 /*
- * `file` names a GGUF file of a source that has several, may be a pattern ("*Q4_K_M*.gguf"), and may
- * be "": then the source must leave no doubt. ERR_NOT_FOUND when there is no model; ERR_INVALID when
- * there are several, with their names; ERR_SYNTAX for a damaged file, ERR_TOO_LARGE for a
+ * `file` names a GGUF file of a source that has several, may be a pattern ("*Q4_K_M*.gguf"), and
+ * may be "": then the source must leave no doubt. ERR_NOT_FOUND when there is no model; ERR_INVALID
+ * when there are several, with their names; ERR_SYNTAX for a damaged file, ERR_TOO_LARGE for a
  * passed limit.
  */
 int weights_read(struct source *source, const char *file, struct model_shape *ret,

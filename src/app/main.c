@@ -21,6 +21,7 @@ const struct command commands[] = {
     {"routes", "list, make, change and remove names of models for clients", cmd_routes, false},
     {"workers", "list, label, maintain, drain and remove machines", cmd_workers, false},
     {"devices", "list the accelerators of all workers", cmd_devices, false},
+    {"estimate", "tell how much memory a model's files would need", cmd_estimate, false},
     {"events", "list what happened to models, instances and workers", cmd_events, false},
     {"keys", "list, make, change and remove API keys", cmd_keys, false},
     {"usage", "show what requests consumed", cmd_usage, false},

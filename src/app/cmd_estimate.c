@@ -6,7 +6,7 @@
 #include "estimate/estimate.h"
 #include "weights/weights.h"
 
-#include <math.h>
+#include <errno.h>
 #include <stdio.h>
 
 struct estimate_options {
@@ -129,13 +129,13 @@ static void print_estimate(const struct cli *cli, const struct estimate_options 
 static int read_shape(const char *path, const char *file, struct model_shape *ret,
                       struct err *err)
 {
-    struct source *source;
+    struct source *source = NULL;
     int rc = source_open_path(path, &source, err);
-    if (rc < 0)
-        return rc;
+    if (rc < 0) /* not a server that doesn't answer */
+        return rc == -ENOENT ? ERR_NOT_FOUND : rc;
     rc = weights_read(source, file ? file : "", ret, err);
     source_free(source);
-    return rc;
+    return rc < 0 ? err_wrap(err, rc, "%s", path) : 0;
 }
 
 static int run_estimate(struct cli *cli, void *ctx, struct err *err)
@@ -193,7 +193,8 @@ int cmd_estimate(int argc, char **argv)
                                   .options = table,
                                   .min_args = 1,
                                   .max_args = 1,
-                                  .rest = &options.parameters};
+                                  .rest = &options.parameters,
+                                  .is_local = true};
     const int status = cli_main(&spec, argc, argv, run_estimate, &options);
     string_list_fini(&options.parameters);
     return status;

@@ -13,6 +13,7 @@ const struct command commands[] = {
     {"prober", "detect devices, a JSON line a round", cmd_prober, true},
     {"login", "sign in and store an API key for the commands below", cmd_login, false},
     {"deploy", "serve a model from a file or folder", cmd_deploy, false},
+    {"inspect", "show what a model is made of, from its files or a hub", cmd_inspect, false},
     {"models", "list, show, start, stop, change, copy and roll back models", cmd_models, false},
     {"ps", "list models and their instances", cmd_ps, false},
     {"logs", "print what an instance's engine has written", cmd_logs, false},

@@ -88,7 +88,7 @@ struct model_shape {
     bool is_causal;           /* false: an encoder, without a cache */
     bool has_chat_template;
     bool has_vision, has_audio;
-    bool is_quantized_linear; /* the file's types aren't those of config.json's dtype (quant_method) */
+    bool is_quantized_linear; /* the files' types aren't config.json's dtype (quant_method) */
     char architecture[MODEL_SHAPE_NAME_SIZE]; /* "qwen3moe", or "Qwen3MoeForCausalLM" */
     char name[MODEL_SHAPE_NAME_SIZE];         /* what the file calls itself; may be empty */
     char quantization[64];    /* label: "Q4_K_M", "awq 4 bit", "fp8", "BF16" */

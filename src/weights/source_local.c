@@ -99,9 +99,10 @@ static int add_file(struct local_source *local, const char *name, off_t bytes, s
     if (source->file_count == SOURCE_FILES_MAX)
         return err_set(err, ERR_TOO_LARGE, "%s holds more than %d files", local->path,
                        SOURCE_FILES_MAX);
-    if ((source->file_count & (source->file_count - 1)) == 0) /* room doubles */
-        source->files = mem_resize(source->files, (source->file_count ? source->file_count * 2 : 1) *
-                                                      sizeof *source->files);
+    if ((source->file_count & (source->file_count - 1)) == 0) { /* room doubles */
+        const size_t room = source->file_count ? source->file_count * 2 : 1;
+        source->files = mem_resize(source->files, room * sizeof *source->files);
+    }
     source->files[source->file_count++] =
         (struct source_file){.name = mem_strdup(name), .bytes = (uint64_t)bytes};
     return 0;

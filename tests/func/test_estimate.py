@@ -159,4 +159,4 @@ def test_faults(gpustack_binary, models, tmp_path):
     done = run(gpustack_binary, models["gqa"], "--engine", "vllm", "--devices", "3")
     assert done.returncode == 1 and "3 doesn't divide 8 heads; 2 or 4 do" in done.stderr
     done = run(gpustack_binary, tmp_path / "none.gguf")
-    assert done.returncode != 0 and "none.gguf" in done.stderr
+    assert done.returncode == 5 and "none.gguf" in done.stderr

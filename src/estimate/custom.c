@@ -22,7 +22,7 @@ static void add_encoder(const struct estimate_request *request, int place, struc
     const struct model_shape *shape = request->shape;
     estimate_add(ret, place, ESTIMATE_WEIGHTS, shape->tensor_bytes + shape->tensor_bytes / 20,
                  "%llu B of tensors x 1.05", (unsigned long long)shape->tensor_bytes);
-    const uint64_t tokens = max_u64(shape->context_length, BATCH_TOKENS);
+    const uint64_t tokens = max_u64(estimate_trained_context(shape, BATCH_TOKENS), BATCH_TOKENS);
     estimate_add(ret, place, ESTIMATE_COMPUTE,
                  tokens * shape->hidden_size * WIDTHS * BYTES_OF_HALF,
                  "%llu tokens x %llu x 12 x 2 B", (unsigned long long)tokens,

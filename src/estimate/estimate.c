@@ -146,6 +146,12 @@ bool estimate_contains(const char *text, const char *word)
     return false;
 }
 
+uint64_t estimate_trained_context(const struct model_shape *shape, uint64_t fallback)
+{
+    const uint64_t context = min_u64(shape->context_length, ESTIMATE_CONTEXT_MAX);
+    return context ? context : fallback;
+}
+
 static int check_request(const struct estimate_request *request, struct err *err)
 {
     if (request->device_count > ESTIMATE_DEVICES_MAX)
@@ -154,6 +160,45 @@ static int check_request(const struct estimate_request *request, struct err *err
     if (request->argc > ESTIMATE_PARAMETERS_MAX)
         return err_set(err, ERR_TOO_LARGE, "%zu parameters, at most %d are possible",
                        request->argc, ESTIMATE_PARAMETERS_MAX);
+    return 0;
+}
+
+static bool is_layer_plausible(const struct layer_shape *layer)
+{
+    const uint64_t length = max_u64(layer->key_length, layer->value_length);
+    return layer->head_count <= ESTIMATE_HEADS_MAX && layer->head_count_kv <= ESTIMATE_HEADS_MAX &&
+           length * max_u64(layer->head_count, layer->head_count_kv) <= ESTIMATE_WIDTH_MAX &&
+           layer->indexer_length <= ESTIMATE_WIDTH_MAX &&
+           layer->feed_forward_length <= ESTIMATE_FORWARD_MAX &&
+           layer->window <= MODEL_SHAPE_DIM_MAX && layer->state_conv <= MODEL_SHAPE_DIM_MAX &&
+           layer->state_ssm <= MODEL_SHAPE_DIM_MAX;
+}
+
+/* What a damaged file may say of itself, but no model is. */
+static int check_shape(const struct model_shape *shape, struct err *err)
+{
+    const bool is_plausible = shape->layer_count <= MODEL_SHAPE_LAYERS_MAX &&
+                              shape->expert_count <= MODEL_SHAPE_EXPERTS_MAX &&
+                              shape->expert_used_count <= MODEL_SHAPE_EXPERTS_MAX &&
+                              shape->expert_shared_count <= MODEL_SHAPE_EXPERTS_MAX &&
+                              shape->hidden_size <= ESTIMATE_WIDTH_MAX &&
+                              shape->vision_hidden_size <= ESTIMATE_WIDTH_MAX &&
+                              shape->vision_tokens_max <= ESTIMATE_FORWARD_MAX &&
+                              shape->vocabulary_size <= ESTIMATE_VOCABULARY_MAX;
+    if (!is_plausible)
+        return err_set(err, ERR_TOO_LARGE,
+                       "a hidden size of %llu, %llu experts or %llu tokens: at most %d, %d and %d "
+                       "are possible",
+                       (unsigned long long)shape->hidden_size,
+                       (unsigned long long)shape->expert_count,
+                       (unsigned long long)shape->vocabulary_size, ESTIMATE_WIDTH_MAX,
+                       MODEL_SHAPE_EXPERTS_MAX, ESTIMATE_VOCABULARY_MAX);
+    for (uint32_t il = 0; il < shape->layer_count; il++)
+        if (!is_layer_plausible(&shape->layers[il]))
+            return err_set(err, ERR_TOO_LARGE,
+                           "layer %u: at most %d heads, %d x their length and a feed-forward width "
+                           "of %d are possible",
+                           il, ESTIMATE_HEADS_MAX, ESTIMATE_WIDTH_MAX, ESTIMATE_FORWARD_MAX);
     return 0;
 }
 
@@ -184,6 +229,12 @@ static int run_engine(const struct estimate_request *request, struct estimate *r
 int estimate_model(const struct estimate_request *request, struct estimate *ret, struct err *err)
 {
     int rc = check_request(request, err);
+    if (rc == 0)
+        rc = check_shape(request->shape, err);
+    if (rc == 0 && request->projector)
+        rc = check_shape(request->projector, err);
+    if (rc == 0 && request->draft)
+        rc = check_shape(request->draft, err);
     if (rc < 0)
         return rc;
     struct estimate made = {.engine = request->engine, .device_count = request->device_count,

@@ -30,6 +30,14 @@ enum {
     ESTIMATE_PARAMETERS_MAX = 1024,
     ESTIMATE_FORMULA_SIZE = 200,
     ESTIMATE_HOST = -1, /* in place of a device's index */
+
+    /* Above all models; what is larger is refused, so that no product below overflows. */
+    ESTIMATE_CONTEXT_MAX = 1 << 28, /* tokens; longer ones of files count as this */
+    ESTIMATE_BATCH_MAX = 1 << 20,
+    ESTIMATE_HEADS_MAX = 1 << 12,
+    ESTIMATE_WIDTH_MAX = 1 << 20,   /* hidden size; heads x length of one */
+    ESTIMATE_FORWARD_MAX = 1 << 24, /* feed-forward length */
+    ESTIMATE_VOCABULARY_MAX = 1 << 28,
 };
 
 enum estimate_engine {

@@ -44,6 +44,9 @@ uint64_t estimate_dtype_bytes(struct str dtype, uint64_t fallback);
 /* The engine that serves such a model when nothing else is said. */
 enum estimate_engine estimate_usual_engine(const struct model_shape *shape);
 
+/* Tokens that the model was trained for, within the limit; `fallback` when it isn't known. */
+uint64_t estimate_trained_context(const struct model_shape *shape, uint64_t fallback);
+
 /* Whether `word` stands in `text`, in whatever case. */
 bool estimate_contains(const char *text, const char *word);
 

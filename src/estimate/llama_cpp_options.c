@@ -7,9 +7,9 @@
 #define AT(member) offsetof(struct llama_options, member)
 
 static const struct parameter table[] = {
-    {"ctx-size", "-c --n-ctx", PARAMETER_COUNT, AT(context), 0, 1 << 30},
-    {"batch-size", "-b", PARAMETER_COUNT, AT(batch), 1, 1 << 24},
-    {"ubatch-size", "-ub", PARAMETER_COUNT, AT(ubatch), 1, 1 << 24},
+    {"ctx-size", "-c --n-ctx", PARAMETER_COUNT, AT(context), 0, ESTIMATE_CONTEXT_MAX},
+    {"batch-size", "-b", PARAMETER_COUNT, AT(batch), 1, ESTIMATE_BATCH_MAX},
+    {"ubatch-size", "-ub", PARAMETER_COUNT, AT(ubatch), 1, ESTIMATE_BATCH_MAX},
     {"parallel", "-np", PARAMETER_NUMBER, AT(parallel), -1, 256},
     {"cache-type-k", "-ctk", PARAMETER_TEXT, AT(type_k), 0, 0},
     {"cache-type-v", "-ctv", PARAMETER_TEXT, AT(type_v), 0, 0},

@@ -24,9 +24,9 @@ static void plan_context(struct llama_plan *plan)
         plan->sequences = options->parallel < 1 ? 1 : (uint64_t)options->parallel;
     plan->is_unified = options->unified || plan->sequences == 1 ||
                        (is_auto && plan->rules.has_auto_parallel && !options->separate);
-    uint64_t context = options->context ? options->context : plan->shape->context_length;
+    uint64_t context = options->context;
     if (context == 0)
-        context = CONTEXT_UNKNOWN;
+        context = estimate_trained_context(plan->shape, CONTEXT_UNKNOWN);
     context = round_up(context, LLAMA_PAD);
     plan->streams = plan->is_unified ? 1 : plan->sequences;
     plan->context = round_up(context / plan->streams, LLAMA_PAD);

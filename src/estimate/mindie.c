@@ -19,11 +19,11 @@ struct options {
 #define AT(member) offsetof(struct options, member)
 
 static const struct parameter table[] = {
-    {"max-seq-len", NULL, PARAMETER_TOKENS, AT(context), 1, 1 << 30},
+    {"max-seq-len", NULL, PARAMETER_TOKENS, AT(context), 1, ESTIMATE_CONTEXT_MAX},
     {"npu-memory-fraction", NULL, PARAMETER_REAL, AT(fraction), 0.01, 1},
     {"cache-block-size", NULL, PARAMETER_COUNT, AT(block), 1, 4096},
     {"max-prefill-batch-size", NULL, PARAMETER_COUNT, AT(prefill_batch), 1, 1 << 20},
-    {"max-prefill-tokens", NULL, PARAMETER_COUNT, AT(prefill_tokens), 1, 1 << 26},
+    {"max-prefill-tokens", NULL, PARAMETER_COUNT, AT(prefill_tokens), 1, ESTIMATE_BATCH_MAX},
     {"max-batch-size", NULL, PARAMETER_COUNT, AT(batch), 1, 1 << 20},
     {"cpu-mem-size", NULL, PARAMETER_COUNT, AT(host_gib), 0, 65536},
     {"tensor-parallel-size", NULL, PARAMETER_COUNT, AT(parallel.tensor), 1, 1024},
@@ -100,7 +100,7 @@ int estimate_mindie(const struct estimate_request *request, struct estimate *ret
     if (rc < 0)
         return rc;
     if (options.context == 0)
-        options.context = (int64_t)min_u64(max_u64(request->shape->context_length, 2048), 8192);
+        options.context = (int64_t)min_u64(estimate_trained_context(request->shape, 2048), 8192);
     const struct parallel *parallel = &options.parallel;
     for (size_t i = 0; i < parallel->tensor * parallel->pipeline * parallel->data; i++)
         add_device(request, &options, i, ret);

@@ -22,11 +22,11 @@ struct options {
 
 static const struct parameter table[] = {
     {"mem-fraction-static", NULL, PARAMETER_REAL, AT(fraction), 0.01, 1},
-    {"context-length", NULL, PARAMETER_TOKENS, AT(context), 1, 1 << 30},
-    {"chunked-prefill-size", NULL, PARAMETER_COUNT, AT(chunk), 1, 1 << 26},
+    {"context-length", NULL, PARAMETER_TOKENS, AT(context), 1, ESTIMATE_CONTEXT_MAX},
+    {"chunked-prefill-size", NULL, PARAMETER_COUNT, AT(chunk), 1, ESTIMATE_BATCH_MAX},
     {"cuda-graph-max-bs", NULL, PARAMETER_COUNT, AT(graph_batch), 1, 1 << 20},
     {"max-running-requests", NULL, PARAMETER_COUNT, AT(sequences), 1, 1 << 20},
-    {"max-total-tokens", NULL, PARAMETER_TOKENS, AT(total_tokens), 1, 1 << 30},
+    {"max-total-tokens", NULL, PARAMETER_TOKENS, AT(total_tokens), 1, ESTIMATE_CONTEXT_MAX},
     {"tensor-parallel-size", "--tp-size --tp", PARAMETER_COUNT, AT(parallel.tensor), 1, 1024},
     {"pipeline-parallel-size", "--pp-size --pp", PARAMETER_COUNT, AT(parallel.pipeline), 1, 1024},
     {"data-parallel-size", "--dp-size --dp", PARAMETER_COUNT, AT(parallel.data), 1, 1024},
@@ -176,7 +176,7 @@ int estimate_sglang(const struct estimate_request *request, struct estimate *ret
     const size_t world = parallel->tensor * parallel->pipeline * parallel->data;
     set_profile(&options, &request->devices[0], parallel->tensor);
     ret->context_length = options.context > 0 ? (uint64_t)options.context
-                                              : max_u64(request->shape->context_length, 2048);
+                                              : estimate_trained_context(request->shape, 2048);
     for (size_t i = 0; rc == 0 && i < world; i++)
         rc = add_device(request, &options, i, ret->context_length, ret, err);
     if (rc < 0)

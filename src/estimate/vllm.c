@@ -40,9 +40,9 @@ struct options {
 
 static const struct parameter table[] = {
     {"gpu-memory-utilization", NULL, PARAMETER_REAL, AT(utilization), 0.01, 1},
-    {"max-model-len", NULL, PARAMETER_TOKENS, AT(context), -1, 1 << 30},
+    {"max-model-len", NULL, PARAMETER_TOKENS, AT(context), -1, ESTIMATE_CONTEXT_MAX},
     {"max-num-seqs", NULL, PARAMETER_COUNT, AT(sequences), 1, 1 << 20},
-    {"max-num-batched-tokens", NULL, PARAMETER_COUNT, AT(batch), 1, 1 << 26},
+    {"max-num-batched-tokens", NULL, PARAMETER_COUNT, AT(batch), 1, ESTIMATE_BATCH_MAX},
     {"tensor-parallel-size", "-tp", PARAMETER_COUNT, AT(parallel.tensor), 1, 1024},
     {"pipeline-parallel-size", "-pp", PARAMETER_COUNT, AT(parallel.pipeline), 1, 1024},
     {"data-parallel-size", "-dp", PARAMETER_COUNT, AT(parallel.data), 1, 1024},
@@ -102,9 +102,8 @@ static void set_defaults(struct run *run)
     if (options->batch == 0)
         options->batch = is_large ? 8192 : 2048;
     if (options->context == 0)
-        options->context = (int64_t)(run->request->shape->context_length
-                                         ? run->request->shape->context_length
-                                         : CONTEXT_UNKNOWN);
+        options->context =
+            (int64_t)estimate_trained_context(run->request->shape, CONTEXT_UNKNOWN);
     if (options->utilization == 0)
         options->utilization = run->is_old ? 0.90 : 0.92;
     if (options->deals_experts)
@@ -354,7 +353,7 @@ static void add_host(const struct run *run, struct estimate *ret)
 static int add_devices(const struct run *run, struct estimate *ret, struct err *err)
 {
     const bool is_open = run->options.context < 0;
-    const uint64_t trained = max_u64(run->request->shape->context_length, CONTEXT_UNKNOWN);
+    const uint64_t trained = estimate_trained_context(run->request->shape, CONTEXT_UNKNOWN);
     const uint64_t wanted = is_open ? trained : (uint64_t)run->options.context;
     const struct parallel *parallel = &run->options.parallel;
     const size_t world = parallel->tensor * parallel->pipeline * parallel->data;

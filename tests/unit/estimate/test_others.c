@@ -148,6 +148,31 @@ static void test_limits(void **state)
     assert_int_equal(estimate_model(&request, &estimate, NULL), ERR_TOO_LARGE);
 }
 
+/* Numbers of a damaged file: refused before they are multiplied. */
+static void test_shapes_that_cannot_be(void **state)
+{
+    (void)state;
+    struct layer_shape layer = {.cache = CACHE_FULL, .head_count = ESTIMATE_HEADS_MAX,
+                                .head_count_kv = ESTIMATE_HEADS_MAX, .key_length = 256,
+                                .value_length = 256, .feed_forward_length = ESTIMATE_FORWARD_MAX};
+    struct model_shape shape = {.kind = KIND_LLM, .format = FORMAT_GGUF, .layers = &layer,
+                                .layer_count = 1, .is_causal = true,
+                                .hidden_size = ESTIMATE_WIDTH_MAX,
+                                .context_length = MODEL_SHAPE_DIM_MAX,
+                                .vocabulary_size = ESTIMATE_VOCABULARY_MAX};
+    struct estimate_request request = {.shape = &shape};
+    struct estimate estimate = {0};
+    assert_int_equal(estimate_model(&request, &estimate, NULL), 0); /* as large as can be */
+    assert_true(estimate.host.parts[ESTIMATE_CACHE] >
+                2ULL * ESTIMATE_WIDTH_MAX * ESTIMATE_CONTEXT_MAX);
+    estimate_fini(&estimate);
+    layer.key_length++;
+    assert_int_equal(estimate_model(&request, &estimate, NULL), ERR_TOO_LARGE);
+    layer.key_length--;
+    shape.vocabulary_size++;
+    assert_int_equal(estimate_model(&request, &estimate, NULL), ERR_TOO_LARGE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -158,6 +183,7 @@ int main(void)
         cmocka_unit_test(test_encoder),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_shapes_that_cannot_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

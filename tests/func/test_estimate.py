@@ -101,6 +101,12 @@ def test_all_of_a_window(engine, models, estimate):
     assert_same(estimate(models["window"], *arguments), engine.sizes(models["window"], *arguments))
 
 
+def test_embedding(engine, models, estimate):
+    """All tokens of a batch are outputs then."""
+    arguments = ["-c", "4096", "-b", "2048", "-ub", "2048", "--embedding", "--pooling", "mean"]
+    assert_same(estimate(models["gqa"], *arguments), engine.sizes(models["gqa"], *arguments))
+
+
 @pytest.mark.parametrize("layers", ["all", "3", "1", "0"])
 @pytest.mark.parametrize("name", ["gqa", "moe", "tied", "wide", "large-vocabulary"])
 def test_layers_on_a_device(engine, models, estimate, name, layers):

@@ -3,6 +3,7 @@
 
 #include "weights/gguf.h"
 #include "weights/gguf_split.h"
+#include "weights/hf.h"
 
 #include <fnmatch.h>
 #include <stdio.h>
@@ -117,14 +118,14 @@ static int fail_ambiguous(const struct source *source, const char *wanted, size_
 /* ---- other formats ---- */
 
 /* A folder without a GGUF file. */
-static int read_other(struct source *source, const char *wanted, struct err *err)
+static int read_other(struct source *source, const char *wanted, struct model_shape *ret,
+                      struct err *err)
 {
     if (*wanted)
         return err_set(err, ERR_NOT_FOUND, "no .gguf file matches \"%s\"", wanted);
     if (source->file_count == 0)
         return err_set(err, ERR_NOT_FOUND, "there are no files");
-    return err_set(err, ERR_INVALID, "there is no .gguf file among %zu; only GGUF models are read",
-                   source->file_count);
+    return hf_read(source, ret, err);
 }
 
 int weights_read(struct source *source, const char *file, struct model_shape *ret, struct err *err)
@@ -146,5 +147,5 @@ int weights_read(struct source *source, const char *file, struct model_shape *re
         if (rc != 0)
             return rc < 0 ? rc : gguf_read(source, source->files, ret, err);
     }
-    return read_other(source, file, err);
+    return read_other(source, file, ret, err);
 }

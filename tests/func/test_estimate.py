@@ -11,6 +11,7 @@ import subprocess
 import pytest
 
 import gguf_models
+import hf_models
 from llama_server import LlamaServer
 
 PRINTED = 0.0051  # MiB: the log has two digits
@@ -147,6 +148,22 @@ def test_explained(gpustack_binary, models):
     assert done.returncode == 0, done.stderr
     assert "keys and values: 6 layers x (K 128 f16 + V 128 f16) x 4096 cells" in done.stdout
     assert "engine llama.cpp, context 4096" in done.stdout
+
+
+def test_vllm(gpustack_binary, tmp_path):
+    """Llama-3.1-8B on 24 GB: all weights, the rest of 0.9 is a cache, which 131072 don't fit in."""
+    weights = hf_models.write_llama(tmp_path / "llama")
+    done = run(gpustack_binary, tmp_path / "llama", "--device-memory", "22.07GiB", "--version",
+               "0.10.0", "--json")
+    assert done.returncode == 0, done.stderr
+    estimated = json.loads(done.stdout)
+    device, = estimated["devices"]
+    assert estimated["engine"] == "vllm" and not estimated["fits"]
+    assert device["weights"] == pytest.approx(weights, rel=1e-6)
+    assert weights / (1 << 30) == pytest.approx(14.96, abs=0.01)
+    assert estimated["cache_tokens"] == pytest.approx(37696, rel=0.3)
+    assert 8192 < estimated["context_fits"] < 37696
+    assert "no room for --max-model-len 131072" in estimated["advice"]
 
 
 def test_what_does_not_fit(gpustack_binary, models):

@@ -54,6 +54,8 @@ class Hub(http.server.BaseHTTPRequestHandler):
             self.reply(200, json.dumps(files).encode())
         elif self.path.startswith("/acme/tiny-GGUF/resolve/main/tiny.gguf"):
             self.reply(302, Location="/cdn/tiny.gguf?signature=1")
+        elif self.path.startswith("/downgrade/"):
+            self.reply(302, Location=f"http://localhost:{self.server.server_address[1]}/cdn/x")
         elif self.path.startswith("/cdn/"):
             first, last = map(int, re.fullmatch(r"bytes=(\d+)-(\d+)",
                                                 self.headers["Range"]).groups())
@@ -135,6 +137,12 @@ def test_a_url_over_https(gpustack_binary, hub):
     missing = inspect(gpustack_binary, "--ssl-ca-file", hub.chain, f"{hub.url}/x/missing.gguf",
                       status=NOT_FOUND)
     assert missing == f"{hub.url}/x/missing.gguf doesn't exist"
+
+
+def test_redirects_stay_encrypted(gpustack_binary, hub):
+    refusal = inspect(gpustack_binary, "--ssl-ca-file", hub.chain, f"{hub.url}/downgrade/x.gguf",
+                      status=FAILED)
+    assert "redirects from https to http" in refusal
 
 
 def test_certificates_are_checked(gpustack_binary, hub):

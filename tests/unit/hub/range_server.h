@@ -79,9 +79,9 @@ static inline void range_partial(struct range_server *server, int fd, const char
 {
     const unsigned long long total = file->claimed ? file->claimed : file->content.len;
     last = last < total ? last : total - 1;
-    unsigned long long length = last - first + 1, shown = first;
+    const unsigned long long moved = strcmp(mode, "wrong") == 0;
+    unsigned long long length = last - first + 1;
     const char *extra = strcmp(mode, "gzip") == 0 ? "Content-Encoding: gzip\r\n" : "";
-    shown += strcmp(mode, "wrong") == 0;
     length += strcmp(mode, "long") == 0 ? 1 : 0;
     length -= strcmp(mode, "short") == 0 ? 1 : 0;
     struct str body = str_skip(file->content, (size_t)first);
@@ -89,8 +89,8 @@ static inline void range_partial(struct range_server *server, int fd, const char
     auto_free char *head =
         mem_printf("HTTP/1.1 206 Partial Content\r\n%sContent-Range: bytes %llu-%llu/%llu\r\n"
                    "Content-Length: %llu\r\n\r\n",
-                   extra, shown, last, strcmp(mode, "other") == 0 && first > 0 ? total + 1 : total,
-                   length);
+                   extra, first + moved, last + moved,
+                   total + moved + (strcmp(mode, "other") == 0 && first > 0), length);
     range_reply(server, fd, head, body);
     if (!file->claimed)
         return;

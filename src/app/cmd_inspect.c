@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `gpustack inspect PATH|URL`: what a model is made of. */
+/* `gpustack inspect PATH|URL`: what a model is made of, from files here or on a hub. */
 #include "app/cli.h"
 #include "app/command.h"
 #include "app/model_text.h"
+#include "hub/hub.h"
 #include "weights/weights.h"
 
 #include <errno.h>
@@ -27,8 +28,11 @@ static void print(const struct cli *cli, const struct model_shape *shape)
 }
 
 /* A file that isn't there is no such thing, and not a server that doesn't answer. */
-static int open_source(const char *place, struct source **ret, struct err *err)
+static int open_source(const char *place, const struct hub_params *params, struct source **ret,
+                       struct err *err)
 {
+    if (hub_is_place(place))
+        return hub_open(place, params, ret, err);
     const int rc = source_open_path(place, ret, err);
     return rc == -ENOENT ? ERR_NOT_FOUND : rc;
 }
@@ -38,7 +42,10 @@ static int run(struct cli *cli, void *ctx, struct err *err)
     const struct inspect *inspect = ctx;
     auto_fini(model_shape_fini) struct model_shape shape = {0};
     struct source *source = NULL;
-    int rc = open_source(cli->args[0], &source, err);
+    struct hub_params params;
+    hub_params_from_environment(&params);
+    params.ca_file = cli->ca_file;
+    int rc = open_source(cli->args[0], &params, &source, err);
     if (rc == 0)
         rc = weights_read(source, inspect->file ? inspect->file : "", &shape, err);
     if (rc < 0 && source)
@@ -61,9 +68,12 @@ int cmd_inspect(int argc, char **argv)
         {0},
     };
     const struct cli_spec spec = {.command = "inspect",
-                                  .arguments = "PATH",
+                                  .arguments = "PATH|URL|hf:OWNER/REPO|ms:OWNER/REPO",
                                   .summary = "Shows what a model is made of: architecture, layers "
-                                             "and their bytes, caches.",
+                                             "and their bytes, caches. Only\n"
+                                             "headers are read, of hubs some MB. HF_ENDPOINT, "
+                                             "HF_TOKEN, MODELSCOPE_ENDPOINT\n"
+                                             "and MODELSCOPE_API_TOKEN are heeded.",
                                   .options = options,
                                   .min_args = 1,
                                   .max_args = 1,

@@ -136,6 +136,9 @@ static int read_model(struct source *source, const struct source_file *file,
         rc = hf_files_select(source, "", &model->files, err);
     if (rc < 0)
         return rc;
+    if (model->files.count == 0 && model->config.layer_count == 0)
+        return err_set(err, ERR_NOT_FOUND, "%s states no layers, and there are no weights",
+                       file->name);
     set_numbers(model);
     set_layers(model);
     set_towers(model);
@@ -204,8 +207,8 @@ static int read_weights_alone(struct source *source, struct model_shape *ret, st
     if (shape.file_bytes == 0) {
         model_shape_fini(&shape);
         return err_set(err, ERR_NOT_FOUND,
-                       "there is no config.json, model_index.json or file of weights among "
-                       "%zu files",
+                       "there is no model among %zu files: no .gguf, config.json, model_index.json "
+                       "or other file of weights",
                        source->file_count);
     }
     shape.kind = hf_kind_of(&nothing, source);

@@ -34,7 +34,13 @@ struct weights {
     uint64_t input, output, towers; /* plain ones */
 };
 
-static struct weights weigh(const struct hf_model *model)
+static uint64_t count_of(const struct weights *all)
+{
+    return hf_weight_plus(hf_weight_total(&all->layers),
+                          hf_weight_plus(all->input, hf_weight_plus(all->output, all->towers)));
+}
+
+static int weigh(const struct hf_model *model, struct weights *ret, struct err *err)
 {
     const struct hf_config *config = &model->config;
     struct weights all = {.input = hf_weight_of_input(config),
@@ -51,13 +57,14 @@ static struct weights weigh(const struct hf_model *model)
     }
     if (config->draft_layer_count > 0)
         all.drafts = hf_weight_of_drafts(config);
-    return all;
-}
-
-static uint64_t count_of(const struct weights *all)
-{
-    return hf_weight_plus(hf_weight_total(&all->layers),
-                          hf_weight_plus(all->input, hf_weight_plus(all->output, all->towers)));
+    if (hf_weight_plus(count_of(&all), hf_weight_total(&all.drafts)) >= HF_WEIGHT_MAX)
+        return err_set(err, ERR_TOO_LARGE,
+                       "%s describes a model of 2^52 weights or more: hidden_size is %llu, "
+                       "intermediate_size %llu",
+                       config->file, (unsigned long long)config->hidden_size,
+                       (unsigned long long)config->feed_forward_length);
+    *ret = all;
+    return 0;
 }
 
 /* So that all together is as large as the files. What a quantisation does to its matrices is known
@@ -157,17 +164,21 @@ static void guess_dtype(struct hf_model *model, const struct weights *all)
         is_wide ? 32 : 16;
 }
 
-static void fill_by_formula(struct hf_model *model)
+static int fill_by_formula(struct hf_model *model, struct err *err)
 {
     struct model_shape *shape = &model->shape;
+    struct weights all;
     if (shape->layer_count == 0 || model->config.hidden_size == 0) {
         shape->tensor_bytes = shape->other_bytes = model->files.bytes;
-        return;
+        return 0;
     }
-    const struct weights all = weigh(model);
+    const int rc = weigh(model, &all, err);
+    if (rc < 0)
+        return rc;
     guess_dtype(model, &all);
     set_bytes_by_formula(model, &all);
     shape->parameter_count = count_by_formula(model, &all);
+    return 0;
 }
 
 /* --- from headers ---------------------------------------------------------------------------- */
@@ -190,13 +201,17 @@ static void set_bytes_by_sums(struct hf_model *model, const struct hf_tensor_sum
         shape->is_tied = true;
 }
 
-static void fill_by_sums(struct hf_model *model, const struct hf_tensor_sums *sums)
+static int fill_by_sums(struct hf_model *model, const struct hf_tensor_sums *sums,
+                        struct err *err)
 {
     const enum safetensors_type type = hf_tensor_sums_type(sums);
     set_bytes_by_sums(model, sums);
     model->shape.parameter_count = sums->elements;
     if (model->quant.is_packed && model->shape.layer_count > 0 && model->config.hidden_size > 0) {
-        const struct weights all = weigh(model);
+        struct weights all;
+        const int rc = weigh(model, &all, err);
+        if (rc < 0)
+            return rc;
         model->shape.parameter_count = count_of(&all);
     }
     const char *dtype = safetensors_type_dtype(type);
@@ -204,6 +219,7 @@ static void fill_by_sums(struct hf_model *model, const struct hf_tensor_sums *su
         snprintf(model->quant.dtype, sizeof model->quant.dtype, "%s", dtype);
     if (!model->quant.exists && hf_dtype_label(dtype)[0])
         snprintf(model->quant.label, sizeof model->quant.label, "%s", hf_dtype_label(dtype));
+    return 0;
 }
 
 int hf_bytes_fill(struct hf_model *model, struct err *err)
@@ -217,13 +233,13 @@ int hf_bytes_fill(struct hf_model *model, struct err *err)
                             is_local ? SAFETENSORS_HEADER_MAX : HF_REMOTE_HEADER_MAX,
                             model->encoder.exists, &model->shape, &sums, &fault);
     if (rc == 0)
-        fill_by_sums(model, &sums);
-    else if (rc == ERR_TOO_LARGE && !fault.code)
-        fill_by_formula(model);
-    else if (rc == ERR_TOO_LARGE && !is_local)
-        fill_by_formula(model);
+        rc = fill_by_sums(model, &sums, err);
+    else if (rc == ERR_TOO_LARGE && (!is_local || !fault.code)) /* none was read, or not wholly */
+        rc = fill_by_formula(model, err);
     else
         return err_set(err, rc, "%s", fault.text);
+    if (rc < 0)
+        return rc;
     model->shape.file_bytes = model->files.bytes ? model->files.bytes : model->shape.tensor_bytes;
     return 0;
 }

@@ -194,8 +194,8 @@ static void test_the_model_of_a_source(void **state)
         {{"x-Q4_K_M.gguf", "x-Q4_K_S.gguf"}, "*Q4_K*", ERR_INVALID, "x-Q4_K_M.gguf, x-Q4_K_S"},
         {{"a.gguf"}, "*Q4*", ERR_NOT_FOUND, "no .gguf file matches \"*Q4*\""},
         {{NULL}, "", ERR_NOT_FOUND, "there are no files"},
-        {{"README.md", "config.json"}, "", ERR_INVALID, "no .gguf file among 2"},
-        {{"README.md"}, "", ERR_INVALID, "no .gguf file among 1"},
+        {{"README.md", "config.json"}, "", ERR_NOT_FOUND, "config.json states no layers"},
+        {{"README.md"}, "", ERR_NOT_FOUND, "no model among 1 files"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         auto_fini(model_shape_fini) struct model_shape shape = {0};

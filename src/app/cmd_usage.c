@@ -246,6 +246,11 @@ static int read_sums(struct cli *cli, const struct buf *query, json_t **ret, str
             json_array_extend(json_object_get(*ret, "items"), json_object_get(answer, "items"));
     }
     buf_fini(&path);
+    if (rc == 0 && total_of(*ret) > PAGE_ROWS) { /* it is one page now */
+        json_t *pagination = json_object_get(*ret, "pagination");
+        json_object_set_new(pagination, "perPage", json_integer(total_of(*ret)));
+        json_object_set_new(pagination, "totalPage", json_integer(1));
+    }
     return rc;
 }
 

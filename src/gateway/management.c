@@ -6,6 +6,8 @@
 static const char *reason_of(unsigned status)
 {
     switch (status) {
+    case 400:
+        return "BadRequest";
     case 401:
         return "Unauthorized";
     case 404:

@@ -57,6 +57,20 @@ static bool is_boundary(struct str text)
     return true;
 }
 
+/*
+ * Whether a reader that only looks for "boundary=", as engines have them, could find another: in the
+ * name of another parameter or in a value. RFC 2231's "boundary*" is one to some.
+ */
+static bool is_ambiguous(struct str type)
+{
+    static const struct str word = STR("boundary");
+    unsigned count = 0;
+    for (; type.len > word.len; type = str_skip(type, 1))
+        if (str_eq_nocase(str_sub(type.ptr, word.len), word))
+            count += type.ptr[word.len] == '=' || type.ptr[word.len] == '*';
+    return count > 1;
+}
+
 int multipart_init(struct multipart *form, struct str content_type, struct err *err)
 {
     struct str rest = content_type;
@@ -71,7 +85,7 @@ int multipart_init(struct multipart *form, struct str content_type, struct err *
             boundary = param.value;
             count++;
         }
-    if (rc < 0 || count != 1 || !is_boundary(boundary))
+    if (rc < 0 || count != 1 || is_ambiguous(content_type) || !is_boundary(boundary))
         return err_set(err, ERR_INVALID,
                        "Content-Type multipart/form-data must have one boundary of 1-%d characters",
                        MULTIPART_BOUNDARY_MAX);

@@ -164,6 +164,7 @@ static void begin_exchange(struct http_call *call)
 {
     set_state(call, CALL_HEAD);
     call->was_connected = true;
+    call->written_ms = loop_now_ms(call->pool->loop); /* also when no byte can be */
     send_more(call);
 }
 

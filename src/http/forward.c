@@ -25,7 +25,7 @@ struct forward {
 
 /* ---- headers ---- */
 
-enum { FORWARDED_FOR_MAX = 1024, OPTIONS_MAX = 8 };
+enum { FORWARDED_FOR_MAX = 1024, OPTIONS_MAX = 32 };
 
 static bool is_in(struct str name, const struct http_header *headers, unsigned count)
 {
@@ -64,7 +64,7 @@ static struct options find_options(const struct http_headers *headers)
     struct options options = {.count = 0};
     for (unsigned i = 0; i < headers->count && options.count < OPTIONS_MAX; i++) {
         struct str value = headers->items[i].value;
-        if (str_eq_nocase(headers->items[i].name, STR("Connection")) &&
+        if (value.len && str_eq_nocase(headers->items[i].name, STR("Connection")) &&
             !str_eq_nocase(value, STR("keep-alive")) && !str_eq_nocase(value, STR("close")))
             options.values[options.count++] = value;
     }
@@ -99,10 +99,11 @@ struct text {
     size_t len;
 };
 
-static void add_address(struct text *text, struct str address)
+/* Leaves `reserved` bytes. */
+static void add_address(struct text *text, struct str address, size_t reserved)
 {
     static const struct str comma = STR(", ");
-    if (text->len + comma.len + address.len > sizeof text->bytes)
+    if (text->len + comma.len + address.len + reserved > sizeof text->bytes)
         return;
     if (text->len) {
         memcpy(text->bytes + text->len, comma.ptr, comma.len);
@@ -112,17 +113,21 @@ static void add_address(struct text *text, struct str address)
     text->len += address.len;
 }
 
-/* The addresses that the request has come through, with the client's at the end. */
+/*
+ * The addresses that the request has come through, with the client's at the end: that one is never
+ * left out, whatever the client wrote before it, since login attempts are counted by it.
+ */
 static void forwarded_for(const struct http_exchange *ex, struct text *ret)
 {
     const struct http_headers *headers = &http_exchange_head(ex)->headers;
     const char *peer = http_exchange_peer(ex);
+    size_t reserved = strlen(", ") + strlen(peer);
     ret->len = 0;
     for (unsigned i = 0; i < headers->count; i++)
         if (str_eq_nocase(headers->items[i].name, STR("X-Forwarded-For")))
-            add_address(ret, headers->items[i].value);
+            add_address(ret, headers->items[i].value, reserved);
     if (strcmp(peer, "unix") != 0)
-        add_address(ret, str_of(peer));
+        add_address(ret, str_of(peer), 0);
 }
 
 static bool passes_to_target(const struct forward *fwd, const struct options *options,

@@ -8,11 +8,9 @@
 static void queue_trim(struct server_conn *c)
 {
     if (c->out_sent == c->out.len) {
-        buf_clear(&c->out);
         c->out_sent = 0;
-        if (c->out.cap > CONN_LOW_WATER)
-            buf_fini(&c->out);
-    } else if (c->out_sent > CONN_LOW_WATER) {
+        server_buf_give(c->server, &c->out); /* a stream may be silent for long */
+    } else if (c->out_sent > CONN_LOW_WATER && c->out_sent >= c->out.len - c->out_sent) {
         buf_drop(&c->out, c->out_sent);
         c->out_sent = 0;
     }

@@ -525,7 +525,9 @@ def test_command_gives_all_pages(server):
     want = {f"r{seq}" for seq in range(1, count + 1)}
     rows = list(csv.DictReader(io.StringIO(server.cli("--by", "route", "--csv").stdout)))
     assert len(rows) == count and {row["route"] for row in rows} == want
-    items = json.loads(server.cli("--by", "route", "--json").stdout)["items"]
+    answer = json.loads(server.cli("--by", "route", "--json").stdout)
+    items = answer["items"]
+    assert answer["pagination"] == {"page": 1, "perPage": count, "total": count, "totalPage": 1}
     assert len(items) == count and {item["route"] for item in items} == want
     assert server.cli("--by", "route").stdout.count("\n") == count + 2
     assert server.cli("records", "--csv", "--limit", "10020").stdout.count("\n") == 10_021

@@ -184,6 +184,29 @@ static void test_heads_are_rewritten(void **state)
     }
 }
 
+/* Whatever a client writes before it, its own address isn't left out: it is what others trust. */
+static void test_peer_is_always_told(void **state)
+{
+    enum { LENGTHS = 40 };
+    char filler[1024 + 8];
+    memset(filler, '6', sizeof filler);
+    for (int length = 1024 - LENGTHS; length <= 1024; length += 3) {
+        auto_free char *request =
+            mem_printf("GET /x?y HTTP/1.1\r\n" H "X-Forwarded-For: %.*s\r\n\r\n", length, filler);
+        int client = client_sends(request);
+        int upstream = upstream_accepts();
+        struct buf seen = {0};
+        wire_read_until(loop, upstream, &seen, "127.0.0.1\r\n\r\n");
+        wire_send(loop, upstream, STR("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+        wire_expect(loop, client, "HTTP/1.1 200 OK\r\n" D "Content-Length: 0\r\n\r\n");
+        expect_outcome("D");
+        buf_fini(&seen);
+        close(client);
+        close(upstream);
+        http_pool_forget(pool, &target);
+    }
+}
+
 static bool is_cookie(struct str name)
 {
     return str_eq_nocase(name, STR("Cookie"));
@@ -596,7 +619,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_heads_are_rewritten),
+        TEST(test_heads_are_rewritten), TEST(test_peer_is_always_told),
         TEST(test_added_and_dropped_headers),
         TEST(test_pieces_pass_before_the_end),
         TEST(test_request_body_streams),

@@ -58,8 +58,8 @@ static bool is_boundary(struct str text)
 }
 
 /*
- * Whether a reader that only looks for "boundary=", as engines have them, could find another: in the
- * name of another parameter or in a value. RFC 2231's "boundary*" is one to some.
+ * Whether a reader that only looks for "boundary=", as engines have them, could find another: in
+ * the name of another parameter or in a value. RFC 2231's "boundary*" is one to some.
  */
 static bool is_ambiguous(struct str type)
 {

@@ -131,6 +131,7 @@ static void set_scopes(struct hf_config *config)
     size_t count = 1;
     while (count < ARRAY_LEN(chain) && find_text_part(chain[count - 1], &part))
         chain[count++] = part;
+    config->is_nested = count > 1;
     for (size_t i = count; i-- > 0;)
         add_scope(config, chain[i]);
     for (size_t i = 0; i < ARRAY_LEN(PARTS); i++)

@@ -37,6 +37,7 @@ struct hf_config {
     char architecture[256];           /* "Qwen3MoeForCausalLM"; else the model type */
     struct hf_family family;
     bool is_tied, is_causal, is_encoder_decoder, has_attention_bias;
+    bool is_nested;             /* the text part is an object within */
     bool has_channel_gates;     /* linear attention as Kimi's */
     bool has_short_convolution; /* instead of attention, as LFM2's */
 

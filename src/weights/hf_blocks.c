@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "weights/hf_blocks_priv.h"
 
+#include "base/num.h"
 #include "weights/json_view.h"
 
 /* --- what is recurrent ----------------------------------------------------------------------- */
@@ -8,12 +9,11 @@
 /* Which linear or recurrent mixer a family has follows from the numbers that it states. */
 static enum hf_mixer recurrent_mixer(const struct hf_config *config)
 {
-    struct str value;
     if (config->value_head_count > 0)
         return HF_DELTA;
-    if (hf_config_find(config, "linear_attn_config", &value))
+    if (config->has_channel_gates)
         return HF_DELTA_CHANNEL;
-    if (hf_config_find(config, "conv_L_cache", &value))
+    if (config->has_short_convolution)
         return HF_CONVOLUTION;
     if (config->state_head_count > 0)
         return HF_MAMBA2;
@@ -234,13 +234,9 @@ static bool lists(struct str value, uint64_t wanted)
     while (json_view_next(&items, NULL, &item))
         if (json_view_integer(item, &n) == 0 && n == wanted)
             return true;
-    while (str_split(&rest, ',', &item)) {
-        n = 0;
-        for (size_t i = 0; i < item.len && n < HF_COUNT_MAX; i++)
-            n = n * 10 + (unsigned)(item.ptr[i] - '0') % 10;
-        if (item.len > 0 && n == wanted)
+    while (str_split(&rest, ',', &item))
+        if (num_parse_u64(str_trim(item), &n) == 0 && n == wanted)
             return true;
-    }
     return false;
 }
 
@@ -257,8 +253,16 @@ static bool is_on_in(struct str list, uint64_t i)
     return false;
 }
 
-/* Every how many layers there are experts, and from which one: the families' keys for it. */
-static bool is_in_step(const struct hf_config *config, uint64_t i)
+/* Which layers have experts, by the families' keys for it; looked up once for all layers. */
+struct moe_plan {
+    uint64_t first, last;
+    uint64_t step, offset;  /* of so many layers the one with this number; step 0: all of them */
+    struct str dense_list;  /* these haven't */
+    struct str list;        /* only these have */
+    struct str flags;       /* a number or bool per layer */
+};
+
+static void plan_step(const struct hf_config *config, struct moe_plan *plan)
 {
     static const struct {
         const char *step, *offset;
@@ -270,35 +274,40 @@ static bool is_in_step(const struct hf_config *config, uint64_t i)
         {"moe_layer_interval", "", UINT64_MAX},
         {"moe_layer_freq", "", 0},
     };
-    for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
-        const uint64_t step = hf_config_number(config, keys[k].step, 0, HF_COUNT_MAX);
-        if (step == 0)
-            continue;
-        uint64_t offset = keys[k].fallback;
+    for (size_t k = 0; k < ARRAY_LEN(keys) && plan->step == 0; k++) {
+        plan->step = hf_config_number(config, keys[k].step, 0, HF_COUNT_MAX);
+        plan->offset = keys[k].fallback;
         if (keys[k].offset[0])
-            offset = hf_config_number(config, keys[k].offset, offset, HF_COUNT_MAX);
-        return i % step == (offset == UINT64_MAX ? step - 1 : offset % step);
+            plan->offset = hf_config_number(config, keys[k].offset, plan->offset, HF_COUNT_MAX);
     }
-    return true;
+    if (plan->step > 0)
+        plan->offset = plan->offset == UINT64_MAX ? plan->step - 1 : plan->offset % plan->step;
 }
 
-static bool is_moe(const struct hf_config *config, uint64_t i)
+static struct moe_plan plan_moe(const struct hf_config *config)
 {
-    struct str list;
-    if (config->expert_count == 0 || i < config->dense_layers_first)
+    struct moe_plan plan = {.first = config->dense_layers_first};
+    plan.last = hf_config_number(config, "moe_layer_end_index", UINT64_MAX, UINT64_MAX);
+    hf_config_find(config, "mlp_only_layers", &plan.dense_list);
+    if (!hf_config_find(config, "moe_layers_enum", &plan.list) &&
+        (!hf_config_find(config, "moe_layers", &plan.list) || json_view_count(plan.list) == 0))
+        plan.list = (struct str){0};
+    if (!hf_config_find(config, "moe_layer_freq", &plan.flags) ||
+        json_view_kind(plan.flags) != JSON_VIEW_ARRAY)
+        plan.flags = (struct str){0};
+    plan_step(config, &plan);
+    return plan;
+}
+
+static bool is_moe(const struct moe_plan *plan, uint64_t i)
+{
+    if (i < plan->first || i > plan->last || lists(plan->dense_list, i))
         return false;
-    if (i > hf_config_number(config, "moe_layer_end_index", UINT64_MAX, UINT64_MAX))
-        return false;
-    if (hf_config_find(config, "mlp_only_layers", &list) && lists(list, i))
-        return false;
-    if (hf_config_find(config, "moe_layers_enum", &list))
-        return lists(list, i);
-    if (hf_config_find(config, "moe_layers", &list) && json_view_count(list) > 0)
-        return lists(list, i);
-    if (hf_config_find(config, "moe_layer_freq", &list) &&
-        json_view_kind(list) == JSON_VIEW_ARRAY)
-        return is_on_in(list, i);
-    return is_in_step(config, i);
+    if (plan->list.len > 0)
+        return lists(plan->list, i);
+    if (plan->flags.len > 0)
+        return is_on_in(plan->flags, i);
+    return plan->step == 0 || i % plan->step == plan->offset;
 }
 
 void hf_blocks_set(const struct hf_config *config, struct hf_block *blocks)
@@ -307,9 +316,10 @@ void hf_blocks_set(const struct hf_config *config, struct hf_block *blocks)
     for (uint64_t i = 0; i < config->layer_count; i++)
         blocks[i] = (struct hf_block){.has_mlp = has_mlp};
     set_mixers(config, blocks);
+    const struct moe_plan plan = plan_moe(config);
     for (uint64_t i = 0; i < config->layer_count; i++) {
         if (has_mlp)
-            blocks[i].is_moe = is_moe(config, i);
+            blocks[i].is_moe = config->expert_count > 0 && is_moe(&plan, i);
         if (i + config->shared_kv_layers >= config->layer_count && config->shared_kv_layers > 0)
             blocks[i].mixer = HF_SHARED_ATTENTION;
     }

@@ -67,9 +67,15 @@ static int weigh(const struct hf_model *model, struct weights *ret, struct err *
     return 0;
 }
 
+/* Whether what the files have beyond the formula is another part: of a model of several parts, not
+ * all of them are known (Qwen's talker). */
+static bool has_unknown_parts(const struct hf_model *model)
+{
+    return model->config.is_nested && !model->quant.exists && model->quant.dtype[0];
+}
+
 /* So that all together is as large as the files. What a quantisation does to its matrices is known
- * least (scales, layers left out): the difference is theirs, unless there is too little for that.
- * */
+ * least (scales, layers left out): the difference is theirs, if there is enough for that. */
 static struct scale scale_to(const struct hf_model *model, const struct weights *all,
                              uint64_t target)
 {
@@ -85,8 +91,9 @@ static struct scale scale_to(const struct hf_model *model, const struct weights 
     if (target == 0 || soft + plain <= 0)
         return scale;
     const bool is_soft = quant->exists && (double)target > plain * 1.05 && soft > 0;
-    const double ratio = is_soft ? ((double)target - plain) / soft
-                                 : (double)target / (soft + plain);
+    double ratio = is_soft ? ((double)target - plain) / soft : (double)target / (soft + plain);
+    if (ratio > 1 && has_unknown_parts(model))
+        ratio = 1;
     scale.linear *= ratio;
     scale.expert *= ratio;
     scale.plain *= is_soft ? 1 : ratio;
@@ -114,7 +121,7 @@ static void set_parts_by_formula(struct hf_model *model, const struct scale *sca
     }
 }
 
-/* The rest up to the files' sum, some bytes of rounding, belongs to no layer. */
+/* The rest up to the files' sum, mostly some bytes of rounding, belongs to no layer. */
 static void set_bytes_by_formula(struct hf_model *model, const struct weights *all)
 {
     struct model_shape *shape = &model->shape;

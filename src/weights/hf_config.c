@@ -131,6 +131,7 @@ static void set_scopes(struct hf_config *config)
     size_t count = 1;
     while (count < ARRAY_LEN(chain) && find_text_part(chain[count - 1], &part))
         chain[count++] = part;
+    config->is_nested = count > 1;
     for (size_t i = count; i-- > 0;)
         add_scope(config, chain[i]);
     for (size_t i = 0; i < ARRAY_LEN(PARTS); i++)
@@ -338,7 +339,9 @@ static void set_state(struct hf_config *config)
     default_to(&config->conv_length, 4);
     struct str linear;
     uint64_t n = 0;
-    if (hf_config_find(config, "linear_attn_config", &linear)) { /* Kimi: heads of its own */
+    config->has_short_convolution = hf_config_find(config, "conv_L_cache", &linear);
+    config->has_channel_gates = hf_config_find(config, "linear_attn_config", &linear);
+    if (config->has_channel_gates) { /* with heads of its own */
         if (read_within(linear, "num_heads", HF_HEADS_MAX, &n))
             config->key_head_count = n;
         if (read_within(linear, "head_dim", HF_HEAD_LENGTH_MAX, &n))
@@ -381,6 +384,8 @@ static void set_flags(struct hf_config *config)
         config->is_tied = json_view_is_true(value);
     config->is_encoder_decoder = hf_config_is_true(config, "is_encoder_decoder") ||
                                  config->family.traits & HF_WHISPER;
+    config->has_attention_bias = hf_config_is_true(config, "attention_bias") ||
+                                 str_has_prefix(str_of(config->model_type), STR("qwen2"));
     config->is_causal = !(config->family.traits & HF_ENCODER);
     if (hf_config_find(config, "is_causal", &value) && !json_view_is_true(value))
         config->is_causal = false;

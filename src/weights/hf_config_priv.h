@@ -36,7 +36,10 @@ struct hf_config {
     char outer_type[64];              /* of the whole: "gemma3"; the same for plain models */
     char architecture[256];           /* "Qwen3MoeForCausalLM"; else the model type */
     struct hf_family family;
-    bool is_tied, is_causal, is_encoder_decoder;
+    bool is_tied, is_causal, is_encoder_decoder, has_attention_bias;
+    bool is_nested;             /* the text part is an object within */
+    bool has_channel_gates;     /* linear attention as Kimi's */
+    bool has_short_convolution; /* instead of attention, as LFM2's */
 
     uint64_t hidden_size, layer_count, encoder_layer_count, draft_layer_count;
     uint64_t head_count, head_count_kv, head_length, value_length;

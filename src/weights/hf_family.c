@@ -3,8 +3,7 @@
 
 #include "base/mem.h"
 
-/* Types whose published files leave numbers out, which then are those of their configuration class.
- * */
+/* Types whose published files leave numbers out; those of their configuration class count then. */
 static const struct hf_family families[] = {
     /* type, traits, hidden, feed forward, layers, heads, kv heads, head, vocabulary, context,
      * window, period */

@@ -65,11 +65,13 @@ enum model_kind hf_kind_of(const struct hf_config *config, const struct source *
                     "Reranker", "CrossEncoder"))
         return KIND_RERANKER;
     const bool generates = ENDS_IN_ANY(architecture, "ForCausalLM", "ForConditionalGeneration",
-                                       "LMHeadModel", "ChatModel");
+                                       "LMHeadModel", "ChatModel", "ChatGLMModel");
     if (is_sentence_model(source) || strcasestr(architecture, "Embedding") ||
         config->family.traits & HF_ENCODER)
         return KIND_EMBEDDING;
-    if (!generates && ENDS_IN_ANY(architecture, "Model") && config->layer_count > 0)
+    /* A bare model has no output; one of several parts (Qwen2_5OmniModel) is no such thing. */
+    if (!generates && !config->is_nested && ENDS_IN_ANY(architecture, "Model") &&
+        config->layer_count > 0)
         return KIND_EMBEDDING;
     return config->layer_count > 0 || generates ? KIND_LLM : KIND_UNKNOWN;
 }

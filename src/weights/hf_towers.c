@@ -26,11 +26,12 @@ static uint64_t number_of(struct str object, const char *const *keys, size_t cou
     number_of(object, (const char *const[]){__VA_ARGS__},                                          \
               ARRAY_LEN(((const char *const[]){__VA_ARGS__})), max)
 
-/* Layers of attention and two matrices: what all these encoders have. */
+/* Layers of attention and two or three matrices: what all these encoders have. */
 static uint64_t weigh(const struct hf_tower *tower)
 {
     const uint64_t attention = hf_weight_times(4 * tower->hidden_size, tower->hidden_size);
-    const uint64_t mlp = hf_weight_times(2 * tower->hidden_size, tower->feed_forward_length);
+    const uint64_t mlp = hf_weight_times((tower->is_gated ? 3 : 2) * tower->hidden_size,
+                                         tower->feed_forward_length);
     return hf_weight_times(tower->layer_count, hf_weight_plus(attention, mlp));
 }
 
@@ -46,8 +47,10 @@ static uint64_t projector(const struct hf_config *config, const struct hf_tower 
 static struct hf_tower read_tower(struct str object)
 {
     struct hf_tower tower = {.exists = true};
-    struct str ratio;
+    struct str ratio, activation;
     double times = 4;
+    tower.is_gated = json_view_member(object, "hidden_act", &activation) &&
+                     str_eq(json_view_text(activation), STR("silu"));
     tower.layer_count = NUMBER_OF(object, MODEL_SHAPE_LAYERS_MAX, "depth", "num_hidden_layers",
                                   "encoder_layers", "layers", "num_layers", "vt_num_hidden_layers");
     tower.head_count = NUMBER_OF(object, TOWER_SIZE_MAX, "num_heads", "num_attention_heads",

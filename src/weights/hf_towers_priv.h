@@ -9,6 +9,7 @@
 
 struct hf_tower {
     bool exists;
+    bool is_gated; /* three matrices in a feed-forward part, not two */
     uint64_t layer_count, head_count, hidden_size, feed_forward_length;
     uint64_t parameter_count; /* by formula; 0: not known */
     uint64_t tokens_max;      /* of one image; 0: not known */

@@ -44,8 +44,7 @@ static void add_attention(const struct hf_config *config, const struct layer_sha
     add(&to->linear, width, (uint64_t)layer->head_count * layer->value_length);
     if (config->family.traits & HF_GATED_QUERY)
         add(&to->linear, width, heads);
-    if (hf_config_is_true(config, "attention_bias") ||
-        str_has_prefix(str_of(config->model_type), STR("qwen2")))
+    if (config->has_attention_bias)
         to->plain = hf_weight_plus(to->plain, hf_weight_plus(heads, keys + values));
 }
 

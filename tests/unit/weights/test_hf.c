@@ -388,6 +388,8 @@ static void test_kinds(void **state)
         {"whisper", "WhisperForConditionalGeneration", "z", KIND_WHISPER},
         {"dia", "DiaForConditionalGeneration", "z", KIND_TTS},
         {"bark", "BarkModel", "z", KIND_TTS},
+        {"chatglm", "ChatGLMModel", "z", KIND_LLM},
+        {"internvl_chat", "InternVLChatModel", "z", KIND_LLM},
         {"unheard_of", "UnheardOfForCausalLM", "z", KIND_LLM},
         {"qwen2", "Qwen2ForCausalLM", "cosyvoice2.yaml", KIND_TTS},
     };
@@ -471,6 +473,7 @@ static void test_images_and_sound(void **state)
     memory_source_text(files, "preprocessor_config.json",
                        "{'patch_size': 14, 'merge_size': 2, 'max_pixels': 12845056}");
     read_good(files, &shape);
+    assert_int_equal(shape.kind, KIND_LLM);
     assert_int_equal(shape.layer_count, 28);
     assert_int_equal(model_shape_kv_bytes_per_token(&shape, 16, 16), 57344);
     assert_true(shape.has_vision && shape.has_audio);
@@ -478,6 +481,25 @@ static void test_images_and_sound(void **state)
     assert_int_equal(shape.vision_head_count, 16);
     assert_int_equal(shape.vision_tokens_max, 16384);
     assert_int_equal(shape.part_count, 2);
+}
+
+/* Of a model of several parts: what the files have beyond the known ones belongs to no layer. */
+static void test_unknown_parts_are_no_layers(void **state)
+{
+    auto_fini(model_shape_fini) struct model_shape alone = {0}, with_more = {0};
+    (void)state;
+    for (int has_more = 0; has_more < 2; has_more++) {
+        struct memory_source *files = memory_source_new(false);
+        memory_source_text(files, "config.json",
+                           "{'torch_dtype': 'bfloat16', 'text_config': " LLAMA "}}");
+        if (has_more)
+            ADD_SIZES(files, 1000000, "model-00001-of-00002.safetensors",
+                      "model-00002-of-00002.safetensors");
+        read_good(files, has_more ? &with_more : &alone);
+    }
+    assert_int_equal(with_more.tensor_bytes, 2000000);
+    assert_int_equal(with_more.layers[0].bytes, alone.layers[0].bytes);
+    assert_int_equal(with_more.other_bytes, 2000000 - alone.tensor_bytes);
 }
 
 /* --- refused ------------------------------------------------------------------------------- */
@@ -563,6 +585,7 @@ int main(void)
         cmocka_unit_test(test_a_pipeline_has_parts),
         cmocka_unit_test(test_an_adapter),
         cmocka_unit_test(test_images_and_sound),
+        cmocka_unit_test(test_unknown_parts_are_no_layers),
         cmocka_unit_test(test_refuses_bad_configs),
         cmocka_unit_test(test_refuses_long_files),
         cmocka_unit_test(test_large_numbers_do_not_overflow),

@@ -184,6 +184,34 @@ static const struct row {
            "'n_shared_experts': 1, 'moe_intermediate_size': 1408, 'first_k_dense_replace': 1, "
            "'num_nextn_predict_layers': 1, 'attention_bias': true" UNTIED),
      46 * 8 * 128 * 2 * 2, 106.85e9, 0},
+    {"gemma-2-9b", DENSE("gemma2", 3584, 14336, 42, 16, 8, 256000,
+                         ", 'head_dim': 256, 'sliding_window': 4096"),
+     21 * 8 * 256 * 2 * 2, 9241705984, 21},
+    {"DeepSeek-V3.2", DEEPSEEK(7168, 18432, 2048, 61, 128, 1536, 256, 3, 129280,
+                               ", 'n_shared_experts': 1, 'num_nextn_predict_layers': 1, "
+                               "'index_head_dim': 128, 'index_n_heads': 64"),
+     61 * (576 + 128) * 2, 671.88e9, 0},
+    {"gpt2",
+     "{'model_type': 'gpt2', 'architectures': ['GPT2LMHeadModel'], 'n_embd': 768, 'n_layer': 12, "
+     "'n_head': 12, 'n_positions': 1024, 'n_ctx': 1024, 'vocab_size': 50257}",
+     12 * 768 * 2 * 2, 124439808, 0},
+    {"glm-4-9b",
+     "{'model_type': 'chatglm', 'architectures': ['ChatGLMModel'], 'hidden_size': 4096, "
+     "'ffn_hidden_size': 13696, 'num_layers': 40, 'num_attention_heads': 32, 'kv_channels': 128, "
+     "'multi_query_attention': true, 'multi_query_group_num': 2, 'padded_vocab_size': 151552, "
+     "'seq_length': 131072, 'tie_word_embeddings': false, 'torch_dtype': 'bfloat16'}",
+     40 * 2 * 128 * 2 * 2, 9399951360, 0},
+    {"phi-2", DENSE("phi", 2560, 10240, 32, 32, 32, 51200, UNTIED), 32 * 2560 * 2 * 2, 2779683840,
+     0},
+    {"internlm2-7b", DENSE("internlm2", 4096, 14336, 32, 32, 8, 92544, UNTIED), 131072, 7737708544,
+     0},
+    {"Qwen2.5-VL-7B",
+     DENSE("qwen2_5_vl", 3584, 18944, 28, 28, 4, 152064,
+           ", 'sliding_window': 32768, 'use_sliding_window': false, 'vision_config': {"
+           "'depth': 32, 'hidden_act': 'silu', 'hidden_size': 1280, 'intermediate_size': 3420, "
+           "'num_heads': 16, 'out_hidden_size': 3584, 'patch_size': 14, "
+           "'spatial_merge_size': 2, 'temporal_patch_size': 2}" UNTIED),
+     57344, 8292166656, 0},
     {"Falcon-7B",
      "{'model_type': 'falcon', 'architectures': ['FalconForCausalLM'], 'hidden_size': 4544, "
      "'num_hidden_layers': 32, 'num_attention_heads': 71, 'multi_query': true, "

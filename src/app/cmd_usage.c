@@ -84,11 +84,6 @@ static int print_csv(struct cli *cli, struct buf *path, struct err *err)
     return flush_output(cli_stream(cli, HTTP_GET, path->ptr, NULL, print_piece, NULL, err), err);
 }
 
-static void add_number(struct buf *path, const char *name, int64_t value)
-{
-    buf_printf(path, "&%s=%lld", name, (long long)value);
-}
-
 /* A member as a cell: times without what is the same in all of them. Returns owned. */
 static char *cell_of(const json_t *row, const char *name)
 {
@@ -208,6 +203,12 @@ static int64_t total_of(const json_t *answer)
     return json_member_int(json_object_get(answer, "pagination"), "total", 0);
 }
 
+static void page_path(const struct buf *query, int64_t page, struct buf *ret)
+{
+    buf_clear(ret);
+    buf_printf(ret, "%s&perPage=%d&page=%lld", query->ptr, PAGE_ROWS, (long long)page);
+}
+
 /* All pages one behind the other; how many there are tells a small one before. */
 static int print_sums_csv(struct cli *cli, const struct buf *query, struct err *err)
 {
@@ -215,15 +216,13 @@ static int print_sums_csv(struct cli *cli, const struct buf *query, struct err *
     auto_fini(json_release) json_t *answer = NULL;
     buf_printf(&path, "%s&perPage=1", query->ptr);
     int rc = cli_call(cli, HTTP_GET, path.ptr, NULL, &answer, err);
-    int64_t total = rc == 0 ? total_of(answer) : 0, page = 1;
-    do {
+    for (int64_t page = 1; rc == 0 && (page == 1 || (page - 1) * PAGE_ROWS < total_of(answer));
+         page++) {
         bool is_behind_head = page == 1;
-        buf_clear(&path);
-        buf_printf(&path, "%s&format=csv&perPage=%d", query->ptr, PAGE_ROWS);
-        add_number(&path, "page", page);
-        if (rc == 0)
-            rc = cli_stream(cli, HTTP_GET, path.ptr, NULL, print_rows, &is_behind_head, err);
-    } while (rc == 0 && page++ * PAGE_ROWS < total);
+        page_path(query, page, &path);
+        buf_add_cstr(&path, "&format=csv");
+        rc = cli_stream(cli, HTTP_GET, path.ptr, NULL, print_rows, &is_behind_head, err);
+    }
     buf_fini(&path);
     return flush_output(rc, err);
 }
@@ -236,9 +235,7 @@ static int read_sums(struct cli *cli, const struct buf *query, json_t **ret, str
     for (int64_t page = 1; rc == 0 && (page == 1 || (page - 1) * PAGE_ROWS < total_of(*ret));
          page++) {
         auto_fini(json_release) json_t *answer = NULL;
-        buf_clear(&path);
-        buf_printf(&path, "%s&perPage=%d", query->ptr, PAGE_ROWS);
-        add_number(&path, "page", page);
+        page_path(query, page, &path);
         rc = cli_call(cli, HTTP_GET, path.ptr, NULL, &answer, err);
         if (rc == 0 && !*ret)
             *ret = json_incref(answer);

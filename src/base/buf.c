@@ -4,10 +4,7 @@
 #include <assert.h>
 #include <stdio.h>
 
-enum {
-    BUF_MIN = 128,
-    DIGITS_MAX = 20, /* of 2^64 - 1 */
-};
+enum { BUF_MIN = 128 };
 
 void buf_fini(struct buf *buf)
 {
@@ -39,7 +36,7 @@ void buf_grew(struct buf *buf, size_t n)
 
 void buf_add_uint(struct buf *buf, uint64_t value)
 {
-    char digits[DIGITS_MAX];
+    char digits[20]; /* of 2^64 - 1 */
     char *at = digits + sizeof digits;
     do {
         *--at = (char)('0' + value % 10);

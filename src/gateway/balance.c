@@ -4,12 +4,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 enum { WARN_MS = 1000 };
-
-#include <assert.h>
 
 static unsigned outstanding(const struct entry *endpoint)
 {

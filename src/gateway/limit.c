@@ -197,31 +197,29 @@ bool limit_is_held(const struct reservation *reservation, const struct limit_sub
     return false;
 }
 
-static void settle(struct reservation *reservation, unsigned requests, int64_t tokens,
-                   int64_t now_us)
+void limit_settle(struct reservation *reservation, int64_t tokens, int64_t now_us)
 {
+    int64_t used = clamp_tokens(tokens);
     while (reservation->count > 0) {
         struct reservation_part *part = &reservation->parts[--reservation->count];
-        rate_settle(&part->state->requests, &part->requests, requests, now_us);
-        rate_settle(&part->state->tokens, &part->tokens, tokens, now_us);
-        budget_settle(&part->state->budget, &part->budget, tokens, reservation->started_ms);
+        rate_settle(&part->state->tokens, &part->tokens, used, now_us);
+        budget_settle(&part->state->budget, &part->budget, used, reservation->started_ms);
         give_back(part->state, PLACE);
     }
 }
 
-void limit_settle(struct reservation *reservation, int64_t tokens, int64_t now_us)
-{
-    settle(reservation, 1, clamp_tokens(tokens), now_us);
-}
-
 void limit_release(struct reservation *reservation, int64_t now_us)
 {
-    settle(reservation, 1, 0, now_us);
+    limit_settle(reservation, 0, now_us);
 }
 
 void limit_undo(struct reservation *reservation, int64_t now_us)
 {
-    settle(reservation, 0, 0, now_us);
+    for (unsigned i = 0; i < reservation->count; i++) {
+        struct reservation_part *part = &reservation->parts[i];
+        rate_settle(&part->state->requests, &part->requests, 0, now_us);
+    }
+    limit_release(reservation, now_us);
 }
 
 /* ---- words ---- */

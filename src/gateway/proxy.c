@@ -6,6 +6,12 @@
 
 #include <errno.h>
 
+/* What authenticate() said no with. */
+static enum fault fault_of(int rc)
+{
+    return rc == ERR_FORBIDDEN ? FAULT_NOT_PERMITTED : FAULT_BAD_CREDENTIALS;
+}
+
 bool proxy_admit(const struct shard *shard, struct http_exchange *ex, enum dialect dialect,
                  const struct request_id *id, int64_t now_ms, struct identity *ret)
 {
@@ -19,8 +25,7 @@ bool proxy_admit(const struct shard *shard, struct http_exchange *ex, enum diale
                           now_ms, ret, &err);
     if (rc == 0)
         return true;
-    fault_reply(ex, rc == ERR_FORBIDDEN ? FAULT_NOT_PERMITTED : FAULT_BAD_CREDENTIALS, dialect,
-                err.text, id, NULL);
+    fault_reply(ex, fault_of(rc), dialect, err.text, id, NULL);
     return false;
 }
 
@@ -41,7 +46,14 @@ static const char *keep_name(struct proxy *p, const char *name)
     return kept;
 }
 
-/* Sets targets and name; false when the request was refused. */
+void proxy_forget_targets(struct proxy *p)
+{
+    while (p->targets.count > 0)
+        entry_unref(p->targets.models[--p->targets.count]);
+    p->model = NULL;
+}
+
+/* Sets targets and name; false when the request was refused, with those that it had before. */
 static bool look_up(struct proxy *p, const char *name)
 {
     struct err err = {0};
@@ -51,19 +63,12 @@ static bool look_up(struct proxy *p, const char *name)
         proxy_fail(p, fault, OUTCOME_CLIENT_ERROR, err.text);
         return false;
     }
+    proxy_forget_targets(p);
     for (unsigned i = 0; i < targets.count; i++)
         p->targets.models[p->targets.count++] = entry_ref(targets.models[i]);
     p->model = p->targets.models[0];
     p->name = keep_name(p, name);
     return true;
-}
-
-static void forget_targets(struct proxy *p)
-{
-    for (unsigned i = 0; i < p->targets.count; i++)
-        entry_unref(p->targets.models[i]);
-    p->targets.count = 0;
-    p->model = NULL;
 }
 
 static void set_identity(struct proxy *p, const struct identity *identity)
@@ -90,12 +95,10 @@ static bool is_still_allowed(struct proxy *p)
     int rc = authenticate(snapshot, p->shard->auth_cache, &http_exchange_head(p->ex)->headers,
                           clock_wall_ms(loop_clock(p->shard->loop)), &identity, &err);
     if (rc < 0) {
-        proxy_fail(p, rc == ERR_FORBIDDEN ? FAULT_NOT_PERMITTED : FAULT_BAD_CREDENTIALS,
-                   OUTCOME_CLIENT_ERROR, err.text);
+        proxy_fail(p, fault_of(rc), OUTCOME_CLIENT_ERROR, err.text);
         return false;
     }
     set_identity(p, &identity);
-    forget_targets(p);
     return look_up(p, p->name);
 }
 
@@ -107,7 +110,7 @@ static void on_client_close(struct http_exchange *ex, bool gone, void *ctx)
     proxy_abort(ctx);
 }
 
-static const struct http_exchange_ops waiting_ops = {.on_close = on_client_close};
+const struct http_exchange_ops proxy_waiting_ops = {.on_close = on_client_close};
 
 static void fail_without_instance(struct proxy *p)
 {
@@ -147,7 +150,7 @@ static void wait_for_instance(struct proxy *p)
     }
     proxy_set_phase(p, PHASE_QUEUED);
     p->queued_us = clock_mono_us(loop_clock(p->shard->loop));
-    http_exchange_set_ops(p->ex, &waiting_ops, p);
+    http_exchange_set_ops(p->ex, &proxy_waiting_ops, p);
     int64_t now_ms = loop_now_ms(p->shard->loop);
     p->wait_until_ms = p->wait_until_ms ? p->wait_until_ms : now_ms + settings->queue_timeout_ms;
     int64_t left_ms = p->wait_until_ms > now_ms ? p->wait_until_ms - now_ms : 0;
@@ -375,7 +378,7 @@ static void pass_through(struct proxy *p, struct str rest)
 {
     const struct http_request_head *head = http_exchange_head(p->ex);
     p->passes_body = true;
-    http_exchange_set_ops(p->ex, &waiting_ops, p);
+    http_exchange_set_ops(p->ex, &proxy_waiting_ops, p);
     add_safety_headers(p);
     if (head->body == HTTP_BODY_LENGTH &&
         head->content_length > p->shard->shared->settings.body_max) {

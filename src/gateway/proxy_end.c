@@ -131,8 +131,7 @@ static void proxy_free(struct proxy *p)
     free(p->engine_path);
     free(p->target);
     free(p->peer);
-    for (unsigned i = 0; i < p->targets.count; i++)
-        entry_unref(p->targets.models[i]);
+    proxy_forget_targets(p);
     entry_unref(p->key);
     entry_unref(p->user);
     proxy_recycle(p);

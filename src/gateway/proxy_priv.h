@@ -125,8 +125,14 @@ void proxy_recycle(struct proxy *p);
 /* Sets the phase; what a client's leaving is booked under. */
 void proxy_set_phase(struct proxy *p, enum phase phase);
 
+/* For the time in which nothing is wanted of the client but that it stays; ctx is the proxy. */
+extern const struct http_exchange_ops proxy_waiting_ops;
+
 /* Refuses a body that is larger than what is taken. */
 void proxy_refuse_size(struct proxy *p);
+
+/* Gives the references to its targets back. */
+void proxy_forget_targets(struct proxy *p);
 
 /* Finds an instance, or queues, or refuses. */
 void proxy_choose(struct proxy *p);

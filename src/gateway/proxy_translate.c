@@ -83,23 +83,16 @@ static void on_worked(void *arg)
         proxy_ask(p);
 }
 
-static void on_client_close(struct http_exchange *ex, bool gone, void *ctx)
-{
-    (void)ex, (void)gone;
-    proxy_abort(ctx);
-}
-
 /* The instance is held meanwhile: the request is about to come to it. */
 static void translate_elsewhere(struct proxy *p, struct translation *translation)
 {
-    static const struct http_exchange_ops ops = {.on_close = on_client_close};
     struct translating *job = mem_alloc(sizeof *job);
     job->proxy = p;
     job->translation = translation;
     job->body = p->body;
     body_init(&p->body, &p->shard->spool);
     p->translating = job;
-    http_exchange_set_ops(p->ex, &ops, p);
+    http_exchange_set_ops(p->ex, &proxy_waiting_ops, p);
     loop_work(p->shard->loop, work, on_worked, job);
 }
 

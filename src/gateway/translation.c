@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/translation.h"
 
+#include "base/json.h"
 #include "gateway/anthropic_error.h"
 #include "gateway/anthropic_request.h"
 #include "gateway/anthropic_response.h"
 #include "gateway/anthropic_stream.h"
-
-#include "base/json.h"
 
 #include <assert.h>
 

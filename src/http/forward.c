@@ -427,7 +427,7 @@ bool forward_body_is_sent(const struct forward *fwd)
 
 bool forward_awaits_body(const struct forward *fwd)
 {
-    return fwd->call && fwd->streams && http_call_awaits_body(fwd->call);
+    return fwd->call && http_call_awaits_body(fwd->call);
 }
 
 void forward_cancel(struct forward *fwd, int code, const char *text)

@@ -9,7 +9,6 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 enum { SEND_TOGETHER_MAX = 4096 }; /* bytes: a small request or response with its head */
 

@@ -169,15 +169,21 @@ static void await_queue(struct world *w)
     }
 }
 
+/* A request that waits for an instance of the model. */
+static void start_waiting(struct world *w, struct answer *a, const char *body)
+{
+    w->settings.queue_timeout_ms = WAIT_MS;
+    world_start(w, 1);
+    ask_start(w, a, HTTP_POST, CHAT, ADMIN_KEY, body);
+    await_queue(w);
+}
+
 static void test_a_model_is_stopped_meanwhile(void **state)
 {
     struct world w;
     struct answer a;
     world_init(&w);
-    w.settings.queue_timeout_ms = WAIT_MS;
-    world_start(&w, 1);
-    ask_start(&w, &a, HTTP_POST, CHAT, ADMIN_KEY, HELLO);
-    await_queue(&w);
+    start_waiting(&w, &a, HELLO);
     feed_line(&w, STOPPED);
     WAIT_UNTIL(&w, a.is_ended);
     assert_int_equal(a.status, 503);
@@ -191,16 +197,32 @@ static void test_a_key_is_revoked_meanwhile(void **state)
     struct world w;
     struct answer a;
     world_init(&w);
-    w.settings.queue_timeout_ms = WAIT_MS;
-    world_start(&w, 1);
-    ask_start(&w, &a, HTTP_POST, CHAT, ADMIN_KEY, HELLO);
-    await_queue(&w);
+    start_waiting(&w, &a, HELLO);
     feed_line(&w, "{\"op\":\"del\",\"seq\":5,\"kind\":\"key\",\"id\":1}");
     feed_endpoint(&w, 7, w.engines[0].port, "here");
     WAIT_UNTIL(&w, a.is_ended);
     assert_int_equal(a.status, 401);
     assert_int_equal(w.engines[0].requests, 0);
     answer_fini(&a);
+    world_fini(&w);
+}
+
+/* Refused then, a request gives back what it has of the limits. */
+static void test_a_model_is_deleted_meanwhile(void **state)
+{
+    struct world w;
+    struct answer a;
+    world_init(&w);
+    feed_line(&w, "{\"op\":\"put\",\"seq\":5,\"kind\":\"user\",\"id\":1,\"username\":\"admin\","
+                  "\"is_admin\":true,\"is_active\":true,\"require_password_change\":false,"
+                  "\"concurrent_requests\":1}");
+    start_waiting(&w, &a, HELLO);
+    feed_line(&w, "{\"op\":\"del\",\"seq\":5,\"kind\":\"model\",\"id\":2}");
+    WAIT_UNTIL(&w, a.is_ended);
+    assert_int_equal(a.status, 404);
+    answer_fini(&a);
+    feed_line(&w, STOPPED);
+    ask_until(&w, 503, HTTP_POST, CHAT, HELLO);
     world_fini(&w);
 }
 
@@ -211,12 +233,9 @@ static void test_a_route_is_moved_meanwhile(void **state)
     struct world w;
     struct answer a;
     world_init(&w);
-    w.settings.queue_timeout_ms = WAIT_MS;
     feed_endpoint(&w, 7, w.engines[0].port, "here");
     feed_line(&w, route, 3);
-    world_start(&w, 1);
-    ask_start(&w, &a, HTTP_POST, CHAT, ADMIN_KEY, "{\"model\":\"r\"}");
-    await_queue(&w);
+    start_waiting(&w, &a, "{\"model\":\"r\"}");
     feed_line(&w, route, 2);
     WAIT_UNTIL(&w, a.is_ended);
     assert_int_equal(a.status, 200);
@@ -395,6 +414,7 @@ int main(void)
         cmocka_unit_test(test_requests_wait_for_an_instance),
         cmocka_unit_test(test_waiting_has_an_end),
         cmocka_unit_test(test_a_key_is_revoked_meanwhile),
+        cmocka_unit_test(test_a_model_is_deleted_meanwhile),
         cmocka_unit_test(test_a_route_is_moved_meanwhile),
         cmocka_unit_test(test_a_stopped_model),
         cmocka_unit_test(test_a_model_is_stopped_meanwhile),

@@ -93,11 +93,11 @@ void inventory_add_device(struct inventory *inventory, struct inventory_device d
 
 void inventory_fini(struct inventory *inventory);
 
-/* The devices of a node. */
+/* The devices of a node. NULL: no node has any. */
 static inline struct inventory_device *inventory_devices(const struct inventory *inventory,
                                                          size_t node)
 {
-    return inventory->devices + inventory->nodes[node].first_device;
+    return inventory->devices ? inventory->devices + inventory->nodes[node].first_device : NULL;
 }
 
 /* Units that are free on all devices of a node. */

@@ -3,6 +3,7 @@
 #include "sched/candidate.h"
 #include "sched/fragment.h"
 #include "sched/outlook.h"
+#include "sched/outlook_priv.h"
 
 #include "base/mem.h"
 
@@ -137,6 +138,24 @@ static void test_nothing_fits(void **state)
     assert_int_equal(outlook_choose(outlook, &(struct demand){.cpu = 1}, &choice), 0);
     assert_int_equal(choice.score, 0);
     outlook_free(outlook);
+}
+
+/* Among so many amounts some are kept at the same place. */
+static void test_offers_do_not_mix(void **state)
+{
+    auto_fini(mix_fini) struct mix mix = {0};
+    mix_add(&mix, &(struct demand){.devices = 1, .units = 7}, 1);
+    mix_finish(&mix, 1);
+    struct outlook_class *of = outlook_class_new(&mix, 1, 1);
+    for (uint64_t one = 1; one < 2000; one += 37) {
+        for (uint64_t other = 1; other < 2000; other++) {
+            struct offer before, after;
+            outlook_class_offers(of, one, other, &before, &after);
+            assert_int_equal((int)before.slots[0][0], one / 7);
+            assert_int_equal((int)after.slots[0][0], other / 7);
+        }
+    }
+    outlook_class_free(of);
 }
 
 /* ---- random clusters ---- */
@@ -285,6 +304,7 @@ int main(void)
         cmocka_unit_test(test_room_counts_a_part_of_the_next),
         cmocka_unit_test(test_rare_class_is_kept_free),
         cmocka_unit_test(test_nothing_fits),
+        cmocka_unit_test(test_offers_do_not_mix),
         cmocka_unit_test(test_kept_scores_are_as_by_definition),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,8 @@
 
 #include "base/mem.h"
 
+#include <string.h>
+
 static int compare_u64(uint64_t a, uint64_t b)
 {
     return (a > b) - (a < b);
@@ -60,17 +62,42 @@ void mix_add_prior(struct mix *mix, const struct inventory *inventory)
     }
 }
 
-void mix_finish(struct mix *mix, double coverage)
+static double units_of(const struct mix_kind *kind)
 {
-    double total = 0, kept = 0;
+    return kind->weight * (double)kind->demand.units * kind->demand.devices;
+}
+
+/* Brings the largest of those from `at` on to `at`; the order of the others stays. */
+static void bring_largest(struct mix *mix, size_t at)
+{
+    size_t best = at;
+    for (size_t i = at; i < mix->count; i++)
+        if (units_of(&mix->kinds[i]) > units_of(&mix->kinds[best]))
+            best = i;
+    struct mix_kind kind = mix->kinds[best];
+    memmove(&mix->kinds[at + 1], &mix->kinds[at], (best - at) * sizeof kind);
+    mix->kinds[at] = kind;
+}
+
+void mix_finish(struct mix *mix, double of_weight, double of_units)
+{
+    double weight = 0, units = 0, kept = 0, kept_units = 0;
+    size_t count = 0;
     if (mix->count == 0)
         return;
-    for (size_t i = 0; i < mix->count; i++)
-        total += mix->kinds[i].weight;
+    for (size_t i = 0; i < mix->count; i++) {
+        weight += mix->kinds[i].weight;
+        units += units_of(&mix->kinds[i]);
+    }
     qsort(mix->kinds, mix->count, sizeof *mix->kinds, compare_kinds);
-    size_t count = 0;
-    while (count < mix->count && count < MIX_KINDS_MAX && kept < coverage * total)
-        kept += mix->kinds[count++].weight;
+    while (count < mix->count && count < MIX_KINDS_MAX) {
+        if (kept >= of_weight * weight && kept_units >= of_units * units)
+            break;
+        if (kept >= of_weight * weight)
+            bring_largest(mix, count);
+        kept += mix->kinds[count].weight;
+        kept_units += units_of(&mix->kinds[count++]);
+    }
     mix->count = count;
     for (size_t i = 0; i < count; i++)
         mix->kinds[i].weight /= kept;

@@ -5,16 +5,16 @@
  *
  *     struct mix mix = {0};
  *     mix_add(&mix, &demand, replicas);   // for each model
- *     mix_finish(&mix, MIX_COVERAGE);     // the most frequent kinds, weights sum up to 1
+ *     mix_finish(&mix, MIX_COVERAGE, MIX_COVERAGE); // what matters, weights sum up to 1
  *     mix_fini(&mix);
  */
 #pragma once
 
 #include "sched/inventory.h"
 
-enum { MIX_KINDS_MAX = 256 }; /* after mix_finish(): the most frequent */
+enum { MIX_KINDS_MAX = 256 }; /* after mix_finish() */
 
-#define MIX_COVERAGE 0.95 /* rarer kinds than make up this part are left out */
+#define MIX_COVERAGE 0.95 /* kinds beyond this part are left out */
 
 struct mix_kind {
     struct demand demand;
@@ -23,7 +23,7 @@ struct mix_kind {
 
 /* The zero value is empty. */
 struct mix {
-    struct mix_kind *kinds; /* owned; after mix_finish() by falling weight */
+    struct mix_kind *kinds; /* owned; after mix_finish() the most frequent first */
     size_t count;
 };
 
@@ -36,7 +36,11 @@ void mix_add(struct mix *mix, const struct demand *demand, double weight);
  */
 void mix_add_prior(struct mix *mix, const struct inventory *inventory);
 
-/* Keeps the most frequent kinds that make up `coverage` of the weight and has them sum up to 1. */
-void mix_finish(struct mix *mix, double coverage);
+/*
+ * Keeps the most frequent kinds that make up the part `of_weight` of all, and behind them those that
+ * ask for the most units, until `of_units` of what all ask for is covered: a few large demands may
+ * be rare and yet want much. The weights of what is kept sum up to 1.
+ */
+void mix_finish(struct mix *mix, double of_weight, double of_units);
 
 void mix_fini(struct mix *mix);

@@ -122,13 +122,18 @@ static double cpu_seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static void run_policy(const struct options *options, const struct replay_plan *plan,
+static void run_policy(const struct options *options, struct replay_plan plan,
                        const struct policy *policy, double parsing, const char *name)
 {
+    auto_fini(mix_fini) struct mix mix = {0};
     struct summary summary = {0};
+    double start = cpu_seconds();
+    trace_mix(plan.trace, policy->of_units, &mix);
+    parsing += cpu_seconds() - start;
+    plan.mix = &mix;
     for (int64_t seed = options->first_seed; seed <= options->last_seed; seed++) {
         struct replay_result result;
-        replay_run(plan, policy, (uint64_t)seed, &result);
+        replay_run(&plan, policy, (uint64_t)seed, &result);
         add_result(&summary, &result, parsing);
         replay_result_fini(&result);
     }
@@ -153,21 +158,19 @@ static void enlarge(struct trace *trace)
 static int run_trace(const struct options *options, const char *name, struct err *err)
 {
     auto_fini(trace_fini) struct trace trace = {0};
-    auto_fini(mix_fini) struct mix mix = {0};
     double start = cpu_seconds();
     int rc = read_trace(&trace, options->traces, name, err);
     if (rc < 0)
         return rc;
-    trace_mix(&trace, &mix);
     double parsing = cpu_seconds() - start;
-    struct replay_plan plan = {.trace = &trace, .mix = &mix, .decisions_max = SIZE_MAX};
+    struct replay_plan plan = {.trace = &trace, .decisions_max = SIZE_MAX};
     if (options->is_large) {
         enlarge(&trace);
         plan.decisions_max = LARGE_DECISIONS;
     }
     for (size_t i = 0; i < policy_count; i++)
         if (!options->policy || strcmp(options->policy, policies[i].name) == 0)
-            run_policy(options, &plan, &policies[i], parsing, name);
+            run_policy(options, plan, &policies[i], parsing, name);
     return 0;
 }
 

@@ -249,6 +249,6 @@ const struct policy policies[] = {
     {.name = "best_fit", .choose = choose_best_fit},
     {.name = "fgd", .start = start_fgd, .choose = choose_fgd, .end = free},
     {.name = "outlook", .start = start_outlook, .choose = choose_outlook,
-     .placed = update_outlook, .end = end_outlook},
+     .placed = update_outlook, .end = end_outlook, .of_units = MIX_COVERAGE},
 };
 const size_t policy_count = ARRAY_LEN(policies);

@@ -14,7 +14,7 @@
 struct replay {
     struct inventory inventory; /* nodes in the shuffled order */
     const struct trace *trace;
-    const struct mix *mix;
+    const struct mix *mix;      /* what the policy may know of the tasks */
     struct rng rng; /* for a policy that draws lots */
 };
 
@@ -27,6 +27,7 @@ struct policy {
                   struct inventory_claim *ret);
     void (*placed)(void *state, const struct inventory_claim *claim); /* may be NULL */
     void (*end)(void *state);
+    double of_units; /* of the mix that it knows, see trace_mix() */
 };
 
 extern const struct policy policies[];

@@ -161,14 +161,14 @@ uint64_t trace_units(const struct demand *demand)
     return demand->units * demand->devices;
 }
 
-void trace_mix(const struct trace *trace, struct mix *ret)
+void trace_mix(const struct trace *trace, double of_units, struct mix *ret)
 {
     for (size_t i = 0; i < trace->task_count; i++) {
         struct demand kind = trace->tasks[i].demand;
         kind.ram = 0;
         mix_add(ret, &kind, 1);
     }
-    mix_finish(ret, MIX_COVERAGE);
+    mix_finish(ret, MIX_COVERAGE, of_units);
 }
 
 void trace_fini(struct trace *trace)

@@ -40,7 +40,8 @@ int trace_read_tasks(struct trace *trace, const char *path, struct err *err) mus
 /* Device units that a task asks for. */
 uint64_t trace_units(const struct demand *demand);
 
-/* The kinds of the tasks as in the published protocol: main memory isn't looked at. */
-void trace_mix(const struct trace *trace, struct mix *ret);
+/* The kinds of the tasks, without their main memory; `of_units`: see mix_finish(), 0 as in the
+ * published protocol. */
+void trace_mix(const struct trace *trace, double of_units, struct mix *ret);
 
 void trace_fini(struct trace *trace);

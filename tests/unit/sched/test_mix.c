@@ -27,7 +27,7 @@ static void test_most_frequent_are_kept(void **state)
     const uint64_t units[] = {10, 20, 30, 20, 40, 30, 20};
     for (size_t i = 0; i < ARRAY_LEN(units); i++)
         mix_add(&mix, &(struct demand){.devices = 1, .units = units[i]}, i == 4 ? 0.25 : 1);
-    mix_finish(&mix, 0.95); /* 3 + 2 + 1 of 6.25 are 96 % */
+    mix_finish(&mix, 0.95, 0); /* 3 + 2 + 1 of 6.25 are 96 % */
     assert_int_equal(mix.count, 3);
     assert_int_equal(mix.kinds[0].demand.units, 20);
     assert_int_equal(mix.kinds[1].demand.units, 30);
@@ -35,6 +35,20 @@ static void test_most_frequent_are_kept(void **state)
     assert_near(mix.kinds[0].weight, 0.5);
     assert_near(mix.kinds[1].weight, 1.0 / 3);
     assert_near(mix.kinds[2].weight, 1.0 / 6);
+}
+
+/* 96 of 100 cover 95 %; of what they leave, the one with the most units comes first. */
+static void test_large_ones_are_kept_too(void **state)
+{
+    auto_fini(mix_fini) struct mix mix = {0};
+    struct demand small = of_units(10), middle = of_units(20);
+    mix_add(&mix, &small, 96);
+    mix_add(&mix, &middle, 3);
+    mix_add(&mix, &(struct demand){.devices = 8, .units = 100}, 1);
+    mix_finish(&mix, 0.95, 0.95); /* 960 + 800 of 1,820 units are 97 % */
+    assert_int_equal(mix.count, 2);
+    assert_int_equal(mix.kinds[1].demand.devices, 8);
+    assert_near(mix.kinds[1].weight, 1.0 / 97);
 }
 
 static void test_order_of_adding_does_not_count(void **state)
@@ -45,8 +59,8 @@ static void test_order_of_adding_does_not_count(void **state)
         mix_add(&one, &up, 1);
         mix_add(&other, &down, 1);
     }
-    mix_finish(&one, 0.7);
-    mix_finish(&other, 0.7);
+    mix_finish(&one, 0.7, 0);
+    mix_finish(&other, 0.7, 0);
     assert_int_equal(one.count, 4);
     assert_int_equal(other.count, 4);
     for (size_t i = 0; i < one.count; i++)
@@ -60,7 +74,7 @@ static void test_prior_is_per_class(void **state)
     inventory_add_node(&inventory, &(struct inventory_node){.class_bit = 4});
     inventory_add_device(&inventory, (struct inventory_device){.total = 80, .free = 0});
     mix_add_prior(&mix, &inventory);
-    mix_finish(&mix, 1);
+    mix_finish(&mix, 1, 0);
     assert_int_equal(mix.count, 7);
     double sum = 0;
     for (size_t i = 0; i < mix.count; i++) {
@@ -74,7 +88,7 @@ static void test_prior_is_per_class(void **state)
 static void test_empty_stays_empty(void **state)
 {
     auto_fini(mix_fini) struct mix mix = {0};
-    mix_finish(&mix, MIX_COVERAGE);
+    mix_finish(&mix, MIX_COVERAGE, MIX_COVERAGE);
     assert_int_equal(mix.count, 0);
 }
 
@@ -82,6 +96,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_most_frequent_are_kept),
+        cmocka_unit_test(test_large_ones_are_kept_too),
         cmocka_unit_test(test_order_of_adding_does_not_count),
         cmocka_unit_test(test_prior_is_per_class),
         cmocka_unit_test(test_empty_stays_empty),

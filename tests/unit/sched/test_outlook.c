@@ -35,7 +35,7 @@ static void add_halves(struct mix *mix)
 {
     mix_add(mix, &(struct demand){.cpu = 4, .devices = 1, .units = 500}, 1);
     mix_add(mix, &(struct demand){.cpu = 8, .devices = 1, .units = 1000}, 1);
-    mix_finish(mix, 1);
+    mix_finish(mix, 1, 0);
 }
 
 /* ---- by hand ---- */
@@ -98,7 +98,7 @@ static void test_room_counts_a_part_of_the_next(void **state)
     mix_add(&mix, &(struct demand){.cpu = 4, .devices = 1, .units = 100}, 1);
     mix_add(&mix, &(struct demand){.devices = 4, .units = 1000}, 1);
     mix_add(&mix, &(struct demand){.ram = 300, .devices = 2, .units = 500}, 1);
-    mix_finish(&mix, 1);
+    mix_finish(&mix, 1, 0);
     add_node(&inventory, 6, 1, (uint64_t[]){1000, 1000, 400}, 3);
     struct outlook *outlook = outlook_new(&inventory, &mix);
     for (size_t i = 0; i < mix.count; i++) {
@@ -116,7 +116,7 @@ static void test_rare_class_is_kept_free(void **state)
     auto_fini(mix_fini) struct mix mix = {0};
     mix_add(&mix, &(struct demand){.devices = 1, .units = 1000}, 5);
     mix_add(&mix, &(struct demand){.devices = 1, .units = 1000, .class_set = 1}, 1);
-    mix_finish(&mix, 1);
+    mix_finish(&mix, 1, 0);
     for (int i = 0; i < 4; i++)
         add_node(&inventory, 8, i ? 2 : 1, (uint64_t[]){1000}, 1);
     struct outlook *outlook = outlook_new(&inventory, &mix);
@@ -145,7 +145,7 @@ static void test_offers_do_not_mix(void **state)
 {
     auto_fini(mix_fini) struct mix mix = {0};
     mix_add(&mix, &(struct demand){.devices = 1, .units = 7}, 1);
-    mix_finish(&mix, 1);
+    mix_finish(&mix, 1, 0);
     struct outlook_class *of = outlook_class_new(&mix, 1, 1);
     for (uint64_t one = 1; one < 2000; one += 37) {
         for (uint64_t other = 1; other < 2000; other++) {
@@ -192,7 +192,7 @@ static void make_cluster(struct inventory *inventory, struct mix *mix)
         struct demand demand = random_demand();
         mix_add(mix, &demand, 1 + draw(9));
     }
-    mix_finish(mix, 1);
+    mix_finish(mix, 1, 0);
 }
 
 /* The score without anything kept: rooms and fragments of the whole cluster, before and after. */

@@ -137,14 +137,29 @@ void outlook_update(struct outlook *outlook, size_t node)
     outlook->are_prices_old = true;
 }
 
+/*
+ * The slope of weight x room^(1/4), for a cluster of one device. With the logarithm instead (power
+ * 1) rare classes are kept even better, at the cost of processors: see doc/benchmarks.md. By square
+ * roots, which are the same on every machine.
+ */
+static double price_of(double weight, double room, double devices)
+{
+    if (room <= 0)
+        return 0; /* there is none to lose */
+    double root = sqrt(devices / room);
+    return weight * root * sqrt(root) / devices;
+}
+
 static void set_prices(struct outlook *outlook)
 {
+    double devices = (double)outlook->inventory->device_count;
     for (size_t c = 0; c < INVENTORY_CLASSES_MAX; c++) {
         struct outlook_class *of = outlook->classes[c];
         for (size_t i = 0; of && i < of->steps * OUTLOOK_LANES; i++) {
             size_t kind = of->kinds[i];
-            double room = kind == SIZE_MAX ? 0 : outlook->rooms[kind];
-            ((float *)of->price)[i] = room > 0 ? (float)(outlook->weights[kind] / room) : 0;
+            if (kind != SIZE_MAX)
+                ((float *)of->price)[i] = (float)price_of(outlook->weights[kind],
+                                                          outlook->rooms[kind], devices);
         }
     }
     outlook->are_prices_old = false;

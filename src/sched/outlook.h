@@ -2,14 +2,15 @@
 /*
  * The score of a place by what it leaves to the demand that is expected. Two things are counted:
  *
- * Room. How often a kind of demand would fit, summed up over all nodes, is its room. A claim that
- * takes a part of the room of a kind costs that part times the kind's weight: what is scarce is
- * dear, be it a rare class of device, eight free devices on one node, or processors beside them.
+ * Room. How often a kind of demand would fit, summed up over all nodes, is its room. What a claim
+ * takes of the room of a kind costs the more, the less there is: what is scarce is dear, be it a
+ * rare class of device, eight free devices on one node, or processors beside them.
  *
  * Fragments. Units that the mix can't use (fragment.h), as a part of all units of the cluster.
  *
+ *     price = weight x (devices / room)^(3/4) / devices               per kind
  *     score = 10^9 x (OUTLOOK_FRAGMENT_WEIGHT x (fragments before - after)
- *                     - sum over kinds of weight x (room before - after on the node) / room)
+ *                     - sum over kinds of price x (room before - after on the node))
  *
  * The room of a kind on a node is the mean of how often it fits and the same without rounding down,
  * so that what is lost of the next one counts as well. doc/placement.md has an example by hand.
@@ -31,8 +32,8 @@
 
 #include "sched/mix.h"
 
-/* What a unit that becomes useless counts, beside a part of room of the same size. */
-#define OUTLOOK_FRAGMENT_WEIGHT 3.0
+/* What fragments count beside room. */
+#define OUTLOOK_FRAGMENT_WEIGHT 1.5
 
 struct outlook;
 

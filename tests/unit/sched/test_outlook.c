@@ -79,8 +79,9 @@ static void test_score_by_hand(void **state)
     struct inventory_claim on_0 = {.demand = demand, .node = 0, .device_set = 1};
     struct inventory_claim on_1 = {.demand = demand, .node = 1, .device_set = 1};
     double fragments_0 = (0 - 250) / 3000.0, fragments_1 = (250 - 0) / 3000.0;
-    double want_0 = 1e9 * (3 * fragments_0 - 0.5 * 1 / 5 - 0.5 * 1 / 2);
-    double want_1 = 1e9 * (3 * fragments_1 - 0.5 * 1 / 5);
+    double half_price = 0.5 * pow(3.0 / 5, 0.75) / 3, whole_price = 0.5 * pow(3.0 / 2, 0.75) / 3;
+    double want_0 = 1e9 * (1.5 * fragments_0 - half_price - whole_price);
+    double want_1 = 1e9 * (1.5 * fragments_1 - half_price);
     assert_near((double)outlook_score(outlook, &on_0), want_0, 200);
     assert_near((double)outlook_score(outlook, &on_1), want_1, 200);
     struct outlook_choice choice;
@@ -228,7 +229,9 @@ static double score_by_definition(struct inventory *inventory, const struct mix 
         inventory_apply(inventory, claim);
         double after = room_by_definition(inventory, claim->node, &mix->kinds[k].demand);
         inventory_undo(inventory, claim);
-        cost += all > 0 ? mix->kinds[k].weight * (before - after) / all : 0;
+        double devices = (double)inventory->device_count;
+        if (all > 0)
+            cost += mix->kinds[k].weight * pow(devices / all, 0.75) * (before - after) / devices;
     }
     /* Kinds without devices lose all that is free, before and after: they are left out. */
     double hostly = 0;

@@ -40,6 +40,11 @@ static void print_help(const struct cli_spec *spec, const struct cli_option *com
         print_option(o);
     for (const struct cli_option *o = common; o->name; o++)
         print_option(o);
+    if (spec->is_local) {
+        printf("\nExit status: 0 done, 1 failed, 2 usage, 3 no answer, 4 not allowed,\n"
+               "5 no such thing.\n");
+        return;
+    }
     printf("\nThe server and key come from GPUSTACK_SERVER_URL and GPUSTACK_API_KEY, or from\n"
            "\"gpustack login\". Exit status: 0 done, 1 failed, 2 usage, 3 no answer from the\n"
            "server, 4 not allowed, 5 no such thing.\n");
@@ -175,11 +180,11 @@ static int begin(struct cli *cli, int argc, char **argv, struct err *err)
     bool help = false;
     const char *ca_file = NULL;
     const struct cli_option common[] = {
-        {.name = "json", .help = "print JSON as the server sends it", .flag = &cli->json},
         {.name = "server-url",
          .value = "URL",
          .help = "the server to talk to",
          .text = &cli->server_option},
+        {.name = "json", .help = "print JSON as the server sends it", .flag = &cli->json},
         {.name = "ssl-ca-file",
          .value = "FILE",
          .help = "trust these authorities, too (PEM)",
@@ -187,15 +192,27 @@ static int begin(struct cli *cli, int argc, char **argv, struct err *err)
         {.name = "help", .letter = 'h', .help = "print this", .flag = &help},
         {0},
     };
-    int rc = parse(cli, common, argc, argv, err);
+    const struct cli_option local[] = {
+        {.name = "json", .help = "print JSON", .flag = &cli->json},
+        common[2],
+        common[3],
+        {0},
+    };
+    const struct cli_option *shared = cli->spec->is_local ? local : common;
+    int rc = parse(cli, shared, argc, argv, err);
     if (rc == 0 && help) {
-        print_help(cli->spec, common);
+        print_help(cli->spec, shared);
         return 1;
     }
     if (rc == 0 && cli->arg_count < cli->spec->min_args)
         rc = cli_usage(err, "usage: gpustack %s %s", cli->spec->command, cli->spec->arguments);
-    if (rc == 0)
-        rc = trust(cli, ca_file, err);
+    if (rc < 0)
+        return rc;
+    if (cli->spec->is_local) {
+        cli->ca_file = ca_file ? ca_file : getenv("GPUSTACK_SSL_CA_FILE");
+        return 0;
+    }
+    rc = trust(cli, ca_file, err);
     return rc == 0 ? choose_server(cli, err) : rc;
 }
 

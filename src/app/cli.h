@@ -46,6 +46,7 @@ struct cli_spec {
     const struct cli_option *options;
     unsigned min_args, max_args; /* positional ones */
     struct string_list *rest;    /* takes what stands behind "--"; NULL: refused */
+    bool is_local;               /* talks to no server: none is chosen, no login is read */
 };
 
 enum { PATH_BYTES = 4096 }; /* of a path or URL in a file */
@@ -56,6 +57,7 @@ struct cli {
     unsigned arg_count;
     bool json;                 /* --json: print the server's JSON instead of a table */
     const char *server_option; /* --server-url, or NULL */
+    const char *ca_file;       /* --ssl-ca-file of a local command, or NULL; borrowed */
     char *server_url;          /* owned */
     char *bearer;              /* owned, wiped; NULL: none */
     char *cookie;              /* owned, wiped; "name=value" of a login in progress */

@@ -38,6 +38,8 @@ int cmd_rm(int argc, char **argv);
 int cmd_routes(int argc, char **argv);
 int cmd_workers(int argc, char **argv);
 int cmd_devices(int argc, char **argv);
+int cmd_estimate(int argc, char **argv);
+int cmd_inspect(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 int cmd_keys(int argc, char **argv);
 int cmd_usage(int argc, char **argv);

@@ -28,5 +28,21 @@ double score_spread(const struct score_worker *worker);
 /* Strategy `binpack`: the part of what can be given out that the claim takes; 0 if not known. */
 double score_binpack(uint64_t claim_bytes, uint64_t allocatable_bytes);
 
+/* Instances on the workers that are compared, for the spread of GPUStack 2. */
+struct score_field {
+    unsigned same_min, same_max;     /* fewest and most of the same model on a worker */
+    unsigned others_min, others_max; /* the same of other models */
+};
+
+/*
+ * Strategy `spread` as of GPUStack 2: 85 % by the worker's company relative to that of the others,
+ * 15 % by how little the devices that it would get (those in `worker`) are used.
+ */
+double score_spread_among(const struct score_worker *worker, const struct score_field *field);
+
+/* Strategy `binpack` as of GPUStack 2, for one device: memory of the machine counts once, the
+ * device's twice. An instance has the highest of its devices' scores. */
+double score_binpack_device(double ram_part, double device_part);
+
 /* Scale-down: (100 status + 10 offload + placement) / 111, each term from 0 to 100. */
 double score_scale_down(enum score_status status, double offload, double placement);

@@ -12,6 +12,7 @@
 
 enum {
     GGUF_MAGIC = 0x46554747,     /* "GGUF" read as a little-endian u32 */
+    GGUF_MAGIC_SWAPPED = 0x47475546, /* "FUGG": some big-endian files begin so */
     GGUF_VERSION_MIN = 2,        /* version 1 had 32-bit lengths; no engine reads it any more */
     GGUF_VERSION_MAX = 3,
     GGUF_ALIGNMENT_DEFAULT = 32, /* of tensor data, unless general.alignment says otherwise */
@@ -30,7 +31,10 @@ const char *gguf_value_name(uint32_t type);
 size_t gguf_value_size(uint32_t type);
 
 /* Element types that this code writes; gguf_tensor_type() knows all. */
-enum { GGUF_TENSOR_F32 = 0 };
+enum {
+    GGUF_TENSOR_F32 = 0,
+    GGUF_TENSOR_TYPE_END = 43, /* numbers below are given out; some were withdrawn again */
+};
 
 struct gguf_tensor_type {
     uint32_t id;         /* number in the file */

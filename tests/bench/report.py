@@ -11,6 +11,7 @@ import fcntl
 import operator
 import os
 import pathlib
+import subprocess
 import sys
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -34,6 +35,17 @@ def alone():
             print(f"(waiting for another benchmark, which holds {LOCK})", flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def build(program):
+    """Builds a program of tests/, which ./run leaves out, for release; returns its path."""
+    folder = TOP / "build/bench"
+    if not (folder / "build.ninja").exists():
+        subprocess.run([TOP / "tools/install-packages", "libcmocka-dev", "node-llhttp"], check=True)
+        subprocess.run(["meson", "setup", folder, TOP, "--buildtype=release", "-Dwerror=false"],
+                       check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", folder, program], check=True, stdout=subprocess.DEVNULL)
+    return folder / program
 
 
 class Report:

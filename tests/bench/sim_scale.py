@@ -17,23 +17,11 @@ import report
 RATIO_MAX = 1.5 # ten times the workers may cost so much more each
 
 
-def build():
-    """A release build with the tests, which ./run leaves out."""
-    folder = report.TOP / "build/bench"
-    if not (folder / "build.ninja").exists():
-        subprocess.run([report.TOP / "tools/install-packages", "libcmocka-dev", "node-llhttp"],
-                       check=True)
-        subprocess.run(["meson", "setup", folder, report.TOP, "--buildtype=release"], check=True,
-                       stdout=subprocess.DEVNULL)
-    subprocess.run(["ninja", "-C", folder, "tests/sim/sim_scale"], check=True,
-                   stdout=subprocess.DEVNULL)
-    return folder / "tests/sim/sim_scale"
-
-
 def main():
     sizes = os.environ.get("GPUSTACK_BENCH_SIZES", "100 1000 3000 10000").split()
     costs = {}
-    with subprocess.Popen([build(), *sizes], stdout=subprocess.PIPE, text=True) as run:
+    program = report.build("tests/sim/sim_scale")
+    with subprocess.Popen([program, *sizes], stdout=subprocess.PIPE, text=True) as run:
         for line in run.stdout:
             print(line, end="", flush=True)
             found = re.search(r"(\d+) all: .* (\d+) us per worker .* (\d+) bytes per worker", line)

@@ -41,6 +41,33 @@ static void test_binpack(void **state)
     assert_near(score_binpack(25, 0), 0);
 }
 
+/* GPUStack 2: both tables of the worker's part, with and without one that has none of the model. */
+static void test_spread_among(void **state)
+{
+    const unsigned none[2] = {0}, one[2] = {1, 0};
+    struct score_field field = {.same_min = 0, .same_max = 2, .others_min = 0, .others_max = 4};
+    struct score_worker worker = {
+        .others = 4, .same_on = none, .others_on = one, .device_count = 2};
+    assert_near(score_spread_among(&worker, &field), 85 * 0.85 + 15 * (1 / 1.2 + 1) / 2);
+    worker.others = 1;
+    worker.device_count = 0;
+    assert_near(score_spread_among(&worker, &field), 85 * (0.85 + 0.15 * 0.75) + 15);
+    worker.same = 1;
+    assert_near(score_spread_among(&worker, &field), 85 * (0.45 + 0.35 * 0.5 + 0.2 * 0.75) + 15);
+    field.same_min = 1;
+    assert_near(score_spread_among(&worker, &field), 85 * (0.50 + 0.25 + 0.15 * 0.75) + 15);
+    field = (struct score_field){.same_min = 1, .same_max = 1};
+    worker.others = 0;
+    assert_near(score_spread_among(&worker, &field), 85 * 0.90 + 15);
+}
+
+static void test_binpack_device(void **state)
+{
+    assert_near(score_binpack_device(0.25, 0.5), (25 + 100) / 3.0);
+    assert_near(score_binpack_device(1, 1), 100);
+    assert_near(score_binpack_device(0, 0), 0);
+}
+
 static void test_scale_down(void **state)
 {
     assert_near(score_scale_down(SCORE_UP, 100, 100), 100);
@@ -54,6 +81,8 @@ int main(void)
         cmocka_unit_test(test_spread_without_devices),
         cmocka_unit_test(test_spread_with_devices),
         cmocka_unit_test(test_binpack),
+        cmocka_unit_test(test_spread_among),
+        cmocka_unit_test(test_binpack_device),
         cmocka_unit_test(test_scale_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

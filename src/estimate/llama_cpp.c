@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * llama-server: which layers lie where, and what that adds up to. doc/estimates.md has the rules.
+ */
+#include "estimate/llama_cpp_priv.h"
+
+enum {
+    IMAGE_TOKENS = 4096, /* patches of an image when the projector doesn't tell */
+};
+
+static uint64_t runtime_bytes(const struct estimate_device *device)
+{
+    return device->is_unified ? 250 * MIB : 500 * MIB;
+}
+
+/* --- weights ------------------------------------------------------------------------------- */
+
+struct weights_sum {
+    uint64_t layers, experts, output;
+    unsigned layer_count;
+};
+
+static bool has_experts_on_host(const struct llama_plan *plan, unsigned il)
+{
+    return plan->options.cpu_moe || il < plan->options.cpu_moe_layers;
+}
+
+/* What is at `place`: of layers that are on devices, experts may be on the host all the same. */
+static struct weights_sum weights_at(const struct llama_plan *plan, int place)
+{
+    const struct model_shape *shape = plan->shape;
+    struct weights_sum sum = {0};
+    for (uint32_t il = 0; il < shape->layer_count; il++) {
+        const struct layer_shape *layer = &shape->layers[il];
+        const bool moves = has_experts_on_host(plan, il);
+        const bool is_here = plan->layer_device[il] == place;
+        if (is_here) {
+            sum.layer_count++;
+            sum.layers += layer->bytes - layer->expert_bytes;
+        }
+        if (moves ? place == ESTIMATE_HOST : is_here)
+            sum.experts += layer->expert_bytes;
+    }
+    if (plan->layer_device[shape->layer_count] == place) {
+        sum.output = shape->output_bytes;
+        if (shape->is_tied && place != ESTIMATE_HOST) /* a second copy of the embedding */
+            sum.output += shape->input_bytes;
+        sum.layers += shape->draft_bytes;
+    }
+    return sum;
+}
+
+static void add_weights(const struct llama_plan *plan, int place, struct estimate *ret)
+{
+    const struct model_shape *shape = plan->shape;
+    const struct weights_sum sum = weights_at(plan, place);
+    estimate_add(ret, place, ESTIMATE_WEIGHTS, sum.layers, "%u of %u layers%s", sum.layer_count,
+                 shape->layer_count, sum.experts ? ", without experts" : "");
+    estimate_add(ret, place, ESTIMATE_WEIGHTS, sum.experts, "experts of %llu",
+                 (unsigned long long)shape->expert_count);
+    estimate_add(ret, place, ESTIMATE_WEIGHTS, sum.output, "output matrix and norm%s",
+                 shape->is_tied && place != ESTIMATE_HOST ? ", with a copy of the embedding" : "");
+    if (place == ESTIMATE_HOST)
+        estimate_add(ret, place, ESTIMATE_WEIGHTS, shape->input_bytes,
+                     "token embedding: always on the host");
+}
+
+/* Tensors of no layer go where the first layer is. */
+static void add_all_weights(const struct llama_plan *plan, struct estimate *ret)
+{
+    for (int place = ESTIMATE_HOST; place < (int)ret->device_count; place++)
+        add_weights(plan, place, ret);
+    estimate_add(ret, plan->layer_device[0], ESTIMATE_WEIGHTS, plan->shape->other_bytes,
+                 "tensors of no layer");
+    estimate_add(ret, plan->layer_device[plan->shape->layer_count], ESTIMATE_WEIGHTS,
+                 plan->request->lora_bytes, "adapters");
+    const bool is_mapped = plan->options.mmap && (str_eq(plan->options.load_mode, STR("auto")) ||
+                                                  str_eq(plan->options.load_mode, STR("mmap")));
+    if (is_mapped && plan->device_count > 0)
+        ret->host_reclaimable_bytes = plan->shape->file_bytes;
+}
+
+/* Rows of all matrices lie over all devices by their shares; the rest stays on the main one. */
+static void spread_rows(const struct estimate_request *request, struct estimate *ret)
+{
+    uint64_t all = 0, capacity = 0, given = 0;
+    int main_line = -1;
+    for (size_t i = 0; i < ret->line_count; i++) {
+        if (ret->lines[i].device >= 0 && ret->lines[i].part == ESTIMATE_WEIGHTS) {
+            all += ret->lines[i].bytes;
+            main_line = ret->lines[i].device;
+        }
+    }
+    for (size_t i = 0; i < request->device_count; i++)
+        capacity += max_u64(estimate_capacity(&request->devices[i]), 1);
+    if (main_line < 0)
+        return;
+    for (size_t i = 0; i < request->device_count; i++) {
+        const double share = (double)max_u64(estimate_capacity(&request->devices[i]), 1) /
+                             (double)capacity;
+        if ((int)i == main_line)
+            continue;
+        const uint64_t part = (uint64_t)((double)all * share);
+        given += part;
+        estimate_add(ret, (int)i, ESTIMATE_WEIGHTS, part, "rows of all matrices: %.1f %% of %llu B",
+                     100 * share, (unsigned long long)all);
+    }
+    for (size_t i = 0; i < ret->line_count; i++) {
+        struct estimate_line *line = &ret->lines[i];
+        if (line->device != main_line || line->part != ESTIMATE_WEIGHTS)
+            continue;
+        const uint64_t part = min_u64(line->bytes, given);
+        line->bytes -= part;
+        given -= part;
+        ret->devices[main_line].parts[ESTIMATE_WEIGHTS] -= part;
+    }
+}
+
+/* --- buffers ------------------------------------------------------------------------------- */
+
+/* For large batches the host's weights are brought to the first device, one at a time. */
+static uint64_t largest_host_tensor(const struct llama_plan *plan)
+{
+    uint64_t largest = 0;
+    for (uint32_t il = 0; il < plan->shape->layer_count; il++) {
+        const struct layer_shape *layer = &plan->shape->layers[il];
+        const bool on_host = plan->layer_device[il] == ESTIMATE_HOST;
+        if (on_host || has_experts_on_host(plan, il))
+            largest = max_u64(largest, layer->expert_bytes / 3);
+        if (on_host)
+            largest = max_u64(largest, (layer->bytes - layer->expert_bytes) / 4);
+    }
+    return largest;
+}
+
+static void add_buffers(const struct llama_plan *plan, struct estimate *ret)
+{
+    const struct estimate_request *request = plan->request;
+    for (int place = ESTIMATE_HOST; place < (int)ret->device_count; place++)
+        estimate_add(ret, place, ESTIMATE_COMPUTE, llama_compute_bytes(plan, place),
+                     "graph of %llu tokens, %llu outputs, %llu cells%s%s",
+                     (unsigned long long)plan->tokens, (unsigned long long)plan->outputs,
+                     (unsigned long long)plan->context,
+                     plan->flash_attention ? ", flash attention" : "",
+                     plan->copies > 1 ? ", inputs 4 times" : "");
+    const uint64_t logits = plan->is_encoder ? plan->shape->hidden_size
+                                             : plan->shape->vocabulary_size;
+    const uint64_t kept = plan->is_encoder || plan->rules.outputs_by_sequence ? plan->sequences
+                                                                              : plan->tokens;
+    estimate_add(ret, ESTIMATE_HOST, ESTIMATE_COMPUTE, logits * kept * 4,
+                 "outputs: %llu values x %llu sequences x 4 B", (unsigned long long)logits,
+                 (unsigned long long)kept);
+    const uint64_t streamed = largest_host_tensor(plan);
+    if (plan->device_count > 0 && !request->devices[0].is_remote)
+        estimate_add(ret, 0, ESTIMATE_COMPUTE, streamed,
+                     "largest tensor of the layers on the host, for large batches");
+}
+
+static void add_projector(const struct llama_plan *plan, struct estimate *ret)
+{
+    const struct estimate_request *request = plan->request;
+    const struct model_shape *projector = request->projector;
+    if (!projector || !plan->options.projector)
+        return;
+    int place = ESTIMATE_HOST;
+    for (size_t i = request->device_count; plan->options.projector_offload && i > 0; i--)
+        if (!request->devices[i - 1].is_remote)
+            place = (int)i - 1;
+    const uint64_t patches = projector->vision_tokens_max ? projector->vision_tokens_max
+                                                          : IMAGE_TOKENS;
+    const uint64_t hidden = max_u64(projector->vision_hidden_size, projector->hidden_size);
+    estimate_add(ret, place, ESTIMATE_WEIGHTS, projector->tensor_bytes, "projector");
+    estimate_add(ret, place, ESTIMATE_COMPUTE, patches * patches * 2 + patches * hidden * 4 * 8,
+                 "projector: %llu patches^2 x 2 B + %llu x %llu x 8 x 4 B",
+                 (unsigned long long)patches, (unsigned long long)patches,
+                 (unsigned long long)hidden);
+}
+
+static void add_runtime(const struct llama_plan *plan, struct estimate *ret)
+{
+    for (size_t i = 0; i < ret->device_count; i++)
+        if (estimate_place_bytes(&ret->devices[i]) > 0)
+            estimate_add(ret, (int)i, ESTIMATE_RUNTIME, runtime_bytes(&plan->request->devices[i]),
+                         "context and libraries of the device");
+    estimate_add(ret, ESTIMATE_HOST, ESTIMATE_RUNTIME, 150 * MIB, "process, vocabulary, buffers");
+    const uint64_t cache_mib = plan->options.cache_ram_mib;
+    estimate_add(ret, ESTIMATE_HOST, ESTIMATE_CACHE, cache_mib * MIB,
+                 "prompt cache in main memory: --cache-ram %llu MiB",
+                 (unsigned long long)cache_mib);
+}
+
+/* The draft model lies on the same devices as the model; its context is as long. */
+static int add_draft(const struct estimate_request *request, struct estimate *ret, struct err *err)
+{
+    if (!request->draft)
+        return 0;
+    struct estimate_request inner = *request;
+    inner.shape = request->draft;
+    inner.draft = NULL;
+    inner.projector = NULL;
+    inner.lora_bytes = 0;
+    auto_fini(estimate_fini) struct estimate draft = {.device_count = request->device_count};
+    const int rc = estimate_llama_cpp(&inner, &draft, err);
+    if (rc < 0)
+        return err_wrap(err, rc, "draft model");
+    for (size_t i = 0; i < draft.line_count; i++) {
+        const struct estimate_line *line = &draft.lines[i];
+        if (line->part != ESTIMATE_RUNTIME)
+            estimate_add(ret, line->device, line->part, line->bytes, "draft model: %.180s",
+                         line->formula);
+    }
+    return 0;
+}
+
+static int add_lines(const struct estimate_request *request, struct estimate *ret, struct err *err)
+{
+    struct llama_plan plan;
+    int rc = llama_plan_make(request, &plan, err);
+    if (rc < 0)
+        return rc;
+    add_all_weights(&plan, ret);
+    if (str_eq(plan.options.split_mode, STR("row")))
+        spread_rows(request, ret);
+    llama_add_caches(&plan, ret);
+    add_buffers(&plan, ret);
+    add_projector(&plan, ret);
+    rc = add_draft(request, ret, err);
+    add_runtime(&plan, ret);
+    ret->context_length = plan.context;
+    ret->cache_tokens = plan.context * plan.streams;
+    ret->sequences = plan.sequences;
+    ret->layers_offloaded = request->shape->layer_count + 1 - plan.layers_on_host;
+    return rc;
+}
+
+/* --- the largest context ------------------------------------------------------------------- */
+
+/* Whether it fits when "--ctx-size context" is said last. */
+static bool fits_with(const struct estimate_request *request, uint64_t context)
+{
+    const char *argv[ESTIMATE_PARAMETERS_MAX + 2];
+    char number[32];
+    snprintf(number, sizeof number, "%llu", (unsigned long long)context);
+    if (request->argc > 0)
+        memcpy(argv, request->argv, request->argc * sizeof argv[0]);
+    argv[request->argc] = "--ctx-size";
+    argv[request->argc + 1] = number;
+    struct estimate_request inner = *request;
+    inner.argv = argv;
+    inner.argc = request->argc + 2;
+    auto_fini(estimate_fini) struct estimate estimate = {.device_count = request->device_count};
+    if (add_lines(&inner, &estimate, NULL) < 0)
+        return false;
+    estimate_judge(&inner, &estimate);
+    return estimate.fits;
+}
+
+static uint64_t largest_context(const struct estimate_request *request, uint64_t limit)
+{
+    uint64_t low = 0, high = limit / LLAMA_PAD; /* in multiples of it */
+    while (low < high) {
+        const uint64_t middle = high - (high - low) / 2;
+        if (fits_with(request, middle * LLAMA_PAD))
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return low * LLAMA_PAD;
+}
+
+int estimate_llama_cpp(const struct estimate_request *request, struct estimate *ret,
+                       struct err *err)
+{
+    if (request->shape->is_big_endian)
+        return err_set(err, ERR_INVALID, "the file is big-endian, which llama.cpp can't run here");
+    const int rc = add_lines(request, ret, err);
+    if (rc < 0)
+        return rc;
+    estimate_judge(request, ret);
+    ret->context_fits = ret->fits ? ret->context_length
+                                  : largest_context(request, ret->cache_tokens) /
+                                        (ret->cache_tokens / ret->context_length);
+    if (!ret->fits) {
+        const size_t used = strlen(ret->advice);
+        snprintf(ret->advice + used, sizeof ret->advice - used,
+                 ret->context_fits ? "; a context of %llu would fit" : "; no context fits",
+                 (unsigned long long)ret->context_fits);
+    }
+    return 0;
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "estimate/llama_cpp_priv.h"
+
+#include "base/num.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { CONTEXT_UNKNOWN = 4096, PIPELINE_COPIES = 4 };
+
+static bool is_encoder(const struct model_shape *shape)
+{
+    return !shape->is_causal && (shape->kind == KIND_EMBEDDING || shape->kind == KIND_RERANKER);
+}
+
+/* Slots, and how their caches lie: in one, or side by side and each padded. */
+static void plan_context(struct llama_plan *plan)
+{
+    const struct llama_options *options = &plan->options;
+    const bool is_auto = options->parallel < 0;
+    if (is_auto && plan->rules.has_auto_parallel)
+        plan->sequences = 4;
+    else
+        plan->sequences = options->parallel < 1 ? 1 : (uint64_t)options->parallel;
+    plan->is_unified = options->unified || plan->sequences == 1 ||
+                       (is_auto && plan->rules.has_auto_parallel && !options->separate);
+    uint64_t context = options->context;
+    if (context == 0)
+        context = estimate_trained_context(plan->shape, CONTEXT_UNKNOWN);
+    context = round_up(context, LLAMA_PAD);
+    plan->streams = plan->is_unified ? 1 : plan->sequences;
+    plan->context = round_up(context / plan->streams, LLAMA_PAD);
+    if (plan->context == 0)
+        plan->context = LLAMA_PAD;
+}
+
+/* An encoder sees its text at once: the ubatch grows to the batch, as llama-server does it. */
+static void plan_batch(struct llama_plan *plan)
+{
+    const struct llama_options *options = &plan->options;
+    const uint64_t all = plan->context * plan->streams;
+    plan->tokens = min_u64(min_u64(options->batch, options->ubatch), all);
+    const bool embeds = options->embedding || options->reranking || plan->is_encoder;
+    if (embeds)
+        plan->tokens = min_u64(options->ubatch, all);
+    plan->outputs = plan->rules.outputs_by_sequence && !embeds
+                        ? min_u64(plan->sequences, plan->tokens)
+                        : plan->tokens;
+}
+
+/* Number of layers on devices, the output counted as one: all of them, or as the user says. */
+static int layers_offloaded(const struct llama_plan *plan, uint64_t *ret, struct err *err)
+{
+    const struct str text = plan->options.gpu_layers;
+    const uint64_t all = plan->shape->layer_count + 1;
+    int64_t number = -1;
+    if (str_eq(plan->options.device, STR("none")) || plan->request->device_count == 0)
+        number = 0;
+    else if (!str_eq(text, STR("auto")) && !str_eq(text, STR("all")) &&
+             num_parse_i64(text, -2, INT32_MAX, &number) < 0)
+        return err_set(err, ERR_INVALID,
+                       "--n-gpu-layers must be auto, all or a number (%llu are all), not \"%.*s\"",
+                       (unsigned long long)all, (int)min_u64(text.len, 80), text.ptr);
+    *ret = number < 0 ? all : min_u64((uint64_t)number, all);
+    return 0;
+}
+
+/* The user's shares; returns how many there are. */
+static int read_shares(struct str text, float *shares, size_t count, struct err *err)
+{
+    struct str item;
+    size_t n = 0;
+    while (text.len > 0 && str_split(&text, ',', &item)) {
+        char copy[32];
+        const struct str number = str_trim(item);
+        char *end = copy;
+        if (number.len > 0 && number.len < sizeof copy) {
+            memcpy(copy, number.ptr, number.len);
+            copy[number.len] = '\0';
+        } else {
+            copy[0] = '\0';
+        }
+        const float share = strtof(copy, &end);
+        if (end == copy || *end != '\0' || !(share >= 0) || !isfinite(share))
+            return err_set(err, ERR_INVALID,
+                           "--tensor-split must be numbers from 0 separated by commas, one a "
+                           "device, not \"%.*s\"",
+                           (int)min_u64(item.len, 40), item.ptr);
+        if (n == count)
+            return err_set(err, ERR_INVALID, "--tensor-split has more shares than there are "
+                                             "devices; %zu or fewer are possible", count);
+        shares[n++] = share;
+    }
+    return (int)n;
+}
+
+/* Cumulated and normalised in single precision, for the same roundings as llama.cpp's. */
+static int plan_shares(const struct llama_plan *plan, float *shares, struct err *err)
+{
+    const size_t count = plan->request->device_count;
+    const int given = read_shares(plan->options.tensor_split, shares, count, err);
+    if (given < 0)
+        return given;
+    float sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t bytes = estimate_capacity(&plan->request->devices[i]);
+        if (given == 0)
+            shares[i] = bytes ? (float)bytes : 1;
+        else if (i >= (size_t)given)
+            shares[i] = 0;
+        sum += shares[i];
+        shares[i] = sum;
+    }
+    if (!(sum > 0))
+        return err_set(err, ERR_INVALID, "--tensor-split must give at least one device a share");
+    for (size_t i = 0; i < count; i++)
+        shares[i] /= sum;
+    return 0;
+}
+
+/* The first device whose cumulated share is above `place`. */
+static int device_at(const float *shares, size_t count, float place)
+{
+    size_t i = 0;
+    while (i < count - 1 && !(shares[i] > place))
+        i++;
+    return (int)i;
+}
+
+static int plan_layers(struct llama_plan *plan, struct err *err)
+{
+    const unsigned all = plan->shape->layer_count + 1;
+    const size_t count = plan->request->device_count;
+    uint64_t offloaded = 0;
+    int rc = layers_offloaded(plan, &offloaded, err);
+    if (rc < 0)
+        return rc;
+    float shares[ESTIMATE_DEVICES_MAX];
+    if (offloaded > 0 && (rc = plan_shares(plan, shares, err)) < 0)
+        return rc;
+    const bool is_one = str_eq(plan->options.split_mode, STR("none")) ||
+                        str_eq(plan->options.split_mode, STR("row"));
+    if (offloaded > 0 && is_one && plan->options.main_gpu >= count)
+        return err_set(err, ERR_INVALID, "--main-gpu must be a device from 0 to %zu, not %llu",
+                       count - 1, (unsigned long long)plan->options.main_gpu);
+    const unsigned start = all - (unsigned)offloaded;
+    bool used[ESTIMATE_DEVICES_MAX] = {0};
+    for (unsigned il = 0; il < all; il++) {
+        int device = ESTIMATE_HOST;
+        if (il >= start)
+            device = is_one ? (int)plan->options.main_gpu
+                            : device_at(shares, count, (float)(il - start) / (float)offloaded);
+        plan->layer_device[il] = device;
+        if (device >= 0)
+            used[device] = true;
+    }
+    for (size_t i = 0; i < count; i++)
+        plan->device_count += used[i];
+    plan->layers_on_host = start;
+    return 0;
+}
+
+/* Inputs exist several times when devices work on several ubatches at once. */
+static void plan_copies(struct llama_plan *plan)
+{
+    const bool is_pipeline = plan->device_count > 1 && plan->layers_on_host == 0 &&
+                             plan->options.kv_offload && !plan->options.cpu_moe &&
+                             plan->options.cpu_moe_layers == 0 &&
+                             str_eq(plan->options.split_mode, STR("layer"));
+    plan->copies = is_pipeline ? PIPELINE_COPIES : 1;
+}
+
+int llama_plan_make(const struct estimate_request *request, struct llama_plan *ret,
+                    struct err *err)
+{
+    *ret = (struct llama_plan){.request = request, .shape = request->shape};
+    int rc = llama_options_read(request, &ret->options, err);
+    if (rc < 0)
+        return rc;
+    ret->rules = llama_rules_of(request->version);
+    ret->type_k = llama_type_of(ret->options.type_k);
+    ret->type_v = llama_type_of(ret->options.type_v);
+    ret->flash_attention = !str_eq_nocase(ret->options.flash_attention, STR("off")) &&
+                           !str_eq(ret->options.flash_attention, STR("0"));
+    ret->is_encoder = is_encoder(request->shape);
+    plan_context(ret);
+    plan_batch(ret);
+    rc = plan_layers(ret, err);
+    plan_copies(ret);
+    return rc;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Only llama_cpp*.c may include this: what llama-server makes of its parameters.
+ *
+ * The order: options (what stands in argv) -> plan (sizes of context, cells, where each layer goes)
+ * -> lines (llama_cpp.c, llama_cpp_cache.c) and compute buffers (llama_cpp_graph.c).
+ */
+#pragma once
+
+#include "estimate/estimate_priv.h"
+
+#include <stdbool.h>
+
+enum { LLAMA_PAD = 256 /* cells of a cache come in multiples */ };
+
+/* What differs between versions; llama_rules_of(). */
+struct llama_rules {
+    bool has_auto_parallel;   /* 4 slots with one cache unless told otherwise; before: 1 slot */
+    bool outputs_by_sequence; /* logits are reserved for one token a sequence, not a whole ubatch */
+    bool mask_is_half;        /* F16 with flash attention; before: F32 with a copy in F16 */
+    bool mixes_inputs;        /* tokens and embeddings in one batch: further inputs */
+};
+
+struct llama_options {
+    uint64_t context, batch, ubatch;
+    int64_t parallel;
+    struct str type_k, type_v;
+    struct str flash_attention;
+    struct str gpu_layers;
+    struct str tensor_split, split_mode, device;
+    struct str load_mode, fit;
+    uint64_t main_gpu;
+    bool mmap, swa_full, unified, separate, kv_offload, cpu_moe;
+    uint64_t cpu_moe_layers;
+    bool embedding, reranking;
+    bool projector, projector_offload;
+    uint64_t cache_ram_mib;
+};
+
+/* An element type of the cache: `elements` take `bytes`. */
+struct llama_type {
+    const char *name;
+    unsigned elements, bytes;
+};
+
+struct llama_plan {
+    const struct estimate_request *request;
+    const struct model_shape *shape;
+    struct llama_rules rules;
+    struct llama_options options;
+    const struct llama_type *type_k, *type_v;
+    bool flash_attention;
+    bool is_unified;
+    bool is_encoder;          /* no cache; the whole batch at once */
+    uint64_t sequences;       /* slots */
+    uint64_t streams;         /* caches side by side: 1 when unified */
+    uint64_t context;         /* cells a stream: what one sequence may have */
+    uint64_t tokens;          /* of a ubatch */
+    uint64_t outputs;         /* tokens of a ubatch whose logits are kept */
+    unsigned layers_on_host;  /* the first ones */
+    unsigned device_count;    /* that hold layers */
+    unsigned copies;          /* of inputs: 4 with pipeline parallelism */
+    int layer_device[MODEL_SHAPE_LAYERS_MAX + 1]; /* or ESTIMATE_HOST; the last one: the output */
+};
+
+/* Reads the parameters into `ret` with the defaults of that version, and checks them. */
+int llama_options_read(const struct estimate_request *request, struct llama_options *ret,
+                       struct err *err) must_check;
+
+/* The rules of a version: "b6800", "0.7.0 (build 11669)", "0.7.0"; NULL: the newest. */
+struct llama_rules llama_rules_of(const char *version);
+
+/* By name ("q8_0"), or NULL. */
+const struct llama_type *llama_type_of(struct str name);
+
+/* Works out sizes and places. */
+int llama_plan_make(const struct estimate_request *request, struct llama_plan *ret,
+                    struct err *err) must_check;
+
+/* Cells that the cache of a layer has, in one stream. */
+uint64_t llama_layer_cells(const struct llama_plan *plan, const struct layer_shape *layer);
+
+/* Adds the lines of keys, values and states, where each layer is. */
+void llama_add_caches(const struct llama_plan *plan, struct estimate *ret);
+
+/* Bytes of the compute buffer of a device, or of the host for ESTIMATE_HOST. */
+uint64_t llama_compute_bytes(const struct llama_plan *plan, int device);

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "estimate/parallel_priv.h"
+
+enum { RANKS_MAX = 65536 };
+
+static bool divides_layer(const struct model_shape *shape, const struct layer_shape *layer,
+                          uint64_t ranks, bool deals_experts)
+{
+    if (layer->head_count % ranks != 0)
+        return false;
+    const uint64_t kv = layer->head_count_kv;
+    const bool has_kv = layer->cache != CACHE_LATENT && kv > 0;
+    if (has_kv && kv % ranks != 0 && ranks % kv != 0)
+        return false;
+    if (layer->is_moe && deals_experts)
+        return true;
+    const uint64_t block = max_u64(shape->quantization_group, 1);
+    const uint64_t width = layer->feed_forward_length;
+    return width % ranks == 0 && (width % block != 0 || width / ranks % block == 0);
+}
+
+bool parallel_divides(const struct model_shape *shape, uint64_t ranks, bool deals_experts)
+{
+    for (uint32_t il = 0; il < shape->layer_count; il++)
+        if (!divides_layer(shape, &shape->layers[il], ranks, deals_experts))
+            return false;
+    return true;
+}
+
+/* The nearest numbers of ranks that are possible, in words: "2 or 4 do". */
+static void suggest(const struct model_shape *shape, uint64_t ranks, bool deals, char *out,
+                    size_t size)
+{
+    uint64_t below = ranks - 1, above = ranks + 1;
+    const uint64_t limit = model_shape_head_count(shape);
+    while (below > 1 && !parallel_divides(shape, below, deals))
+        below--;
+    while (above <= limit && !parallel_divides(shape, above, deals))
+        above++;
+    if (above <= limit)
+        snprintf(out, size, "%llu or %llu do", (unsigned long long)below,
+                 (unsigned long long)above);
+    else
+        snprintf(out, size, "%llu does", (unsigned long long)below);
+}
+
+/* What it is that `ranks` doesn't divide. */
+static void describe(const struct model_shape *shape, uint64_t ranks, char *out, size_t size)
+{
+    const uint32_t heads = model_shape_head_count(shape);
+    const uint32_t kv = model_shape_head_count_kv(shape);
+    if (heads % ranks != 0)
+        snprintf(out, size, "%u heads", heads);
+    else if (kv > 0 && kv % ranks != 0 && ranks % kv != 0)
+        snprintf(out, size, "%u heads of keys and values", kv);
+    else if (shape->quantization_group > 1)
+        snprintf(out, size, "a width of %llu in blocks of %llu",
+                 (unsigned long long)model_shape_feed_forward_length(shape),
+                 (unsigned long long)shape->quantization_group);
+    else
+        snprintf(out, size, "a width of %llu",
+                 (unsigned long long)model_shape_feed_forward_length(shape));
+}
+
+static int check_tensor(const struct model_shape *shape, uint64_t ranks, bool deals,
+                        struct err *err)
+{
+    if (parallel_divides(shape, ranks, deals))
+        return 0;
+    char what[80], possible[80];
+    describe(shape, ranks, what, sizeof what);
+    suggest(shape, ranks, deals, possible, sizeof possible);
+    return err_set(err, ERR_INVALID, "--tensor-parallel-size %llu doesn't divide %s; %s",
+                   (unsigned long long)ranks, what, possible);
+}
+
+static int check_others(const struct estimate_request *request, const struct parallel *parallel,
+                        struct err *err)
+{
+    const struct model_shape *shape = request->shape;
+    if (shape->layer_count > 0 && parallel->pipeline > shape->layer_count)
+        return err_set(err, ERR_INVALID,
+                       "--pipeline-parallel-size %llu is more than the %u layers; up to %u do",
+                       (unsigned long long)parallel->pipeline, shape->layer_count,
+                       shape->layer_count);
+    if (parallel->expert > 1 && shape->expert_count > 0 && parallel->expert > shape->expert_count)
+        return err_set(err, ERR_INVALID,
+                       "expert parallelism over %llu ranks is more than the %llu experts",
+                       (unsigned long long)parallel->expert,
+                       (unsigned long long)shape->expert_count);
+    const uint64_t world = parallel->tensor * parallel->pipeline * parallel->data;
+    if (world <= request->device_count)
+        return 0;
+    return err_set(err, ERR_INVALID,
+                   "tensor x pipeline x data parallel size is %llu x %llu x %llu = %llu, but there "
+                   "%s %zu device%s",
+                   (unsigned long long)parallel->tensor, (unsigned long long)parallel->pipeline,
+                   (unsigned long long)parallel->data, (unsigned long long)world,
+                   request->device_count == 1 ? "is" : "are", request->device_count,
+                   request->device_count == 1 ? "" : "s");
+}
+
+int parallel_settle(const struct estimate_request *request, struct parallel *parallel,
+                    struct err *err)
+{
+    if (request->device_count == 0)
+        return err_set(err, ERR_INVALID, "the engine needs at least one device");
+    const uint64_t others = max_u64(parallel->pipeline, 1) * max_u64(parallel->data, 1);
+    if (parallel->tensor == 0)
+        parallel->tensor = max_u64(request->device_count / others, 1);
+    parallel->pipeline = max_u64(parallel->pipeline, 1);
+    parallel->data = max_u64(parallel->data, 1);
+    const bool deals = parallel->expert != 0;
+    parallel->expert = deals ? parallel->tensor * parallel->data : 1;
+    const int rc = check_tensor(request->shape, parallel->tensor, deals, err);
+    return rc < 0 ? rc : check_others(request, parallel, err);
+}
+
+uint32_t parallel_stage_layers(uint32_t layers, uint64_t stages, uint64_t stage)
+{
+    const uint32_t base = (uint32_t)(layers / stages), rest = (uint32_t)(layers % stages);
+    /* stages - 2, stages - 3, ...; there is nobody before the last one when it is alone */
+    const bool has_more = stage + 1 < stages && stage + 1 + rest >= stages;
+    return base + has_more;
+}
+
+uint32_t parallel_stage_first(uint32_t layers, uint64_t stages, uint64_t stage)
+{
+    uint32_t first = 0;
+    for (uint64_t i = 0; i < stage; i++)
+        first += parallel_stage_layers(layers, stages, i);
+    return first;
+}
+
+uint64_t parallel_stage_of(const struct parallel *parallel, size_t device)
+{
+    return device / parallel->tensor % parallel->pipeline;
+}
+
+uint64_t parallel_kv_heads(const struct layer_shape *layer, uint64_t tensor)
+{
+    return layer->cache == CACHE_LATENT ? 1 : max_u64(layer->head_count_kv / tensor, 1);
+}
+
+/* Part of a layer's dense weights for keys and values: ranks beyond the heads repeat it. */
+static double kv_part(const struct layer_shape *layer)
+{
+    const double kv = (double)layer->head_count_kv * (layer->key_length + layer->value_length);
+    const double queries = (double)layer->head_count * (layer->key_length + layer->value_length);
+    const double forward = layer->is_moe ? 0 : 3.0 * (double)layer->feed_forward_length;
+    return kv > 0 ? kv / (kv + queries + forward) : 0;
+}
+
+static double layer_bytes(const struct parallel *parallel, const struct layer_shape *layer)
+{
+    const double tensor = (double)parallel->tensor;
+    const double dense = (double)(layer->bytes - layer->expert_bytes);
+    const double repeats = layer->head_count_kv && layer->cache != CACHE_LATENT
+                               ? max_u64(parallel->tensor / layer->head_count_kv, 1)
+                               : 1;
+    const double experts = (double)layer->expert_bytes /
+                           (parallel->expert > 1 ? (double)parallel->expert : tensor);
+    return dense / tensor * (1 + kv_part(layer) * (repeats - 1)) + experts;
+}
+
+static uint64_t add_ends(const struct estimate_request *request, const struct parallel *parallel,
+                         double factor, size_t device, struct estimate *ret)
+{
+    const struct model_shape *shape = request->shape;
+    const uint64_t stage = parallel_stage_of(parallel, device);
+    uint64_t bytes = 0;
+    if (stage == 0)
+        bytes += shape->input_bytes;
+    if (stage == parallel->pipeline - 1)
+        bytes += shape->is_tied && parallel->pipeline > 1 ? shape->input_bytes
+                                                          : shape->output_bytes;
+    bytes = (uint64_t)((double)bytes * factor / (double)parallel->tensor);
+    estimate_add(ret, (int)device, ESTIMATE_WEIGHTS, bytes, "embedding and output over %llu",
+                 (unsigned long long)parallel->tensor);
+    const uint64_t other = stage == 0 ? shape->other_bytes : 0;
+    estimate_add(ret, (int)device, ESTIMATE_WEIGHTS, other, "towers and other tensors, whole");
+    estimate_add(ret, (int)device, ESTIMATE_WEIGHTS, request->lora_bytes, "adapters");
+    return bytes + other + request->lora_bytes;
+}
+
+uint64_t parallel_add_weights(const struct estimate_request *request,
+                              const struct parallel *parallel,
+                              const struct parallel_weights *weights, size_t device,
+                              struct estimate *ret)
+{
+    const struct model_shape *shape = request->shape;
+    const uint64_t stage = parallel_stage_of(parallel, device);
+    const uint32_t first = parallel_stage_first(shape->layer_count, parallel->pipeline, stage);
+    const uint32_t count = parallel_stage_layers(shape->layer_count, parallel->pipeline, stage);
+    double sum = 0;
+    for (uint32_t il = first; il < first + count; il++)
+        sum += layer_bytes(parallel, &shape->layers[il]);
+    if (stage == parallel->pipeline - 1)
+        sum += (double)shape->draft_bytes / (double)parallel->tensor;
+    const uint64_t bytes = (uint64_t)(sum * weights->layer_factor);
+    estimate_add(ret, (int)device, ESTIMATE_WEIGHTS, bytes, "layers %u to %u over %llu%s", first,
+                 first + count - 1, (unsigned long long)parallel->tensor,
+                 weights->layer_factor < 1 ? ", quantised while they are loaded" : "");
+    return bytes + add_ends(request, parallel, weights->other_factor, device, ret);
+}

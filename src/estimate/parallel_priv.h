@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Only src/estimate/ may include this: how vLLM, SGLang and MindIE cut a model over devices.
+ *
+ * Rank r is device r: tensor parallel ranks are next to each other, then stages of the pipeline,
+ * then replicas of data parallelism.
+ */
+#pragma once
+
+#include "estimate/estimate_priv.h"
+
+struct parallel {
+    uint64_t tensor, pipeline, data; /* 0: the user left it open */
+    uint64_t expert;                 /* ranks that experts are dealt out to; 1: cut as the rest */
+};
+
+/* How the files' bytes become bytes in memory. */
+struct parallel_weights {
+    double layer_factor; /* quantised while it is loaded, or another dtype */
+    double other_factor; /* embeddings and output keep their dtype */
+};
+
+/*
+ * Fills in what was left open (all devices work on tensors) and checks that the model can be cut
+ * so. ERR_INVALID says which number doesn't divide what, and which do.
+ */
+int parallel_settle(const struct estimate_request *request, struct parallel *parallel,
+                    struct err *err) must_check;
+
+/* Whether `ranks` divide heads, groups of experts' widths and quantisation blocks. */
+bool parallel_divides(const struct model_shape *shape, uint64_t ranks, bool deals_experts);
+
+/* Layers of a stage: the rest goes one each to stages before the last one, as vLLM deals them. */
+uint32_t parallel_stage_layers(uint32_t layers, uint64_t stages, uint64_t stage);
+
+/* First layer of a stage. */
+uint32_t parallel_stage_first(uint32_t layers, uint64_t stages, uint64_t stage);
+
+/* The stage that a device works on. */
+uint64_t parallel_stage_of(const struct parallel *parallel, size_t device);
+
+/* Heads for keys and values that a rank has: at least one. */
+uint64_t parallel_kv_heads(const struct layer_shape *layer, uint64_t tensor);
+
+/* Adds the lines of a device's weights; returns their bytes. */
+uint64_t parallel_add_weights(const struct estimate_request *request,
+                              const struct parallel *parallel,
+                              const struct parallel_weights *weights, size_t device,
+                              struct estimate *ret);

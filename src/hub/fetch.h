@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Blocking requests for parts of files over HTTP, with an event loop of their own inside: for
+ * commands and threads that may wait, never on a loop's thread. One thread; one request at a time.
+ *
+ * Redirects are followed, from https to https only; the Range goes along, the bearer token doesn't
+ * leave the first scheme, host and port. Certificates are checked as http/client does. Neither
+ * tokens nor queries of URLs stand in the texts of errors.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdint.h>
+
+enum {
+    FETCH_REDIRECTS_MAX = 5,
+    FETCH_SILENCE_MS = 15000, /* to the head of the response, and between two pieces */
+    FETCH_TOTAL_MS = 120000,  /* for all of one request */
+};
+
+/* No file that is larger is asked for. */
+#define FETCH_FILE_MAX (UINT64_C(1) << 56)
+
+struct fetcher;
+
+/* `ca_file`: authorities (PEM) to trust beside the system's, or NULL. */
+int fetcher_new(const char *ca_file, struct fetcher **ret, struct err *err) must_check;
+
+/* NULL is fine. */
+void fetcher_free(struct fetcher *fetcher);
+
+struct fetch_request {
+    const char *url;
+    const char *origin; /* the URL that `bearer` is for; NULL: `url` */
+    const char *bearer; /* token, or NULL */
+};
+
+struct fetch_reply {
+    uint64_t total; /* bytes of the whole file */
+    char *url;      /* where redirects led; owned */
+    char *next;     /* of the header Link, rel="next"; owned, or NULL */
+};
+
+void fetch_reply_fini(struct fetch_reply *reply);
+
+/*
+ * Appends up to `n` bytes from `offset` on; fewer only at the file's end. A server that knows no
+ * ranges sends all from the beginning: then reading stops after what was asked for, more than that
+ * may be appended, and the next call for a later part of the same URL reads on there.
+ *
+ * -errno and codes of http/client; ERR_NOT_FOUND, ERR_UNAUTHORIZED, ERR_FORBIDDEN, ERR_TOO_OFTEN
+ * and ERR_UNAVAILABLE by status; ERR_PROTOCOL for an answer to something else.
+ */
+int fetch_range(struct fetcher *fetcher, const struct fetch_request *request, uint64_t offset,
+                size_t n, struct buf *out, struct fetch_reply *ret, struct err *err) must_check;
+
+/* Appends a whole small file; ERR_TOO_LARGE above `max` bytes. */
+int fetch_all(struct fetcher *fetcher, const struct fetch_request *request, size_t max,
+              struct buf *out, struct fetch_reply *ret, struct err *err) must_check;

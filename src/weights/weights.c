@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "weights/weights.h"
+
+#include "weights/gguf.h"
+#include "weights/gguf_split.h"
+#include "weights/hf.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+
+enum { NAMES_SHOWN = 5 };
+
+/* ---- which files ---- */
+
+static struct str base_name(struct str name)
+{
+    while (str_find(name, '/') < name.len)
+        name = str_skip(name, str_find(name, '/') + 1);
+    return name;
+}
+
+static bool is_gguf(struct str name)
+{
+    return str_has_suffix(name, STR(".gguf"));
+}
+
+static bool is_projector(struct str name)
+{
+    return is_gguf(name) && str_has_prefix(base_name(name), STR("mmproj"));
+}
+
+/* A single file or the first part of a split. */
+static bool is_first(struct str name)
+{
+    struct gguf_split split;
+    return !gguf_split_parse(name, &split) || split.part == 1;
+}
+
+static bool is_wanted(const char *wanted, const char *name)
+{
+    return *wanted == '\0' || strcmp(wanted, name) == 0 || fnmatch(wanted, name, 0) == 0;
+}
+
+/* Whether a file is a model by itself, and the one that is asked for. */
+static bool is_candidate(const struct source_file *file, const char *wanted)
+{
+    const struct str name = str_of(file->name);
+    if (!is_wanted(wanted, file->name))
+        return false;
+    return is_gguf(name) && is_first(name) && (*wanted || !is_projector(name));
+}
+
+/* ---- GGUF ---- */
+
+/* The most precise of the projectors beside a model that are no larger than half precision. */
+static const struct source_file *find_projector(const struct source *source)
+{
+    const struct source_file *best = NULL;
+    for (size_t i = 0; i < source->file_count; i++) {
+        const struct source_file *file = &source->files[i];
+        if (is_projector(str_of(file->name)) && (!best || strcasestr(file->name, "f16")) &&
+            !(best && strcasestr(best->name, "-f16")))
+            best = file;
+    }
+    return best;
+}
+
+/* A projector is loaded beside its model: its tensors belong to none of the model's layers. */
+static void add_projector(struct model_shape *shape, const struct model_shape *projector)
+{
+    shape->has_vision |= projector->has_vision;
+    shape->has_audio |= projector->has_audio;
+    shape->vision_head_count = projector->vision_head_count;
+    shape->vision_layer_count = projector->vision_layer_count;
+    shape->vision_hidden_size = projector->vision_hidden_size;
+    shape->vision_tokens_max = projector->vision_tokens_max;
+    shape->parameter_count += projector->parameter_count;
+    shape->file_bytes += projector->file_bytes;
+    shape->tensor_bytes += projector->tensor_bytes;
+    shape->other_bytes += projector->tensor_bytes;
+    shape->parts = mem_alloc_array(1, sizeof *shape->parts);
+    shape->part_count = 1;
+    snprintf(shape->parts[0].name, sizeof shape->parts[0].name, "projector");
+    shape->parts[0].bytes = projector->tensor_bytes;
+}
+
+static int read_gguf(struct source *source, const struct source_file *file,
+                     struct model_shape *ret, struct err *err)
+{
+    const struct source_file *beside = find_projector(source);
+    struct model_shape model = {0}, projector = {0};
+    int rc = gguf_read(source, file, &model, err);
+    if (rc == 0 && model.kind == KIND_LLM && beside && beside != file) {
+        rc = gguf_read(source, beside, &projector, err);
+        if (rc == 0)
+            add_projector(&model, &projector);
+    }
+    if (rc == 0)
+        *ret = model;
+    else
+        model_shape_fini(&model);
+    model_shape_fini(&projector);
+    return rc;
+}
+
+static int fail_ambiguous(const struct source *source, const char *wanted, size_t count,
+                          struct err *err)
+{
+    auto_fini(buf_fini) struct buf names = {0};
+    size_t shown = 0;
+    for (size_t i = 0; i < source->file_count && shown < NAMES_SHOWN; i++)
+        if (is_candidate(&source->files[i], wanted))
+            buf_printf(&names, "%s%s", shown++ ? ", " : "", source->files[i].name);
+    return err_set(err, ERR_INVALID, "there are %zu models, name one of them: %s%s", count,
+                   names.ptr, count > shown ? ", ..." : "");
+}
+
+/* ---- other formats ---- */
+
+/* A folder without a GGUF file. */
+static int read_other(struct source *source, const char *wanted, struct model_shape *ret,
+                      struct err *err)
+{
+    if (*wanted)
+        return err_set(err, ERR_NOT_FOUND, "no .gguf file matches \"%s\"", wanted);
+    if (source->file_count == 0)
+        return err_set(err, ERR_NOT_FOUND, "there are no files");
+    return hf_read(source, ret, err);
+}
+
+int weights_read(struct source *source, const char *file, struct model_shape *ret, struct err *err)
+{
+    const struct source_file *found = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < source->file_count; i++) {
+        if (!is_candidate(&source->files[i], file))
+            continue;
+        count++;
+        found = found ? found : &source->files[i];
+    }
+    if (count > 1)
+        return fail_ambiguous(source, file, count, err);
+    if (found)
+        return read_gguf(source, found, ret, err);
+    if (source->file_count == 1 && *file == '\0') { /* of any name: some stores have hashes */
+        const int rc = gguf_probe(source, source->files, err);
+        if (rc != 0)
+            return rc < 0 ? rc : gguf_read(source, source->files, ret, err);
+    }
+    return read_other(source, file, ret, err);
+}

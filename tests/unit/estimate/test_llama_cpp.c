@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Against numbers that llama.cpp logged, and the sums behind them. */
+#include "shapes.h"
+
+#define MIB (1024.0 * 1024.0)
+
+enum { ARGS_MAX = 16 };
+
+struct run {
+    struct numbers numbers;
+    const char *version;
+    size_t device_count;
+    uint64_t device_bytes[8];
+    const char *argv[ARGS_MAX];
+};
+
+/* Runs the estimate; the shape is freed, what is needed of it stays in `ret`. */
+static void run(const struct run *run, struct estimate *ret)
+{
+    struct model_shape shape;
+    shape_of(&run->numbers, &shape);
+    shape.format = FORMAT_GGUF;
+    struct estimate_device devices[8] = {0};
+    for (size_t i = 0; i < run->device_count; i++)
+        devices[i].total_bytes = run->device_bytes[i];
+    struct estimate_request request = {.shape = &shape,
+                                       .engine = ESTIMATE_LLAMA_CPP,
+                                       .version = run->version,
+                                       .argv = run->argv,
+                                       .devices = devices,
+                                       .device_count = run->device_count};
+    while (run->argv[request.argc])
+        request.argc++;
+    struct err err = {0};
+    *ret = (struct estimate){0};
+    if (estimate_model(&request, ret, &err) < 0)
+        fail_msg("%s", err.text);
+    free(shape.layers);
+}
+
+static const struct numbers llama_1b = {16, 32, 8, 64, 2048, 8192, 128256, 131072, 0, 0, false};
+static const struct numbers llama_8b = {32, 32, 8, 128, 4096, 14336, 128256, 8192, 0, 0, false};
+static const struct numbers llama_70b = {80, 64, 8, 128, 8192, 28672, 128256, 131072, 0, 0, false};
+static const struct numbers llama_405b = {126, 128, 16, 128, 16384, 53248, 128256, 131072, 0, 0,
+                                          false};
+static const struct numbers qwen_3b = {36, 16, 2, 128, 2048, 11008, 151936, 32768, 0, 0, false};
+static const struct numbers qwen_7b = {28, 28, 4, 128, 3584, 18944, 152064, 131072, 0, 0, false};
+static const struct numbers qwen_72b = {80, 64, 8, 128, 8192, 29568, 152064, 32768, 0, 0, false};
+static const struct numbers qwen3_30b = {48, 32, 4, 128, 2048, 768, 151936, 40960, 0, 0, false};
+static const struct numbers gemma_270m = {18, 4, 1, 256, 640, 2048, 262144, 32768, 0, 0, false};
+static const struct numbers gemma3_4b = {34, 8, 4, 256, 2560, 10240, 262208, 131072, 6, 1024,
+                                         false};
+static const struct numbers deepseek_r1 = {61, 128, 1, 576, 7168, 18432, 129280, 163840, 0, 0,
+                                           true};
+
+/* Caches: one device, all on it. */
+static uint64_t cache_of(struct numbers numbers, const char *context, const char *parallel,
+                         const char *more)
+{
+    const struct run r = {.numbers = numbers,
+                          .device_count = 1,
+                          .argv = {"-c", context, "-np", parallel, more}};
+    struct estimate estimate;
+    run(&r, &estimate);
+    const uint64_t bytes = estimate.devices[0].parts[ESTIMATE_CACHE];
+    assert_int_equal(estimate.host.parts[ESTIMATE_CACHE], 0);
+    estimate_fini(&estimate);
+    return bytes;
+}
+
+static void test_caches(void **state)
+{
+    (void)state;
+    assert_true(cache_of(qwen_3b, "4096", "1", NULL) == 144 * MIB);
+    assert_true(cache_of(llama_8b, "8192", "1", NULL) == 1024 * MIB);
+    assert_true(cache_of(qwen_7b, "131072", "1", NULL) == 7168 * MIB);
+    assert_true(cache_of(qwen_72b, "32768", "1", NULL) == 10240 * MIB);
+    assert_true(cache_of(llama_70b, "131072", "1", NULL) == 40960 * MIB);
+    assert_true(cache_of(llama_70b, "2048", "1", NULL) == 640 * MIB);
+    assert_true(cache_of(llama_405b, "131072", "1", NULL) == 126 * 1024 * MIB);
+    assert_true(cache_of(qwen3_30b, "40960", "1", NULL) -
+                    cache_of(qwen3_30b, "4096", "1", NULL) == 3456 * MIB);
+    assert_true(cache_of(deepseek_r1, "4096", "1", NULL) == 61.0 * 576 * 2 * 4096);
+}
+
+/* More cells than were asked for: each slot's are padded (unslothai/unsloth#7530). */
+static void test_slots(void **state)
+{
+    (void)state;
+    assert_true(cache_of(gemma_270m, "1024", "3", NULL) == 27.0 * MIB); /* 1536 cells */
+    assert_true(cache_of(gemma_270m, "1024", "4", NULL) == 18.0 * MIB);
+    assert_true(cache_of(gemma_270m, "1024", "3", "--kv-unified") == 18.0 * MIB);
+}
+
+static void test_windows(void **state)
+{
+    (void)state;
+    const double cell = 4 * 256 * 2 * 2;
+    assert_true(cache_of(gemma3_4b, "16384", "1", NULL) == cell * (5 * 16384 + 29 * 1536));
+    assert_true(cache_of(gemma3_4b, "16384", "4", "-kvu") ==
+                cell * (5 * 16384 + 29 * (4 * 1024 + 512)));
+    assert_true(cache_of(gemma3_4b, "16384", "4", NULL) ==
+                cell * 4 * (5 * 4096 + 29 * 1536));
+    assert_true(cache_of(gemma3_4b, "16384", "1", "--swa-full") == cell * 34 * 16384);
+    assert_true(cache_of(gemma3_4b, "1024", "1", NULL) == cell * 34 * 1024);
+}
+
+/* llama.cpp#27680: 43 layers of 512 elements, 128 tokens seen, ubatch 4096: 4352 cells. */
+static void test_window_of_large_batch(void **state)
+{
+    (void)state;
+    const struct run r = {
+        .numbers = {43, 64, 1, 256, 4096, 2048, 129280, 1 << 20, 44, 128, false},
+        .device_count = 1,
+        .argv = {"-c", "65536", "-np", "1", "-b", "4096", "-ub", "4096", "-ctk", "bf16", "-ctv",
+                 "bf16"}};
+    struct estimate estimate;
+    run(&r, &estimate);
+    assert_true(estimate.devices[0].parts[ESTIMATE_CACHE] == 182.75 * MIB);
+    estimate_fini(&estimate);
+}
+
+static void test_quantised_caches(void **state)
+{
+    (void)state;
+    const struct run r = {.numbers = llama_8b,
+                          .device_count = 1,
+                          .argv = {"-c", "8192", "-np", "1", "-ctk", "q8_0", "-ctv", "q4_0"}};
+    struct estimate estimate;
+    run(&r, &estimate);
+    const double elements = 32.0 * 8 * 128 * 8192;
+    assert_true(estimate.devices[0].parts[ESTIMATE_CACHE] ==
+                elements * 34 / 32 + elements * 18 / 32);
+    estimate_fini(&estimate);
+}
+
+/* llama.cpp#24175: Nemotron-3-Ultra with 4 slots; 48 recurrent layers, 12 with attention. */
+static void test_states(void **state)
+{
+    (void)state;
+    struct model_shape shape;
+    const struct numbers numbers = {60, 64, 2, 128, 8192, 0, 131072, 1 << 20, 0, 0, false};
+    shape_of(&numbers, &shape);
+    for (unsigned il = 0; il < 48; il++) {
+        shape.layers[il].cache = CACHE_STATE;
+        shape.layers[il].state_conv = 3 * (16384 + 2 * 8 * 128);
+        shape.layers[il].state_ssm = 128 * 16384;
+    }
+    const struct estimate_device device = {0};
+    const char *argv[] = {"-np", "4", "-c", "16128"};
+    const struct estimate_request request = {.shape = &shape,
+                                             .engine = ESTIMATE_LLAMA_CPP,
+                                             .argv = argv,
+                                             .argc = 4,
+                                             .devices = &device,
+                                             .device_count = 1};
+    struct estimate estimate = {0};
+    assert_int_equal(estimate_model(&request, &estimate, NULL), 0);
+    assert_true(estimate.devices[0].parts[ESTIMATE_STATE] == (40.5 + 1536) * MIB);
+    /* 16128 cells of 12 layers, 2 x 256 elements: 189 MiB; four slots make 4 x 4096 of them */
+    assert_true(estimate.devices[0].parts[ESTIMATE_CACHE] == 189.0 * MIB / 16128 * 16384);
+    estimate_fini(&estimate);
+    free(shape.layers);
+}
+
+static double compute_of(struct numbers numbers, const char *version, int device,
+                         const char *context)
+{
+    const struct run r = {.numbers = numbers,
+                          .version = version,
+                          .device_count = 1,
+                          .argv = {"-c", context, "-np", "1"}};
+    struct estimate estimate;
+    run(&r, &estimate);
+    for (size_t i = 0; i < estimate.line_count; i++) {
+        const struct estimate_line *line = &estimate.lines[i];
+        if (line->device == device && line->part == ESTIMATE_COMPUTE) {
+            const double bytes = (double)line->bytes;
+            estimate_fini(&estimate);
+            return bytes / MIB;
+        }
+    }
+    fail_msg("no line");
+    return 0;
+}
+
+static void assert_near(double value, double expected, double tolerance)
+{
+    if (value < expected - tolerance || value > expected + tolerance)
+        fail_msg("%.3f, not %.3f", value, expected);
+}
+
+/* Versions that keep logits of a whole ubatch: these are what the buffer is made of. */
+static void test_compute_of_old_versions(void **state)
+{
+    (void)state;
+    assert_near(compute_of(llama_1b, "b4500", 0, "4096"), 254.50, 0.005);
+    assert_near(compute_of(llama_1b, "b4500", ESTIMATE_HOST, "4096"), 12.01, 0.011);
+    assert_near(compute_of(qwen_3b, "b4500", 0, "4096"), 300.75, 0.005);
+    assert_near(compute_of(qwen_3b, "b4500", ESTIMATE_HOST, "4096"), 12.01, 0.011);
+    assert_near(compute_of(llama_8b, "b4500", 0, "8192"), 258.50, 0.005);
+}
+
+static unsigned layers_on(const struct run *r, unsigned device)
+{
+    struct estimate estimate;
+    run(r, &estimate);
+    unsigned layers = 0;
+    const double cell = 2.0 * 8 * 128 * 2;
+    layers = (unsigned)((double)estimate.devices[device].parts[ESTIMATE_CACHE] / cell / 1024);
+    estimate_fini(&estimate);
+    return layers;
+}
+
+/* gguf-parser's README agrees with llama.cpp on these: Llama-3.1-70B with --tensor-split. */
+static void test_split(void **state)
+{
+    (void)state;
+    struct run r = {.numbers = llama_70b, .device_count = 2,
+                    .argv = {"-c", "1024", "-np", "1", "-ts", "8,10"}};
+    assert_int_equal(layers_on(&r, 0), 36);
+    assert_int_equal(layers_on(&r, 1), 44);
+    r.argv[5] = "8,10,12,6";
+    r.device_count = 4;
+    const unsigned four[] = {18, 23, 27, 12};
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(layers_on(&r, i), four[i]);
+    r.argv[5] = "11,12,8,10,6";
+    r.device_count = 5;
+    const unsigned five[] = {19, 21, 14, 17, 9};
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(layers_on(&r, i), five[i]);
+    r.argv[4] = NULL; /* by what the devices have */
+    r.device_bytes[0] = 11, r.device_bytes[1] = 12, r.device_bytes[2] = 8;
+    r.device_bytes[3] = 10, r.device_bytes[4] = 6;
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(layers_on(&r, i), five[i]);
+}
+
+static void assert_refused(const char *a, const char *b, const char *words)
+{
+    struct model_shape shape;
+    shape_of(&llama_8b, &shape);
+    const char *argv[] = {a, b, "-fa", "off"};
+    const struct estimate_device device = {0};
+    const struct estimate_request request = {.shape = &shape, .engine = ESTIMATE_LLAMA_CPP,
+                                             .argv = argv, .argc = 4, .devices = &device,
+                                             .device_count = 1};
+    struct estimate estimate = {0};
+    struct err err = {0};
+    assert_int_equal(estimate_model(&request, &estimate, &err), ERR_INVALID);
+    assert_non_null(strstr(err.text, words));
+    free(shape.layers);
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    assert_refused("-ctv", "q8_0", "needs flash attention");
+    assert_refused("-ctk", "q3", "must be one of f32, f16");
+    assert_refused("-ngl", "most", "33 are all");
+    assert_refused("-ts", "1,2", "1 or fewer");
+    assert_refused("-ts", "0", "at least one device");
+    assert_refused("-ts", "a", "separated by commas");
+    assert_refused("-sm", "diagonal", "none, layer, row, tensor");
+}
+
+/* What doesn't fit says how long a context would. */
+static void test_largest_context(void **state)
+{
+    (void)state;
+    struct run r = {.numbers = llama_8b, .device_count = 1, .device_bytes = {4ULL << 30},
+                    .argv = {"-c", "131072", "-np", "1"}};
+    struct estimate estimate;
+    run(&r, &estimate);
+    assert_false(estimate.fits);
+    assert_int_not_equal(estimate.context_fits, 0);
+    char number[32], above[32];
+    snprintf(number, sizeof number, "%d", (int)estimate.context_fits);
+    snprintf(above, sizeof above, "%d", (int)estimate.context_fits + 256);
+    estimate_fini(&estimate);
+    r.argv[1] = number;
+    run(&r, &estimate);
+    assert_true(estimate.fits);
+    estimate_fini(&estimate);
+    r.argv[1] = above;
+    run(&r, &estimate);
+    assert_false(estimate.fits);
+    estimate_fini(&estimate);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_caches),
+        cmocka_unit_test(test_slots),
+        cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_window_of_large_batch),
+        cmocka_unit_test(test_quantised_caches),
+        cmocka_unit_test(test_states),
+        cmocka_unit_test(test_compute_of_old_versions),
+        cmocka_unit_test(test_split),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_largest_context),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shapes.h"
+
+#include "estimate/correction.h"
+#include "estimate/profiles.h"
+
+#define GIB (UINT64_C(1) << 30)
+
+static const struct numbers llama3_8b = {32, 32, 8, 128, 4096, 14336, 128256, 8192, 0, 0, false};
+
+struct fixture {
+    struct model_shape shape;
+    struct estimate_request request;
+    struct estimate_limits limits;
+    struct estimate_profile profiles[ESTIMATE_PROFILES_MAX];
+    int count;
+};
+
+static struct fixture *profiles_of(struct numbers numbers, enum estimate_engine engine,
+                                   uint64_t device_gib, unsigned devices, unsigned nodes,
+                                   const char *const *argv)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    shape_of(&numbers, &f->shape);
+    for (unsigned il = 0; il < f->shape.layer_count; il++)
+        f->shape.layers[il].bytes = 15 * GIB / f->shape.layer_count;
+    f->request = (struct estimate_request){.shape = &f->shape, .engine = engine, .argv = argv};
+    while (argv && argv[f->request.argc])
+        f->request.argc++;
+    f->limits = (struct estimate_limits){.device = {.total_bytes = device_gib * GIB},
+                                         .devices_per_node = devices, .nodes = nodes,
+                                         .may_offload_partly = true, .may_use_processor = true};
+    f->count = estimate_profiles(&f->request, &f->limits, f->profiles, NULL);
+    return f;
+}
+
+static void fixture_free(struct fixture *f)
+{
+    free(f->shape.layers);
+    free(f);
+}
+
+/* 8 devices with 32 heads: 1, 2, 4 and 8 on tensors; 3, 5 and 7 in stages; 6 as 2 x 3. */
+static void test_parallel(void **state)
+{
+    (void)state;
+    struct fixture *f = profiles_of(llama3_8b, ESTIMATE_VLLM, 80, 8, 1, NULL);
+    static const unsigned tensor[] = {1, 2, 1, 4, 1, 2, 1, 8};
+    assert_int_equal(f->count, 8);
+    for (unsigned i = 0; i < 8; i++) {
+        assert_int_equal(f->profiles[i].tensor_parallel, tensor[i]);
+        assert_int_equal(f->profiles[i].pipeline_parallel, (i + 1) / tensor[i]);
+        assert_int_equal(f->profiles[i].kind, PROFILE_DEVICES);
+        assert_true(f->profiles[i].rank_bytes[i] > 0);
+        assert_int_equal(f->profiles[i].rank_bytes[i + 1], 0);
+        assert_true(f->profiles[i].preferred_bytes[0] - f->profiles[i].rank_bytes[0] >=
+                    3 * GIB / (i + 2)); /* a request's cache is 1 GiB over all */
+    }
+    assert_true(f->profiles[3].rank_bytes[0] < f->profiles[1].rank_bytes[0]);
+    fixture_free(f);
+}
+
+static void test_nodes(void **state)
+{
+    (void)state;
+    struct fixture *f = profiles_of(llama3_8b, ESTIMATE_VLLM, 80, 2, 2, NULL);
+    assert_int_equal(f->count, 4);
+    assert_int_equal(f->profiles[3].nodes, 2);
+    assert_int_equal(f->profiles[3].tensor_parallel, 2); /* within a worker */
+    assert_int_equal(f->profiles[3].pipeline_parallel, 2);
+    fixture_free(f);
+}
+
+static void test_user_decides(void **state)
+{
+    (void)state;
+    const char *argv[] = {"--tensor-parallel-size", "4", NULL};
+    struct fixture *f = profiles_of(llama3_8b, ESTIMATE_VLLM, 80, 8, 1, argv);
+    assert_true(f->count >= 1);
+    for (int i = 0; i < f->count; i++)
+        assert_int_equal(f->profiles[i].tensor_parallel, 4);
+    assert_int_equal(f->profiles[0].devices_per_node, 4);
+    fixture_free(f);
+}
+
+/* 15 GiB on devices of 10: two devices, or some layers, or none. */
+static void test_llama_cpp(void **state)
+{
+    (void)state;
+    struct fixture *f = profiles_of(llama3_8b, ESTIMATE_LLAMA_CPP, 10, 2, 1, NULL);
+    assert_int_equal(f->count, 4);
+    assert_true(f->profiles[0].rank_bytes[0] > 10 * GIB);
+    assert_true(f->profiles[1].rank_bytes[0] < 10 * GIB);
+    assert_int_equal(f->profiles[2].kind, PROFILE_PARTIAL);
+    assert_true(f->profiles[2].rank_bytes[0] <= 10 * GIB);
+    assert_true(f->profiles[2].layers_offloaded > 10 && f->profiles[2].layers_offloaded < 32);
+    assert_int_equal(f->profiles[3].kind, PROFILE_PROCESSOR);
+    assert_int_equal(f->profiles[3].devices_per_node, 0);
+    assert_true(f->profiles[3].host_bytes > 15 * GIB);
+    fixture_free(f);
+}
+
+static void test_none(void **state)
+{
+    (void)state;
+    const char *argv[] = {"--gpu-memory-utilization", "7", NULL};
+    struct fixture *f = profiles_of(llama3_8b, ESTIMATE_VLLM, 80, 2, 1, argv);
+    assert_int_equal(f->count, ERR_INVALID);
+    fixture_free(f);
+}
+
+/* --- learning -------------------------------------------------------------------------------- */
+
+static void test_correction(void **state)
+{
+    (void)state;
+    struct correction_table table = {0};
+    const struct correction_key key = correction_key_of("vllm", "0.10.2", "qwen3");
+    const struct correction_key other = correction_key_of("vllm", "0.10.2", "llama");
+    assert_int_equal(correction_apply(&table, &key, 1000), 1000);
+    for (int i = 1; i <= 20; i++)
+        correction_add(&table, &key, 1000, 1000 + (uint64_t)i);
+    assert_int_equal(correction_apply(&table, &key, 1000), 1019); /* the 19th of 20 */
+    assert_int_equal(correction_apply(&table, &other, 1000), 1000);
+    for (int i = 0; i < CORRECTION_SAMPLES_MAX; i++) /* old ones are forgotten */
+        correction_add(&table, &key, 1000, 1005);
+    assert_int_equal(correction_apply(&table, &key, 1000), 1005);
+    correction_table_fini(&table);
+}
+
+static void test_correction_bounds(void **state)
+{
+    (void)state;
+    struct correction_table table = {0};
+    const struct correction_key key = correction_key_of("llama.cpp", NULL, "qwen3");
+    correction_add(&table, &key, 1000, 900);
+    assert_int_equal(correction_apply(&table, &key, 1000), 1000); /* one isn't trusted */
+    for (int i = 1; i < CORRECTION_TRUSTED; i++)
+        correction_add(&table, &key, 1000, 900);
+    assert_int_equal(correction_apply(&table, &key, 1000), 900);
+    assert_int_equal(correction_apply(&table, &key, 100), 75);
+    correction_add(&table, &key, 1000, 90000);
+    assert_int_equal(correction_apply(&table, &key, 1000), 2000);
+    correction_table_fini(&table);
+}
+
+static void test_correction_keys(void **state)
+{
+    (void)state;
+    struct correction_table table = {0};
+    struct correction_key first = {0};
+    for (int i = 0; i <= CORRECTION_KEYS_MAX; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "a%d", i);
+        const struct correction_key key = correction_key_of("vllm", "1", name);
+        correction_add(&table, &key, 10, 11);
+        if (i == 0)
+            first = key;
+    }
+    assert_int_equal(table.count, CORRECTION_KEYS_MAX);
+    assert_null(correction_find(&table, &first));
+    correction_table_fini(&table);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parallel),
+        cmocka_unit_test(test_nodes),
+        cmocka_unit_test(test_user_decides),
+        cmocka_unit_test(test_llama_cpp),
+        cmocka_unit_test(test_none),
+        cmocka_unit_test(test_correction),
+        cmocka_unit_test(test_correction_bounds),
+        cmocka_unit_test(test_correction_keys),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

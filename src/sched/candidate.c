@@ -3,21 +3,26 @@
 
 #include <stdbool.h>
 
-static bool has_equal_before(const struct inventory_device *devices, uint32_t at)
+/* Whether one of `earlier` is like the device. */
+static bool has_equal(const struct inventory_device *devices, uint64_t earlier, int at)
 {
-    for (uint32_t i = 0; i < at; i++)
+    for (; earlier; earlier &= earlier - 1) {
+        int i = __builtin_ctzll(earlier);
         if (devices[i].free == devices[at].free && devices[i].total == devices[at].total &&
             devices[i].island == devices[at].island)
             return true;
+    }
     return false;
 }
 
-static void find_single(const struct inventory_device *devices, uint32_t count, uint64_t units,
+static void find_single(const struct inventory_device *devices, uint64_t fitting,
                         struct candidates *ret)
 {
-    for (uint32_t i = 0; i < count; i++)
-        if (devices[i].free >= units && !has_equal_before(devices, i))
+    for (uint64_t left = fitting; left; left &= left - 1) {
+        int i = __builtin_ctzll(left);
+        if (!has_equal(devices, fitting & ~left, i))
             ret->device_sets[ret->count++] = UINT64_C(1) << i;
+    }
 }
 
 /* Of the devices in `from` the `count` with the least free; the first of equal ones. */
@@ -103,13 +108,19 @@ void candidates_find(const struct inventory *inventory, size_t node, const struc
     }
     if (demand->class_set && !(demand->class_set & on->class_bit))
         return;
-    if (demand->devices == 1) {
-        find_single(devices, on->device_count, demand->units, ret);
-        return;
-    }
     uint64_t fitting = 0;
     for (uint32_t i = 0; i < on->device_count; i++)
         if (devices[i].free >= demand->units)
             fitting |= UINT64_C(1) << i;
-    find_several(devices, fitting, demand->devices, ret);
+    candidates_among(devices, fitting, demand->devices, ret);
+}
+
+void candidates_among(const struct inventory_device *devices, uint64_t fitting, uint32_t count,
+                      struct candidates *ret)
+{
+    ret->count = 0;
+    if (count == 1)
+        find_single(devices, fitting, ret);
+    else
+        find_several(devices, fitting, count, ret);
 }

@@ -23,3 +23,7 @@ struct candidates {
 /* Fills `ret` in the order of the devices. */
 void candidates_find(const struct inventory *inventory, size_t node, const struct demand *demand,
                      struct candidates *ret);
+
+/* The same for one node's devices: sets of `count` of those in `fitting`, which all have enough. */
+void candidates_among(const struct inventory_device *devices, uint64_t fitting, uint32_t count,
+                      struct candidates *ret);

@@ -1,215 +1,267 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sched/place.h"
 
-#include "sched/place_priv.h"
+#include "base/mem.h"
+#include "sched/option_priv.h"
 
-#include <stdio.h>
+#include <assert.h>
 
-uint64_t place_ram_free(const struct place_worker *worker)
+static const char *const mode_names[] = {
+    [PLACE_ON_DEVICES] = "on_devices",
+    [PLACE_PARTLY] = "partly_on_devices",
+    [PLACE_ON_PROCESSOR] = "on_processor",
+    [PLACE_WHOLE] = "whole_devices",
+};
+
+static_assert(ARRAY_LEN(mode_names) == PLACE_MODE_COUNT, "every mode has a name");
+
+const char *place_mode_name(enum place_mode mode)
 {
-    uint64_t taken = worker->ram_reserved_bytes + worker->ram_claimed_bytes;
-    return taken < worker->ram_total_bytes ? worker->ram_total_bytes - taken : 0;
+    return mode_names[mode];
 }
 
-int place_mismatched_label(const struct string_map *selector, const struct string_map *labels)
-{
-    for (size_t i = 0; i < selector->count; i++) {
-        const char *has = string_map_get(labels, selector->keys[i]);
-        if (!has || strcmp(has, selector->values[i]) != 0)
-            return (int)i;
-    }
-    return -1;
-}
+/* ---- ranks ---- */
 
-bool place_labels_match(const struct string_map *selector, const struct string_map *labels)
+bool option_fill_rank(const struct search *search, const struct option *option,
+                      const uint64_t *needs, const uint64_t *wanted, size_t count,
+                      struct place_rank *ret)
 {
-    return place_mismatched_label(selector, labels) < 0;
-}
-
-static bool is_avoided(const struct place_request *request, int64_t worker_id)
-{
-    const struct int_list *avoid = request->avoid_worker_ids;
-    for (size_t i = 0; avoid && i < avoid->count; i++)
-        if (avoid->items[i] == worker_id)
-            return true;
-    return false;
-}
-
-/* ---- devices ---- */
-
-/* Whether `id` names that device: "worker:type:index", where the worker's name may have colons. */
-static bool is_named(const char *id, const struct place_worker *worker,
-                     const struct place_device *device)
-{
-    size_t name_len = strlen(worker->name);
-    if (strncmp(id, worker->name, name_len) != 0 || id[name_len] != ':')
+    const struct place_worker *on = &search->board->view->workers[option->worker];
+    struct room room;
+    struct room_grant grant;
+    *ret = (struct place_rank){.worker = option->worker};
+    room_measure(search->board->view, search->request, on, &room);
+    if (!room_grant(&room, option->device_set, needs, wanted, count, &grant))
         return false;
-    char rest[96];
-    snprintf(rest, sizeof rest, "%s:%lld", device->type ? device->type : "unknown",
-             (long long)device->index);
-    return strcmp(id + name_len + 1, rest) == 0;
-}
-
-static bool may_have(const struct place_request *request, const struct place_worker *worker,
-                     const struct place_device *device)
-{
-    const struct string_list *ids = request->gpu_ids;
-    if (device->is_held)
-        return false;
-    for (size_t i = 0; ids && i < ids->count; i++)
-        if (is_named(ids->items[i], worker, device))
-            return true;
-    return !ids || ids->count == 0;
-}
-
-size_t place_devices_free(const struct place_request *request, const struct place_worker *worker)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < worker->device_count; i++)
-        count += may_have(request, worker, &worker->devices[i]);
-    return count;
-}
-
-/* ---- one worker ---- */
-
-/* Whether it fits but for the number of its devices. */
-static enum place_refusal fit_but_devices(const struct place_request *request,
-                                          const struct place_worker *worker)
-{
-    if (worker->is_in_maintenance)
-        return PLACE_WORKER_IN_MAINTENANCE;
-    if (!worker->is_ready)
-        return PLACE_WORKER_NOT_READY;
-    if (!place_labels_match(request->selector, worker->labels))
-        return PLACE_LABEL_MISMATCH;
-    if (is_avoided(request, worker->id))
-        return PLACE_FAILED_BEFORE;
-    if (worker->ram_total_bytes == 0)
-        return PLACE_MEMORY_UNKNOWN;
-    uint64_t free_bytes = place_ram_free(worker);
-    return free_bytes == 0 || free_bytes < request->ram_bytes ? PLACE_MEMORY_SHORT : PLACE_FITS;
-}
-
-enum place_refusal place_fit(const struct place_request *request, const struct place_worker *worker)
-{
-    enum place_refusal refusal = fit_but_devices(request, worker);
-    if (refusal == PLACE_FITS && place_devices_free(request, worker) < request->device_count)
-        return PLACE_DEVICES_SHORT;
-    return refusal;
-}
-
-/* ---- giving out ---- */
-
-/* Adds a rank on that worker with the first `count` devices that it may have. */
-static void add_rank(const struct place_request *request, const struct place_worker *workers,
-                     size_t worker, size_t count, struct place_result *ret)
-{
-    ret->ranks = mem_resize(ret->ranks, (ret->rank_count + 1) * sizeof *ret->ranks);
-    struct place_rank *rank = &ret->ranks[ret->rank_count++];
-    *rank = (struct place_rank){.worker = worker};
-    const struct place_worker *on = &workers[worker];
-    for (size_t i = 0; i < on->device_count && rank->gpu_indexes.count < count; i++)
-        if (may_have(request, on, &on->devices[i]))
-            int_list_add(&rank->gpu_indexes, on->devices[i].index);
-}
-
-void place_take(const struct place_request *request, const struct place_result *result,
-                struct place_worker *workers)
-{
-    for (size_t r = 0; r < result->rank_count; r++) {
-        const struct place_rank *rank = &result->ranks[r];
-        struct place_worker *worker = &workers[rank->worker];
-        worker->instance_count++;
-        worker->ram_claimed_bytes += request->ram_bytes;
-        for (size_t i = 0; i < rank->gpu_indexes.count; i++)
-            for (size_t k = 0; k < worker->device_count; k++)
-                if (worker->devices[k].index == rank->gpu_indexes.items[i])
-                    worker->devices[k].is_held = true;
+    for (size_t i = 0; i < grant.count; i++) {
+        int_list_add(&ret->gpu_indexes, on->devices[grant.devices[i]].index);
+        int_list_add(&ret->gpu_bytes, (int64_t)grant.bytes[i]);
     }
+    return true;
+}
+
+/* Devices for itself: it claims all that is free on them. */
+static void fill_whole(const struct search *search, const struct option *option,
+                       struct place_rank *ret)
+{
+    const struct place_worker *on = &search->board->view->workers[option->worker];
+    for (uint64_t left = option->device_set; left; left &= left - 1) {
+        const struct place_device *device = &on->devices[__builtin_ctzll(left)];
+        int_list_add(&ret->gpu_indexes, device->index);
+        int_list_add(&ret->gpu_bytes, (int64_t)place_device_free(on, device));
+    }
+    ret->ram_bytes = search->request->ram_bytes;
+}
+
+static void fill_mixed(const struct search *search, const struct option *option,
+                       struct place_rank *ret)
+{
+    const struct place_worker *on = &search->board->view->workers[option->worker];
+    struct room room;
+    struct room_grant grant;
+    room_measure(search->board->view, search->request, on, &room);
+    if (!options_split(search, &room, option->worker, option->device_set, &grant, &ret->ram_bytes))
+        assert(!"what was found once is found again");
+    for (size_t i = 0; i < grant.count; i++) {
+        int_list_add(&ret->gpu_indexes, on->devices[grant.devices[i]].index);
+        int_list_add(&ret->gpu_bytes, (int64_t)grant.bytes[i]);
+    }
+}
+
+static void fill_profile(const struct search *search, const struct option *option,
+                         struct place_result *ret)
+{
+    const struct estimate_profile *profile = option_profile(search, option);
+    if (!option_fill_rank(search, option, profile->rank_bytes,
+                          option->is_ample ? profile->preferred_bytes : profile->rank_bytes,
+                          profile->devices_per_node, &ret->ranks[0]))
+        assert(!"what was found once is found again");
+    ret->ranks[0].ram_bytes = profile->host_bytes;
+    ret->tensor_parallel = profile->tensor_parallel;
+    ret->pipeline_parallel = profile->pipeline_parallel;
+    ret->layers_offloaded = profile->layers_offloaded;
+    ret->context_length = profile->context_length;
+}
+
+static void fill(const struct search *search, const struct option *option,
+                 struct place_result *ret)
+{
+    ret->mode = option->mode;
+    ret->cost = option->cost;
+    ret->ranks = mem_alloc_array(1, sizeof *ret->ranks);
+    ret->rank_count = 1;
+    ret->ranks[0] = (struct place_rank){.worker = option->worker};
+    if (option->mode == PLACE_WHOLE)
+        fill_whole(search, option, &ret->ranks[0]);
+    else if (option_profile(search, option))
+        fill_profile(search, option, ret);
+    else
+        fill_mixed(search, option, &ret->ranks[0]);
 }
 
 void place_result_fini(struct place_result *result)
 {
-    for (size_t i = 0; i < result->rank_count; i++)
+    for (size_t i = 0; i < result->rank_count; i++) {
         int_list_fini(&result->ranks[i].gpu_indexes);
+        int_list_fini(&result->ranks[i].gpu_bytes);
+    }
     free(result->ranks);
     *result = (struct place_result){0};
 }
 
-/* The worker with the fewest instances of those that fit alone; among equals the one that has the
- * fewest devices to spare, then the first. -1: none. */
-static int best_alone(const struct place_request *request, const struct place_worker *workers,
-                      size_t count)
+/* ---- devices for itself, over several workers ---- */
+
+static size_t unused_devices(const struct search *search, size_t worker, struct room *room)
 {
-    int best = -1;
-    size_t best_free = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (place_fit(request, &workers[i]) != PLACE_FITS)
+    room_measure(search->board->view, search->request, &search->board->view->workers[worker], room);
+    if (room->ram_free == 0 || room->ram_free < search->request->ram_bytes)
+        return 0;
+    return (size_t)__builtin_popcountll(room->allowed & room->unused);
+}
+
+/* The worker that isn't used yet and has the most unused devices; -1: none has any. */
+static int64_t most_devices(const struct search *search, const bool *is_used, size_t *ret_count)
+{
+    int64_t best = -1;
+    struct room room;
+    *ret_count = 0;
+    for (size_t i = 0; i < search->board->view->count; i++) {
+        if (is_used[i] || !search->is_open[i])
             continue;
-        size_t free_now = request->device_count ? place_devices_free(request, &workers[i]) : 0;
-        bool is_better = best < 0 || workers[i].instance_count < workers[best].instance_count ||
-                         (workers[i].instance_count == workers[best].instance_count &&
-                          free_now < best_free);
-        if (!is_better)
-            continue;
-        best = (int)i;
-        best_free = free_now;
+        size_t count = unused_devices(search, i, &room);
+        if (count > *ret_count) {
+            best = (int64_t)i;
+            *ret_count = count;
+        }
     }
     return best;
 }
 
-/* ---- several workers ---- */
-
-/* The worker that fits but for its number of devices, isn't used yet and has the most; -1: none. */
-static int most_devices(const struct place_request *request, const struct place_worker *workers,
-                        size_t count, const bool *is_used)
+static void add_whole_rank(const struct search *search, size_t worker, size_t count,
+                           struct place_result *ret)
 {
-    int best = -1;
-    size_t best_free = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (is_used[i] || fit_but_devices(request, &workers[i]) != PLACE_FITS)
-            continue;
-        size_t free_now = place_devices_free(request, &workers[i]);
-        if (free_now > best_free) {
-            best = (int)i;
-            best_free = free_now;
-        }
-    }
-    return best;
+    struct room room;
+    unused_devices(search, worker, &room);
+    struct option option = {.worker = (uint32_t)worker, .mode = PLACE_WHOLE};
+    for (uint64_t left = room.allowed & room.unused; left && count > 0; left &= left - 1, count--)
+        option.device_set |= left & -left;
+    ret->ranks = mem_resize(ret->ranks, (ret->rank_count + 1) * sizeof *ret->ranks);
+    struct place_rank *rank = &ret->ranks[ret->rank_count++];
+    *rank = (struct place_rank){.worker = worker};
+    fill_whole(search, &option, rank);
 }
 
 /* As few workers as have enough devices together: all ranks or none. */
-static int place_over(const struct place_request *request, const struct place_worker *workers,
-                      size_t count, struct place_result *ret)
+static int whole_gang(const struct search *search, struct place_result *ret)
 {
-    auto_free bool *is_used = mem_alloc_array(count + 1, sizeof *is_used);
-    struct place_result result = {0};
-    size_t missing = request->device_count;
-    while (missing > 0) {
-        int next = most_devices(request, workers, count, is_used);
-        if (next < 0) {
-            place_result_fini(&result);
-            return -1;
-        }
+    auto_free bool *is_used =
+        mem_alloc_array(search->board->view->count + 1, sizeof *is_used);
+    size_t missing = search->request->device_count;
+    ret->mode = PLACE_WHOLE;
+    while (missing > 0 && ret->rank_count < PLACE_RANKS_MAX) {
+        size_t count;
+        int64_t next = most_devices(search, is_used, &count);
+        if (next < 0)
+            break;
         is_used[next] = true;
-        add_rank(request, workers, (size_t)next, missing, &result);
-        missing -= result.ranks[result.rank_count - 1].gpu_indexes.count;
+        add_whole_rank(search, (size_t)next, missing < count ? missing : count, ret);
+        missing -= missing < count ? missing : count;
     }
-    *ret = result;
+    if (missing == 0)
+        return 0;
+    place_result_fini(ret);
+    return -1;
+}
+
+/* ---- deciding ---- */
+
+static const struct option *best_alone(struct search *search, double *ret_score)
+{
+    options_find(search);
+    return search->request->strategy == PLACE_CHEAPEST ? options_best(search)
+                                                       : strategy_best(search, ret_score);
+}
+
+/* Several workers are only for what one can't do, or not without its processor. */
+static bool may_gang_be_better(const struct search *search, const struct option *best)
+{
+    if (search->request->strategy != PLACE_CHEAPEST)
+        return !best || best->mode != PLACE_ON_DEVICES;
+    return !best || best->cost.total > gang_floor();
+}
+
+static int decide(struct search *search, struct place_result *ret)
+{
+    const struct place_request *request = search->request;
+    double score = 0;
+    const struct option *best = best_alone(search, &score);
+    if (!request->is_known) {
+        if (!best)
+            return request->may_span && request->device_count > 1 ? whole_gang(search, ret) : -1;
+        fill(search, best, ret);
+    } else if (!may_gang_be_better(search, best) ||
+               gang_find(search,
+                         best && request->strategy == PLACE_CHEAPEST ? best->cost.total : INT64_MAX,
+                         ret) < 0) {
+        if (!best)
+            return -1;
+        fill(search, best, ret);
+    }
+    ret->score = score;
+    ret->candidates = search->options.seen;
     return 0;
 }
 
-int place(const struct place_request *request, const struct place_worker *workers, size_t count,
-          struct place_result *ret, struct buf *reasons, unsigned refusals[PLACE_REFUSAL_COUNT])
+int place(struct place_board *board, const struct place_request *request, struct place_result *ret)
 {
-    int best = best_alone(request, workers, count);
-    if (best >= 0) {
-        add_rank(request, workers, (size_t)best, request->device_count, ret);
-        return 0;
+    struct search search;
+    *ret = (struct place_result){0};
+    search_begin(&search, board, request);
+    int rc = decide(&search, ret);
+    search_end(&search);
+    return rc;
+}
+
+/* ---- giving out ---- */
+
+static void take_rank(struct place_board *board, const struct place_request *request,
+                      const struct place_rank *rank, bool is_whole)
+{
+    struct place_view *view = board->view;
+    const struct place_worker *on = &view->workers[rank->worker];
+    struct place_holding holding = {.model_id = request->model_id,
+                                    .model_name = request->model_name,
+                                    .device = PLACE_HOST,
+                                    .bytes = rank->ram_bytes,
+                                    .is_first = true};
+    place_hold(view, rank->worker, &holding);
+    holding.is_first = false;
+    holding.is_whole = is_whole;
+    for (size_t i = 0; i < rank->gpu_indexes.count; i++) {
+        holding.device = place_device_at(on, rank->gpu_indexes.items[i]);
+        holding.bytes = (uint64_t)rank->gpu_bytes.items[i];
+        place_hold(view, rank->worker, &holding);
     }
-    if (request->may_span && request->device_count > 1 &&
-        place_over(request, workers, count, ret) == 0)
-        return 0;
-    place_explain(request, workers, count, reasons, refusals);
-    return -1;
+    board_update(board, rank->worker);
+}
+
+void place_take(struct place_board *board, const struct place_request *request,
+                const struct place_result *result)
+{
+    for (size_t r = 0; r < result->rank_count; r++)
+        take_rank(board, request, &result->ranks[r], result->mode == PLACE_WHOLE);
+}
+
+void place_keep(struct place_board *board, const struct place_result *result)
+{
+    for (size_t r = 0; r < result->rank_count; r++) {
+        const struct place_rank *rank = &result->ranks[r];
+        struct place_worker *on = &board->view->workers[rank->worker];
+        for (size_t i = 0; i < rank->gpu_indexes.count; i++) {
+            int at = place_device_at(on, rank->gpu_indexes.items[i]);
+            uint64_t left = place_device_free(on, &on->devices[at]);
+            on->devices[at].kept_bytes += left;
+        }
+        board_update(board, rank->worker);
+    }
 }

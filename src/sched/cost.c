@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a place costs, in thousandths. One whole (1000) is: a replica of the same model on the same
+ * worker; as many bytes made useless as the model itself needs; two minutes more until it serves.
+ * doc/placement.md says why, and works an example out by hand.
+ */
+#include "sched/option_priv.h"
+
+#include <math.h>
+
+enum {
+    COST_ONE = 1000,
+    COST_START_S = 120,        /* seconds that cost one */
+    COST_START_MAX = 20000,
+    COST_SLOW_LINK = 300,      /* an island without fast links, per device beyond the first */
+    COST_ISLANDS = 1500,       /* devices of several islands */
+    COST_IN_RACK = 5000,       /* ranks on several workers */
+    COST_IN_ZONE = 6000,
+    COST_ANYWHERE = 8000,
+    COST_SAME_WORKER = 1000,   /* each replica that fails with it */
+    COST_SAME_RACK = 200,
+    COST_SAME_ZONE = 50,
+    COST_BUSY = 300,           /* a worker with very many instances */
+    COST_FULL = 10,            /* a worker without main memory left */
+    COST_HOST_OF_DEVICES = 50, /* what needs no device, where there are some */
+    COST_SCARCE = 500,         /* a cache for one request at a time */
+    COST_PARTLY = 3000,        /* layers on the host, at least */
+    COST_PARTLY_MORE = 6000,   /* as a part of all */
+    COST_PROCESSOR = 12000,
+};
+
+static int64_t start_cost(const struct search *search, uint32_t worker)
+{
+    const uint32_t *seconds = search->request->start_seconds;
+    int64_t cost = seconds ? (int64_t)seconds[worker] * COST_ONE / COST_START_S : 0;
+    return cost < COST_START_MAX ? cost : COST_START_MAX;
+}
+
+static bool is_one_island(const struct place_worker *worker, uint64_t set)
+{
+    int first = __builtin_ctzll(set);
+    for (uint64_t left = set; left; left &= left - 1)
+        if (worker->devices[__builtin_ctzll(left)].island != worker->devices[first].island)
+            return false;
+    return true;
+}
+
+static int64_t link_cost(const struct place_worker *worker, uint64_t set)
+{
+    int count = __builtin_popcountll(set);
+    if (count < 2)
+        return 0;
+    if (!is_one_island(worker, set))
+        return COST_ISLANDS;
+    if (worker->devices[__builtin_ctzll(set)].has_fast_links)
+        return 0;
+    int64_t cost = (int64_t)(count - 1) * COST_SLOW_LINK;
+    return cost < COST_ISLANDS ? cost : COST_ISLANDS;
+}
+
+static int64_t company_cost(const struct search *search, uint32_t worker)
+{
+    const struct place_worker *on = &search->board->view->workers[worker];
+    int64_t same = search->same_of[worker];
+    int64_t in_rack = search->same_in_rack[on->rack], in_zone = search->same_in_zone[on->zone];
+    int64_t cost = same * COST_SAME_WORKER;
+    cost += on->rack ? (in_rack - same) * COST_SAME_RACK : 0;
+    cost += on->zone ? (in_zone - same) * COST_SAME_ZONE : 0;
+    return cost;
+}
+
+static int64_t balance_cost(const struct search *search, const struct option *option)
+{
+    const struct place_worker *on = &search->board->view->workers[option->worker];
+    int64_t count = on->instance_count;
+    int64_t cost = COST_BUSY * count / (count + 1);
+    if (on->ram_total_bytes)
+        cost += (int64_t)(COST_FULL * ((double)on->ram_claimed_bytes / (double)on->ram_total_bytes));
+    if (option->device_set == 0 && on->device_count > 0)
+        cost += COST_HOST_OF_DEVICES;
+    return cost;
+}
+
+static int64_t shortage_cost(const struct search *search, const struct option *option)
+{
+    const struct estimate_profile *profile = option_profile(search, option);
+    if (option->mode == PLACE_ON_PROCESSOR)
+        return COST_PROCESSOR;
+    if (option->mode == PLACE_PARTLY) {
+        double host = (double)profile->host_bytes;
+        double all = host + (double)profile->rank_bytes[0];
+        return COST_PARTLY + (int64_t)(COST_PARTLY_MORE * (all > 0 ? host / all : 0));
+    }
+    return option->is_ample ? 0 : COST_SCARCE;
+}
+
+void cost_sum(struct place_cost *cost)
+{
+    cost->total = cost->fragments + cost->start + cost->links + cost->company + cost->balance +
+                  cost->shortage;
+}
+
+void cost_of_place(const struct search *search, struct option *option)
+{
+    const struct place_worker *on = &search->board->view->workers[option->worker];
+    option->cost = (struct place_cost){.start = start_cost(search, option->worker),
+                                       .links = link_cost(on, option->device_set),
+                                       .company = company_cost(search, option->worker),
+                                       .balance = balance_cost(search, option),
+                                       .shortage = shortage_cost(search, option)};
+    cost_sum(&option->cost);
+}
+
+/* Bytes of the device that gives the most. */
+static uint64_t most_units(const struct search *search, const struct option *option)
+{
+    const struct place_worker *on = &search->board->view->workers[option->worker];
+    const struct estimate_profile *profile = option_profile(search, option);
+    uint64_t most = 0, least_free = UINT64_MAX;
+    for (uint64_t left = option->device_set; left; left &= left - 1) {
+        uint64_t has = place_device_free(on, &on->devices[__builtin_ctzll(left)]);
+        least_free = has < least_free ? has : least_free;
+    }
+    for (unsigned i = 0; profile && i < profile->devices_per_node; i++) {
+        uint64_t need = option->is_ample ? profile->preferred_bytes[i] : profile->rank_bytes[i];
+        most = need > most ? need : most;
+    }
+    return !profile || most > least_free ? least_free : most;
+}
+
+void cost_of_fragments(const struct search *search, struct option *option)
+{
+    if (option->device_set == 0 || option->class < 0)
+        return;
+    const struct estimate_profile *profile = option_profile(search, option);
+    double loss =
+        board_loss(search->board, option->worker, option->class, option->device_set,
+                   most_units(search, option), profile ? profile->host_bytes : 0);
+    option->cost.fragments = (int64_t)llrint(COST_ONE * loss / search->least_bytes);
+    cost_sum(&option->cost);
+}
+
+int64_t cost_of_distance(int level)
+{
+    static const int64_t costs[] = {COST_IN_RACK, COST_IN_ZONE, COST_ANYWHERE};
+    return costs[level];
+}
+
+int64_t gang_floor(void)
+{
+    return COST_IN_RACK;
+}
+
+static int compare(uint64_t a, uint64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+int option_compare(const void *one, const void *other)
+{
+    const struct option *a = one, *b = other;
+    int order = (a->cost.total > b->cost.total) - (a->cost.total < b->cost.total);
+    order = order ? order : compare(a->mode, b->mode);
+    order = order ? order
+                  : compare((uint64_t)__builtin_popcountll(a->device_set),
+                            (uint64_t)__builtin_popcountll(b->device_set));
+    order = order ? order : compare(a->worker, b->worker);
+    order = order ? order : compare((uint64_t)(a->class + 1), (uint64_t)(b->class + 1));
+    order = order ? order : compare(a->device_set, b->device_set);
+    order = order ? order : compare(a->profile, b->profile);
+    return order ? order : compare(b->is_ample, a->is_ample);
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sched/option_priv.h"
+
+#include "base/mem.h"
+
+#include <math.h>
+
+/* ---- a decision's ground ---- */
+
+static double bytes_of(const struct estimate_profile *profile)
+{
+    double sum = 0;
+    for (unsigned i = 0; i < profile->nodes * profile->devices_per_node; i++)
+        sum += (double)profile->rank_bytes[i];
+    return sum;
+}
+
+static double least_bytes(const struct place_view *view, const struct place_request *request)
+{
+    double least = INFINITY;
+    for (size_t c = 0; request->ways && c < view->class_count; c++)
+        for (size_t i = 0; i < request->ways[c].count; i++)
+            least = fmin(least, fmax(1, bytes_of(&request->ways[c].profiles[i])));
+    for (size_t c = 0; !isfinite(least) && c < view->class_count; c++)
+        least = fmax(1, (double)view->classes[c].total_bytes); /* devices for itself */
+    return isfinite(least) ? least : 1;
+}
+
+static void count_company(struct search *search)
+{
+    const struct place_view *view = search->board->view;
+    uint32_t racks = 0, zones = 0;
+    for (size_t i = 0; i < view->count; i++) {
+        racks = view->workers[i].rack > racks ? view->workers[i].rack : racks;
+        zones = view->workers[i].zone > zones ? view->workers[i].zone : zones;
+    }
+    search->same_of = mem_alloc_array(view->count + 1, sizeof *search->same_of);
+    search->same_in_rack = mem_alloc_array((size_t)racks + 1, sizeof *search->same_in_rack);
+    search->same_in_zone = mem_alloc_array((size_t)zones + 1, sizeof *search->same_in_zone);
+    for (size_t i = 0; i < view->count; i++) {
+        search->same_of[i] = place_count_model(&view->workers[i], search->request->model_id);
+        search->same_in_rack[view->workers[i].rack] += search->same_of[i];
+        search->same_in_zone[view->workers[i].zone] += search->same_of[i];
+    }
+}
+
+void search_begin(struct search *search, struct place_board *board,
+                  const struct place_request *request)
+{
+    const struct place_view *view = board->view;
+    *search = (struct search){.board = board, .request = request};
+    search->options.keeps_all = request->strategy != PLACE_CHEAPEST;
+    search->least_bytes = least_bytes(view, request);
+    search->is_open = mem_alloc_array(view->count + 1, sizeof *search->is_open);
+    for (size_t i = 0; i < view->count; i++)
+        search->is_open[i] = place_refuse_worker(request, &view->workers[i]) == PLACE_FITS;
+    count_company(search);
+}
+
+void search_end(struct search *search)
+{
+    free(search->is_open);
+    free(search->same_of);
+    free(search->same_in_rack);
+    free(search->same_in_zone);
+    free(search->options.items);
+}
+
+const struct estimate_profile *option_profile(const struct search *search,
+                                              const struct option *option)
+{
+    if (option->mode == PLACE_ON_PROCESSOR)
+        return search->request->processor;
+    if (option->mode == PLACE_WHOLE || option->class < 0)
+        return NULL;
+    return &search->request->ways[option->class].profiles[option->profile];
+}
+
+bool search_wants_devices(const struct place_request *request, unsigned devices)
+{
+    return request->device_count == 0 || request->device_count == devices;
+}
+
+/* ---- keeping the cheapest ---- */
+
+void options_add(struct search *search, const struct option *option)
+{
+    struct options *options = &search->options;
+    if ((options->count & (options->count - 1)) == 0)
+        options->items = mem_resize(options->items, (options->count ? options->count * 2 : 1) *
+                                                        sizeof *options->items);
+    struct option *added = &options->items[options->count++];
+    *added = *option;
+    options->seen++;
+    search->on_devices += option->mode == PLACE_ON_DEVICES;
+    cost_of_place(search, added);
+    if (options->count == 2 * OPTIONS_KEPT && !options->keeps_all) {
+        qsort(options->items, options->count, sizeof *options->items, option_compare);
+        options->count = OPTIONS_KEPT;
+    }
+}
+
+const struct option *options_best(struct search *search)
+{
+    const struct option *best = NULL;
+    struct options *options = &search->options;
+    for (size_t i = 0; i < options->count; i++) {
+        cost_of_fragments(search, &options->items[i]);
+        if (!best || option_compare(&options->items[i], best) < 0)
+            best = &options->items[i];
+    }
+    return best;
+}
+
+/* ---- places on one worker ---- */
+
+void options_sets(const struct room *room, uint64_t from, const uint64_t *needs,
+                  const uint64_t *wanted, size_t count, struct found_sets *ret)
+{
+    struct candidates ample, scarce;
+    room_find(room, from, wanted, count, &ample);
+    room_find(room, from, needs, count, &scarce);
+    ret->count = 0;
+    for (size_t i = 0; i < ample.count; i++) {
+        ret->is_ample[ret->count] = true;
+        ret->device_sets[ret->count++] = ample.device_sets[i];
+    }
+    for (size_t i = 0; i < scarce.count; i++) {
+        bool is_known = false;
+        for (size_t k = 0; k < ample.count; k++)
+            is_known = is_known || ample.device_sets[k] == scarce.device_sets[i];
+        if (is_known)
+            continue;
+        ret->is_ample[ret->count] = false;
+        ret->device_sets[ret->count++] = scarce.device_sets[i];
+    }
+}
+
+/* Whether the host has enough beside the devices, if those share its memory. */
+static bool has_ram(const struct place_worker *on, const struct room *room,
+                    const struct estimate_profile *profile, uint64_t device_set)
+{
+    uint64_t need = profile->host_bytes;
+    bool is_unified = device_set && on->devices[__builtin_ctzll(device_set)].is_unified;
+    for (unsigned i = 0; is_unified && i < profile->devices_per_node; i++)
+        need += profile->rank_bytes[i];
+    return room->ram_free >= need && room->ram_free > 0;
+}
+
+static void add_profile(struct search *search, const struct room *room, struct option option)
+{
+    const struct place_worker *on = &search->board->view->workers[option.worker];
+    const struct estimate_profile *profile = option_profile(search, &option);
+    struct found_sets found;
+    options_sets(room, room->allowed & room->of_class[option.class], profile->rank_bytes,
+                 profile->preferred_bytes, profile->devices_per_node, &found);
+    for (size_t i = 0; i < found.count; i++) {
+        option.device_set = found.device_sets[i];
+        option.is_ample = found.is_ample[i];
+        if (has_ram(on, room, profile, option.device_set))
+            options_add(search, &option);
+    }
+}
+
+static void add_class(struct search *search, const struct room *room, struct option option)
+{
+    const struct place_ways *ways = &search->request->ways[option.class];
+    for (size_t i = 0; i < ways->count; i++) {
+        const struct estimate_profile *profile = &ways->profiles[i];
+        if (profile->nodes != 1 ||
+            !search_wants_devices(search->request, profile->devices_per_node))
+            continue;
+        option.profile = (uint16_t)i;
+        option.mode = profile->kind == PROFILE_PARTIAL ? PLACE_PARTLY : PLACE_ON_DEVICES;
+        add_profile(search, room, option);
+    }
+}
+
+static void add_processor(struct search *search, const struct room *room, struct option option)
+{
+    const struct estimate_profile *profile = search->request->processor;
+    if (!profile || search->request->device_count > 0 || room->ram_free == 0 ||
+        room->ram_free < profile->host_bytes)
+        return;
+    option.mode = PLACE_ON_PROCESSOR;
+    option.class = -1;
+    options_add(search, &option);
+}
+
+/* Devices for itself, or none. */
+static void add_whole(struct search *search, const struct room *room, struct option option)
+{
+    const struct place_request *request = search->request;
+    struct candidates found = {.count = 1, .device_sets = {0}};
+    if (room->ram_free == 0 || room->ram_free < request->ram_bytes)
+        return;
+    option.mode = PLACE_WHOLE;
+    option.is_ample = true;
+    if (request->device_count > 0) {
+        uint64_t from = room->allowed & room->unused;
+        if ((size_t)__builtin_popcountll(from) < request->device_count)
+            return;
+        candidates_among(room->devices, from, (uint32_t)request->device_count, &found);
+    }
+    for (size_t i = 0; i < found.count; i++) {
+        option.device_set = found.device_sets[i];
+        option.class = -1;
+        if (option.device_set)
+            option.class = (int8_t)search->board->view->workers[option.worker]
+                               .devices[__builtin_ctzll(option.device_set)]
+                               .class;
+        options_add(search, &option);
+    }
+}
+
+/* The `count` devices of `from` with the most free; of equal ones the first. */
+static uint64_t emptiest(const struct room *room, uint64_t from, size_t count)
+{
+    uint64_t set = 0;
+    for (; count > 0; count--) {
+        int best = -1;
+        for (uint64_t left = from & ~set; left; left &= left - 1) {
+            int i = __builtin_ctzll(left);
+            if (best < 0 || room->devices[i].free > room->devices[best].free)
+                best = i;
+        }
+        set |= UINT64_C(1) << best;
+    }
+    return set;
+}
+
+bool options_split(const struct search *search, const struct room *room, uint32_t worker,
+                   uint64_t device_set, struct room_grant *ret, uint64_t *ret_host_bytes)
+{
+    const struct place_worker *on = &search->board->view->workers[worker];
+    uint64_t free_bytes[PLACE_DEVICES_MAX];
+    int classes[PLACE_DEVICES_MAX];
+    *ret = (struct room_grant){.device_set = device_set};
+    for (uint64_t left = device_set; left; left &= left - 1) {
+        int i = __builtin_ctzll(left);
+        free_bytes[ret->count] = room->devices[i].free;
+        classes[ret->count] = on->devices[i].class;
+        ret->devices[ret->count++] = (uint8_t)i;
+    }
+    if (search->request->split(search->request->ctx, free_bytes, classes, ret->count, ret->bytes,
+                               ret_host_bytes) < 0)
+        return false;
+    for (size_t i = 0; i < ret->count; i++)
+        if (ret->bytes[i] > free_bytes[i])
+            return false;
+    return room->ram_free >= *ret_host_bytes && room->ram_free > 0;
+}
+
+/* As few devices as take it together, each as much as it has room for. */
+static void add_mixed(struct search *search, const struct room *room, struct option option)
+{
+    const size_t wanted = search->request->device_count;
+    const size_t most = (size_t)__builtin_popcountll(room->allowed);
+    struct room_grant grant;
+    uint64_t host_bytes;
+    option.mode = PLACE_ON_DEVICES;
+    option.class = -1;
+    option.is_ample = true;
+    for (size_t count = wanted ? wanted : 2; count <= (wanted ? wanted : most); count++) {
+        if (count < 2 || count > most)
+            return;
+        option.device_set = emptiest(room, room->allowed, count);
+        if (options_split(search, room, option.worker, option.device_set, &grant, &host_bytes)) {
+            options_add(search, &option);
+            return;
+        }
+    }
+}
+
+static void find_on(struct search *search, uint32_t worker)
+{
+    const struct place_view *view = search->board->view;
+    const struct place_request *request = search->request;
+    struct option option = {.worker = worker, .class = -1};
+    struct room room;
+    room_measure(view, request, &view->workers[worker], &room);
+    if (!request->is_known) {
+        add_whole(search, &room, option);
+        return;
+    }
+    size_t before = search->on_devices;
+    for (size_t c = 0; request->ways && c < view->class_count; c++) {
+        option.class = (int8_t)c;
+        if (room.allowed & room.of_class[c])
+            add_class(search, &room, option);
+    }
+    if (search->on_devices == before && request->split)
+        add_mixed(search, &room, option);
+    add_processor(search, &room, option);
+}
+
+void options_find(struct search *search)
+{
+    for (size_t i = 0; i < search->board->view->count; i++)
+        if (search->is_open[i])
+            find_on(search, (uint32_t)i);
+}

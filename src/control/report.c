@@ -3,12 +3,13 @@
 
 #include "control/gangs.h"
 #include "control/states.h"
+#include "domain/claim.h"
 
 /* Fields of an instance that its worker owns, besides its state. */
 static const char *const observed[] = {
     "pid",           "port",     "ports",        "download_progress",
-    "resolved_path", "failures", "restart_count", "computed_resource_claim",
-    "last_restart_time", "served_name",
+    "resolved_path", "failures", "restart_count", "last_restart_time",
+    "served_name",
 };
 
 /* One entry that concerns an instance on this worker. */
@@ -58,6 +59,27 @@ static bool runs_on(const struct model_instance *instance, int64_t worker_id)
     return is_there;
 }
 
+/*
+ * What its worker has measured, kept as we write claims: placement reads many of them. Workers of
+ * earlier versions call it by the name that the desired claim has now.
+ */
+static int read_measured(const json_t *entry, struct model_instance *copy, struct err *err)
+{
+    const json_t *value = json_object_get(entry, "measured_claim");
+    if (!value)
+        value = json_object_get(entry, "computed_resource_claim");
+    struct resource_claim claim = {0};
+    int rc = claim_read_value(value, &claim, err);
+    if (rc < 0)
+        return err_wrap(err, rc, "measured_claim");
+    if (value) {
+        free(copy->measured_claim);
+        copy->measured_claim = claim_is_empty(&claim) ? NULL : claim_text(&claim);
+    }
+    claim_fini(&claim);
+    return 0;
+}
+
 /* Reads one entry. 1 when it is for this worker, 0 to ignore it. */
 static int read_entry(const struct cluster *cluster, int64_t worker_id, const json_t *entry,
                       struct taken *ret, struct err *err)
@@ -79,6 +101,8 @@ static int read_entry(const struct cluster *cluster, int64_t worker_id, const js
         return rc < 0 ? rc : 1;
     auto_fini(json_release) json_t *part = observed_part(entry);
     rc = record_read(&model_instance_type, &ret->copy, part, RECORD_TRUST, err);
+    if (rc == 0)
+        rc = read_measured(entry, &ret->copy, err);
     return rc < 0 ? err_wrap(err, rc, "instance %lld", (long long)id) : 1;
 }
 

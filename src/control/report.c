@@ -223,19 +223,56 @@ static void reset_unlisted(struct cluster *cluster, int64_t worker_id, const jso
     }
 }
 
+/* A number of bytes; what can't be one is taken as not known. */
+static uint64_t bytes_of(const json_t *object, const char *key)
+{
+    int64_t bytes = json_member_int(object, key, 0);
+    return bytes > 0 ? (uint64_t)bytes : 0;
+}
+
+static char *text_of(const json_t *object, const char *key, const char *fallback)
+{
+    const char *text = json_member_string(object, key);
+    return mem_strdup(text ? text : fallback);
+}
+
+/* Workers of earlier versions tell neither islands nor health. */
+static struct worker_device read_device(const json_t *device, size_t place)
+{
+    const json_t *memory = json_object_get(device, "memory");
+    return (struct worker_device){
+        .index = json_member_int(device, "index", (int64_t)place),
+        .type = text_of(device, "type", "unknown"),
+        .name = text_of(device, "name", NULL),
+        .vendor = text_of(device, "vendor", NULL),
+        .island = json_member_int(device, "island", -1),
+        .link = text_of(device, "link", ""),
+        .total_bytes = bytes_of(memory, "total"),
+        .used_bytes = bytes_of(memory, "used"),
+        .is_unified = json_is_true(json_object_get(memory, "is_unified_memory")),
+        .is_healthy = !json_is_false(json_object_get(device, "healthy")),
+    };
+}
+
 static void take_devices(struct worker *copy, const json_t *devices)
 {
-    int_list_fini(&copy->device_indexes);
-    string_list_fini(&copy->device_types);
-    size_t i;
-    json_t *device;
-    json_array_foreach(devices, i, device) {
-        const char *type = json_member_string(device, "type");
-        if (i >= REPORT_DEVICES_MAX)
-            return;
-        int_list_add(&copy->device_indexes, json_member_int(device, "index", (int64_t)i));
-        string_list_add(&copy->device_types, type ? type : "unknown");
+    size_t count = json_array_size(devices);
+    count = count < REPORT_DEVICES_MAX ? count : REPORT_DEVICES_MAX;
+    worker_clear_devices(copy);
+    copy->devices = mem_alloc_array(count, sizeof *copy->devices);
+    copy->device_count = count;
+    for (size_t i = 0; i < count; i++) {
+        copy->devices[i] = read_device(json_array_get(devices, i), i);
+        int_list_add(&copy->device_indexes, copy->devices[i].index);
+        string_list_add(&copy->device_types, copy->devices[i].type);
     }
+}
+
+/* What can't be read says nothing: placement then has to hope. */
+static void take_engines(struct worker *copy, const json_t *engines)
+{
+    const struct field *field = record_field(&worker_type, "engines");
+    copy->knows_engines = engines && record_read_field(field, copy, engines, NULL) == 0;
 }
 
 static void take_status(struct worker *copy, const json_t *status)
@@ -248,17 +285,51 @@ static void take_status(struct worker *copy, const json_t *status)
     int64_t total = json_member_int(json_object_get(status, "memory"), "total", 0);
     copy->memory_total = total > 0 ? total : 0;
     take_devices(copy, json_object_get(status, "gpu_devices"));
+    take_engines(copy, json_object_get(status, "engines"));
 }
 
-static void apply_status(struct cluster *cluster, int64_t worker_id, const json_t *status,
+/* ---- news of room ---- */
+
+static uint64_t free_bytes(const struct worker_device *device)
+{
+    return device->total_bytes > device->used_bytes ? device->total_bytes - device->used_bytes : 0;
+}
+
+static bool has_grown(const struct worker_device *before, const struct worker_device *after)
+{
+    if (!before || before->is_healthy != after->is_healthy)
+        return after->is_healthy;
+    return free_bytes(after) >= free_bytes(before) + REPORT_ROOM_BYTES;
+}
+
+bool report_tells_room(const struct worker *before, const struct worker *after)
+{
+    const struct field *engines = record_field(&worker_type, "engines");
+    if (after->memory_total > before->memory_total ||
+        after->knows_engines != before->knows_engines ||
+        !record_field_is_equal(engines, before, after))
+        return true;
+    for (size_t i = 0; i < after->device_count; i++) {
+        const struct worker_device *device = &after->devices[i];
+        if (has_grown(worker_device_at(before, device->index), device))
+            return true;
+    }
+    return false;
+}
+
+/* Whether it tells of more room than there was. */
+static bool apply_status(struct cluster *cluster, int64_t worker_id, const json_t *status,
                          const struct report_env *env)
 {
+    const struct worker *before = cluster_find(cluster, KIND_WORKER, worker_id);
     struct worker copy = {0};
-    record_copy(&worker_type, &copy, cluster_find(cluster, KIND_WORKER, worker_id));
+    record_copy(&worker_type, &copy, before);
     copy.heartbeat_time = env->now_ms;
     if (status)
         take_status(&copy, status);
+    bool tells_room = report_tells_room(before, &copy);
     cluster_put(cluster, KIND_WORKER, &copy, env->now_ms);
+    return tells_room;
 }
 
 enum report_age report_age(struct report_order *seen, const json_t *body)
@@ -295,6 +366,5 @@ int report_apply(struct cluster *cluster, int64_t worker_id, const json_t *body,
         return rc;
     if (env->is_current)
         reset_unlisted(cluster, worker_id, entries, env);
-    apply_status(cluster, worker_id, status, env);
-    return 0;
+    return apply_status(cluster, worker_id, status, env);
 }

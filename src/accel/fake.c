@@ -12,7 +12,9 @@ struct fake_entry {
     char *driver_version, *runtime_version;
     int64_t count;
     int64_t memory_total, memory_used;
-    bool is_unified_memory;
+    bool is_unified_memory, is_healthy;
+    int64_t island_size; /* 0: they are linked to none */
+    int link;            /* place in link_names */
     double core_utilization, temperature, power;
 };
 
@@ -20,6 +22,8 @@ static const char *const type_names[] = {"cuda", "rocm", "npu",   "mps",
                                          "dcu",  "musa", "corex", "mlu"};
 static const char *const type_vendors[ARRAY_LEN(type_names)] = {
     "NVIDIA", "AMD", "Huawei", "Apple", "Hygon", "Moore Threads", "Iluvatar", "Cambricon"};
+
+static const char *const link_names[] = {"", "nvlink", "xgmi", "hccs", "pcie"};
 
 #define FIELD(member) FIELD_OF(struct fake_entry, member)
 #define MEASURED .kind = FIELD_DOUBLE, .fallback = "-1"
@@ -35,6 +39,10 @@ static const struct field entry_fields[] = {
     {FIELD(memory_total), .kind = FIELD_INT, .flags = FIELD_REQUIRED, .min = 1, .max = INT64_MAX},
     {FIELD(memory_used), .kind = FIELD_INT, .max = INT64_MAX},
     {FIELD(is_unified_memory), .kind = FIELD_BOOL},
+    {FIELD(island_size), .kind = FIELD_INT, .max = DEVICES_MAX},
+    {FIELD(link), .kind = FIELD_ENUM, .names = link_names, .name_count = ARRAY_LEN(link_names)},
+    {.name = "healthy", .offset = offsetof(struct fake_entry, is_healthy), .kind = FIELD_BOOL,
+     .fallback = "true"},
     {FIELD(core_utilization), MEASURED},
     {FIELD(temperature), MEASURED},
     {FIELD(power), MEASURED},
@@ -89,7 +97,33 @@ static struct device make_device(const struct fake_entry *entry, size_t number)
         .core_utilization = entry->core_utilization,
         .temperature_c = entry->temperature,
         .power_w = entry->power,
+        .island = -1,
+        .link = entry->link ? mem_strdup(link_names[entry->link]) : NULL,
+        .is_healthy = entry->is_healthy,
     };
+}
+
+/* The number behind those of the islands that are there already. */
+static int64_t next_island(const struct device_list *list)
+{
+    int64_t next = 0;
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].island >= next)
+            next = list->items[i].island + 1;
+    return next;
+}
+
+static void make_devices(const struct fake_entry *entry, const struct device_list *before,
+                         struct device_list *ret)
+{
+    int64_t island = next_island(before);
+    ret->items = mem_alloc_array((size_t)entry->count, sizeof *ret->items);
+    ret->count = (size_t)entry->count;
+    for (size_t i = 0; i < ret->count; i++) {
+        ret->items[i] = make_device(entry, before->count + i);
+        if (entry->island_size)
+            ret->items[i].island = island + (int64_t)i / entry->island_size;
+    }
 }
 
 /* The devices of one entry to the end of `list`, numbered on. */
@@ -99,10 +133,7 @@ static int add_entry(const json_t *object, struct device_list *list, struct err 
     struct device_list more = {0};
     int rc = read_entry(object, &entry, err);
     if (rc == 0) {
-        more.items = mem_alloc_array((size_t)entry.count, sizeof *more.items);
-        more.count = (size_t)entry.count;
-        for (size_t i = 0; i < more.count; i++)
-            more.items[i] = make_device(&entry, list->count + i);
+        make_devices(&entry, list, &more);
         rc = accel_append(list, &more, err);
     }
     device_list_fini(&more);

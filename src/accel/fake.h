@@ -14,6 +14,9 @@
  *     count              so many of them, 1 unless given
  *     memory_used        bytes, 0 unless given
  *     is_unified_memory  false unless given
+ *     island_size        so many neighbours are linked to each other; no islands unless given
+ *     link               by what: nvlink, xgmi, hccs or pcie; unknown unless given
+ *     healthy            true unless given
  *     driver_version, runtime_version
  *     core_utilization (percent), temperature (degrees C), power (W); unknown unless given
  *

@@ -2,6 +2,7 @@
 /* GET /v2/dashboard in GPUStack's shape, of what control knows and the store has of usage. */
 #include "api/api_priv.h"
 #include "api/dashboard_usage.h"
+#include "domain/gang.h"
 
 enum { ACTIVE_MODELS_MAX = 10, FRESH_MS = 5000 };
 
@@ -54,20 +55,26 @@ static int compare_active(const void *left, const void *right)
     return strcmp(a->model->name, b->model->name);
 }
 
-/* Sums of what the model's instances have claimed, in bytes. */
+static void sum_claim(const struct model_instance *instance, int64_t worker_id, int64_t *ram,
+                      int64_t *vram)
+{
+    struct resource_claim claim = {0};
+    instance_claim_on(instance, worker_id, &claim);
+    *ram += (int64_t)claim.ram_bytes;
+    for (size_t i = 0; i < claim.device_count; i++)
+        *vram += (int64_t)claim.devices[i].bytes;
+    claim_fini(&claim);
+}
+
+/* Sums of what the model's instances hold, all ranks of gangs included, in bytes. */
 static void write_claim(struct request *rq, const struct model *model)
 {
     int64_t ram = 0, vram = 0;
     CLUSTER_FOR_KEY(&rq->cluster->instances_of_model, model->id, struct model_instance, instance) {
-        auto_fini(json_release) json_t *claim = NULL;
-        const char *text = instance->computed_resource_claim;
-        if (!text || json_read(str_of(text), &claim, NULL) < 0)
-            continue;
-        ram += json_member_int(claim, "ram", 0);
-        const char *key;
-        json_t *bytes;
-        json_object_foreach(json_object_get(claim, "vram"), key, bytes)
-            vram += (int64_t)json_integer_value(bytes);
+        const struct int_list *others = &instance->subordinate_worker_ids;
+        sum_claim(instance, instance->worker_id, &ram, &vram);
+        for (size_t i = 0; i < others->count; i++)
+            sum_claim(instance, others->items[i], &ram, &vram);
     }
     json_add_key(&rq->json, "resource_claim");
     json_begin_object(&rq->json);

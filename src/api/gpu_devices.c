@@ -4,6 +4,7 @@
  * are no records: rows are made of the reports for each request, and can't be watched.
  */
 #include "api/api_priv.h"
+#include "domain/gang.h"
 
 struct gpu_row {
     char *id;
@@ -56,15 +57,12 @@ struct gpu_rows {
 static uint64_t claimed(const struct request *rq, const struct worker *worker, int64_t index)
 {
     uint64_t sum = 0;
-    auto_free char *key = mem_printf("%lld", (long long)index);
     const struct cluster *cluster = rq->cluster;
     CLUSTER_FOR_KEY(&cluster->instances_on_worker, worker->id, struct model_instance, instance) {
-        auto_fini(json_release) json_t *claim = NULL;
-        if (instance->worker_id != worker->id || !instance->computed_resource_claim ||
-            json_read(str_of(instance->computed_resource_claim), &claim, NULL) < 0)
-            continue;
-        int64_t bytes = json_member_int(json_object_get(claim, "vram"), key, 0);
-        sum += bytes > 0 ? (uint64_t)bytes : 0;
+        struct resource_claim claim = {0};
+        instance_claim_on(instance, worker->id, &claim);
+        sum += claim_device_bytes(&claim, index);
+        claim_fini(&claim);
     }
     return sum;
 }

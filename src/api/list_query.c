@@ -35,6 +35,7 @@ static bool can_filter(const struct field *field)
     case FIELD_TIME:
     case FIELD_MAP:
     case FIELD_JSON:
+    case FIELD_RECORDS:
         break;
     }
     return false;
@@ -55,6 +56,7 @@ static bool can_sort(const struct field *field)
     case FIELD_INTS:
     case FIELD_MAP:
     case FIELD_JSON:
+    case FIELD_RECORDS:
         break;
     }
     return false;
@@ -125,6 +127,7 @@ static int read_value(const struct field *field, const char *text, struct list_v
     case FIELD_TIME:
     case FIELD_MAP:
     case FIELD_JSON:
+    case FIELD_RECORDS:
         break;
     }
     return 0;
@@ -324,6 +327,7 @@ static bool is_value(const struct field *field, const void *record, const struct
     case FIELD_TIME:
     case FIELD_MAP:
     case FIELD_JSON:
+    case FIELD_RECORDS:
         break;
     }
     return false;
@@ -399,6 +403,7 @@ static int compare_field(const struct field *field, const void *a_record, const 
     case FIELD_INTS:
     case FIELD_MAP:
     case FIELD_JSON:
+    case FIELD_RECORDS:
         break;
     }
     return 0;

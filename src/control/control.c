@@ -179,6 +179,11 @@ static void note_heartbeat(struct control *control)
         control->dirty.has_room_news = true;
 }
 
+void control_note_room(struct control *control)
+{
+    control->dirty.has_room_news = true;
+}
+
 static void note_change(struct control *control, enum kind kind, const void *record, bool durable,
                         bool is_delete)
 {

@@ -53,6 +53,19 @@ static void write_ranks(const struct gang *gang, struct json_writer *w)
     json_end_array(w);
 }
 
+/* What it may take of this worker; left out when nothing was reckoned. */
+static void write_claim(const struct model_instance *instance, int64_t worker_id,
+                        struct json_writer *w)
+{
+    struct resource_claim claim = {0};
+    instance_desired_claim_on(instance, worker_id, &claim);
+    if (!claim_is_empty(&claim)) {
+        json_add_key(w, "claim");
+        claim_write(&claim, w);
+    }
+    claim_fini(&claim);
+}
+
 /* Which part of the instance this worker runs. Requests drain at rank 0; the others follow it. */
 static void write_rank(const struct model_instance *instance, int64_t worker_id,
                        struct json_writer *w)
@@ -89,6 +102,7 @@ static void write_instance(const struct cluster *cluster, const struct model_ins
     json_put_int(w, "model_generation", instance->model_generation);
     write_model_fields(model, w);
     write_rank(instance, worker_id, w);
+    write_claim(instance, worker_id, w);
     json_put_string(w, "token", token);
     json_end_object(w);
 }

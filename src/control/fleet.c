@@ -387,6 +387,8 @@ int fleet_report(struct fleet *fleet, int64_t worker_id, const json_t *body, str
     int rc = report_apply(cluster, worker_id, body, &env, err);
     if (rc < 0)
         return rc;
+    if (rc > 0)
+        control_note_room(fleet->control);
     const struct worker *worker = cluster_find(cluster, KIND_WORKER, worker_id);
     note_contact(fleet, worker);
     /* Only now: before its report nobody knows what it has room for. */

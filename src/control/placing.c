@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/placing.h"
 
-#include "base/num.h"
 #include "control/states.h"
 #include "control/wishes.h"
 #include "domain/gang.h"
@@ -10,29 +9,17 @@
 
 /* ---- what placement sees ---- */
 
-/* {"ram":N}, which is all that workers write today: a pass reads thousands of them. */
-static bool is_plain_claim(struct str text, uint64_t *ret)
-{
-    const struct str head = STR("{\"ram\":");
-    size_t around = head.len + 1; /* head and "}" */
-    return text.len > around && str_has_prefix(text, head) && text.ptr[text.len - 1] == '}' &&
-           num_parse_u64(str_sub(text.ptr + head.len, text.len - around), ret) == 0;
-}
-
-/* Main memory that an instance's worker has measured for it, or 0. */
+/* Main memory that an instance holds, by placement's word or as its worker has measured; or 0. */
 static uint64_t claimed_ram(const struct model_instance *instance)
 {
-    auto_fini(json_release) json_t *claim = NULL;
-    const char *text = instance->computed_resource_claim;
-    uint64_t plain;
-    if (!text)
+    const char *text = instance->computed_resource_claim ? instance->computed_resource_claim
+                                                         : instance->measured_claim;
+    struct resource_claim claim = {0};
+    if (!text || claim_read(str_of(text), &claim, NULL) < 0)
         return 0;
-    if (is_plain_claim(str_of(text), &plain))
-        return plain;
-    if (json_read(str_of(text), &claim, NULL) < 0)
-        return 0;
-    int64_t ram = json_member_int(claim, "ram", 0);
-    return ram > 0 ? (uint64_t)ram : 0;
+    uint64_t ram = claim.ram_bytes;
+    claim_fini(&claim);
+    return ram;
 }
 
 /* The view of the worker with that id, or NULL; the views are in the order of ids. */

@@ -3,12 +3,13 @@
 
 #include "control/gangs.h"
 #include "control/states.h"
+#include "domain/claim.h"
 
 /* Fields of an instance that its worker owns, besides its state. */
 static const char *const observed[] = {
     "pid",           "port",     "ports",        "download_progress",
-    "resolved_path", "failures", "restart_count", "computed_resource_claim",
-    "last_restart_time", "served_name",
+    "resolved_path", "failures", "restart_count", "last_restart_time",
+    "served_name",
 };
 
 /* One entry that concerns an instance on this worker. */
@@ -58,6 +59,27 @@ static bool runs_on(const struct model_instance *instance, int64_t worker_id)
     return is_there;
 }
 
+/*
+ * What its worker has measured, kept as we write claims: placement reads many of them. Workers of
+ * earlier versions call it by the name that the desired claim has now.
+ */
+static int read_measured(const json_t *entry, struct model_instance *copy, struct err *err)
+{
+    const json_t *value = json_object_get(entry, "measured_claim");
+    if (!value)
+        value = json_object_get(entry, "computed_resource_claim");
+    struct resource_claim claim = {0};
+    int rc = claim_read_value(value, &claim, err);
+    if (rc < 0)
+        return err_wrap(err, rc, "measured_claim");
+    if (value) {
+        free(copy->measured_claim);
+        copy->measured_claim = claim_is_empty(&claim) ? NULL : claim_text(&claim);
+    }
+    claim_fini(&claim);
+    return 0;
+}
+
 /* Reads one entry. 1 when it is for this worker, 0 to ignore it. */
 static int read_entry(const struct cluster *cluster, int64_t worker_id, const json_t *entry,
                       struct taken *ret, struct err *err)
@@ -79,6 +101,8 @@ static int read_entry(const struct cluster *cluster, int64_t worker_id, const js
         return rc < 0 ? rc : 1;
     auto_fini(json_release) json_t *part = observed_part(entry);
     rc = record_read(&model_instance_type, &ret->copy, part, RECORD_TRUST, err);
+    if (rc == 0)
+        rc = read_measured(entry, &ret->copy, err);
     return rc < 0 ? err_wrap(err, rc, "instance %lld", (long long)id) : 1;
 }
 
@@ -199,19 +223,56 @@ static void reset_unlisted(struct cluster *cluster, int64_t worker_id, const jso
     }
 }
 
+/* A number of bytes; what can't be one is taken as not known. */
+static uint64_t bytes_of(const json_t *object, const char *key)
+{
+    int64_t bytes = json_member_int(object, key, 0);
+    return bytes > 0 ? (uint64_t)bytes : 0;
+}
+
+static char *text_of(const json_t *object, const char *key, const char *fallback)
+{
+    const char *text = json_member_string(object, key);
+    return mem_strdup(text ? text : fallback);
+}
+
+/* Workers of earlier versions tell neither islands nor health. */
+static struct worker_device read_device(const json_t *device, size_t place)
+{
+    const json_t *memory = json_object_get(device, "memory");
+    return (struct worker_device){
+        .index = json_member_int(device, "index", (int64_t)place),
+        .type = text_of(device, "type", "unknown"),
+        .name = text_of(device, "name", NULL),
+        .vendor = text_of(device, "vendor", NULL),
+        .island = json_member_int(device, "island", -1),
+        .link = text_of(device, "link", ""),
+        .total_bytes = bytes_of(memory, "total"),
+        .used_bytes = bytes_of(memory, "used"),
+        .is_unified = json_is_true(json_object_get(memory, "is_unified_memory")),
+        .is_healthy = !json_is_false(json_object_get(device, "healthy")),
+    };
+}
+
 static void take_devices(struct worker *copy, const json_t *devices)
 {
-    int_list_fini(&copy->device_indexes);
-    string_list_fini(&copy->device_types);
-    size_t i;
-    json_t *device;
-    json_array_foreach(devices, i, device) {
-        const char *type = json_member_string(device, "type");
-        if (i >= REPORT_DEVICES_MAX)
-            return;
-        int_list_add(&copy->device_indexes, json_member_int(device, "index", (int64_t)i));
-        string_list_add(&copy->device_types, type ? type : "unknown");
+    size_t count = json_array_size(devices);
+    count = count < REPORT_DEVICES_MAX ? count : REPORT_DEVICES_MAX;
+    worker_clear_devices(copy);
+    copy->devices = mem_alloc_array(count, sizeof *copy->devices);
+    copy->device_count = count;
+    for (size_t i = 0; i < count; i++) {
+        copy->devices[i] = read_device(json_array_get(devices, i), i);
+        int_list_add(&copy->device_indexes, copy->devices[i].index);
+        string_list_add(&copy->device_types, copy->devices[i].type);
     }
+}
+
+/* What can't be read says nothing: placement then has to hope. */
+static void take_engines(struct worker *copy, const json_t *engines)
+{
+    const struct field *field = record_field(&worker_type, "engines");
+    copy->knows_engines = engines && record_read_field(field, copy, engines, NULL) == 0;
 }
 
 static void take_status(struct worker *copy, const json_t *status)
@@ -224,17 +285,51 @@ static void take_status(struct worker *copy, const json_t *status)
     int64_t total = json_member_int(json_object_get(status, "memory"), "total", 0);
     copy->memory_total = total > 0 ? total : 0;
     take_devices(copy, json_object_get(status, "gpu_devices"));
+    take_engines(copy, json_object_get(status, "engines"));
 }
 
-static void apply_status(struct cluster *cluster, int64_t worker_id, const json_t *status,
+/* ---- news of room ---- */
+
+static uint64_t free_bytes(const struct worker_device *device)
+{
+    return device->total_bytes > device->used_bytes ? device->total_bytes - device->used_bytes : 0;
+}
+
+static bool has_grown(const struct worker_device *before, const struct worker_device *after)
+{
+    if (!before || before->is_healthy != after->is_healthy)
+        return after->is_healthy;
+    return free_bytes(after) >= free_bytes(before) + REPORT_ROOM_BYTES;
+}
+
+bool report_tells_room(const struct worker *before, const struct worker *after)
+{
+    const struct field *engines = record_field(&worker_type, "engines");
+    if (after->memory_total > before->memory_total ||
+        after->knows_engines != before->knows_engines ||
+        !record_field_is_equal(engines, before, after))
+        return true;
+    for (size_t i = 0; i < after->device_count; i++) {
+        const struct worker_device *device = &after->devices[i];
+        if (has_grown(worker_device_at(before, device->index), device))
+            return true;
+    }
+    return false;
+}
+
+/* Whether it tells of more room than there was. */
+static bool apply_status(struct cluster *cluster, int64_t worker_id, const json_t *status,
                          const struct report_env *env)
 {
+    const struct worker *before = cluster_find(cluster, KIND_WORKER, worker_id);
     struct worker copy = {0};
-    record_copy(&worker_type, &copy, cluster_find(cluster, KIND_WORKER, worker_id));
+    record_copy(&worker_type, &copy, before);
     copy.heartbeat_time = env->now_ms;
     if (status)
         take_status(&copy, status);
+    bool tells_room = report_tells_room(before, &copy);
     cluster_put(cluster, KIND_WORKER, &copy, env->now_ms);
+    return tells_room;
 }
 
 enum report_age report_age(struct report_order *seen, const json_t *body)
@@ -271,6 +366,5 @@ int report_apply(struct cluster *cluster, int64_t worker_id, const json_t *body,
         return rc;
     if (env->is_current)
         reset_unlisted(cluster, worker_id, entries, env);
-    apply_status(cluster, worker_id, status, env);
-    return 0;
+    return apply_status(cluster, worker_id, status, env);
 }

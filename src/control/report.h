@@ -4,7 +4,10 @@
 
 #include "control/cluster.h"
 
-enum { REPORT_DEVICES_MAX = 1024 };
+enum {
+    REPORT_DEVICES_MAX = 1024,
+    REPORT_ROOM_BYTES = 64 << 20, /* less doesn't make room for anything */
+};
 
 struct report_env {
     int64_t now_ms;      /* server's wall clock */
@@ -34,7 +37,14 @@ enum report_age report_age(struct report_order *seen, const json_t *body);
 /*
  * Writes status and instances of the report into the records of worker `worker_id`. Only observed
  * fields are taken, only for instances that are placed there; others are ignored (the worker will
- * learn that they aren't wanted). ERR_INVALID for a bad body: then nothing of it is taken.
+ * learn that they aren't wanted). 1: there is more room than before, what waits for some is to be
+ * looked at; else 0. ERR_INVALID for a bad body: then nothing of it is taken.
  */
 int report_apply(struct cluster *cluster, int64_t worker_id, const json_t *body,
                  const struct report_env *env, struct err *err) must_check;
+
+/*
+ * Whether something that found no room may find some now: a device's free memory has grown
+ * noticeably, one is there or healthy that wasn't, there are other engines.
+ */
+bool report_tells_room(const struct worker *before, const struct worker *after);

@@ -36,6 +36,9 @@ struct store_txn;
 /* The present turn's transaction, for what isn't of the cluster. Counts as a change. */
 struct store_txn *control_turn_txn(struct control *control);
 
+/* A place has come free: the turn's end looks at what waits for one. */
+void control_note_room(struct control *control);
+
 /* Adds a line to what the present turn tells the gateways. */
 void control_tell_spending(struct control *control, const struct spending_line *line);
 void feed_note_spending(struct feed_hub *feed, const struct spending_line *line,

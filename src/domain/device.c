@@ -22,6 +22,10 @@ static const struct field flat_fields[] = {
     {FIELD(runtime_version), .kind = FIELD_STRING, .max = 128},
     {.name = "temperature", .offset = offsetof(struct device, temperature_c), MEASURED},
     {.name = "power", .offset = offsetof(struct device, power_w), MEASURED},
+    {FIELD(island), .kind = FIELD_INT, .min = -1, .max = DEVICES_MAX - 1, .fallback = "-1"},
+    {FIELD(link), .kind = FIELD_STRING, .max = 16},
+    {.name = "healthy", .offset = offsetof(struct device, is_healthy), .kind = FIELD_BOOL,
+     .fallback = "true"},
 };
 
 static const struct record_type flat_type = {

@@ -10,6 +10,7 @@ static void rank_fini(struct gang_rank *rank)
     free(rank->state_message);
     int_list_fini(&rank->gpu_indexes);
     int_list_fini(&rank->ports);
+    claim_fini(&rank->claim);
 }
 
 void gang_fini(struct gang *gang)
@@ -52,6 +53,44 @@ bool instance_is_gang(const struct model_instance *instance)
     return instance->subordinate_worker_ids.count > 0;
 }
 
+/* A rank's claim isn't in `computed_resource_claim`, which is rank 0's. */
+static void find_rank_claim(const struct model_instance *instance, int64_t worker_id,
+                            struct resource_claim *ret)
+{
+    struct gang gang = {0};
+    if (gang_read(instance->distributed_servers, &gang, NULL) < 0)
+        return;
+    int rank = gang_rank_of(&gang, worker_id);
+    if (rank >= 0)
+        claim_copy(ret, &gang.ranks[rank].claim);
+    gang_fini(&gang);
+}
+
+static void read_claim(const char *text, struct resource_claim *ret)
+{
+    claim_fini(ret);
+    if (text && claim_read(str_of(text), ret, NULL) < 0)
+        claim_fini(ret);
+}
+
+void instance_desired_claim_on(const struct model_instance *instance, int64_t worker_id,
+                               struct resource_claim *ret)
+{
+    claim_fini(ret);
+    if (instance->worker_id == worker_id)
+        read_claim(instance->computed_resource_claim, ret);
+    else if (instance_is_gang(instance))
+        find_rank_claim(instance, worker_id, ret);
+}
+
+void instance_claim_on(const struct model_instance *instance, int64_t worker_id,
+                       struct resource_claim *ret)
+{
+    instance_desired_claim_on(instance, worker_id, ret);
+    if (instance->worker_id == worker_id && claim_is_empty(ret))
+        read_claim(instance->measured_claim, ret);
+}
+
 /* ---- reading ---- */
 
 static void read_ints(const json_t *array, struct int_list *ret)
@@ -71,6 +110,9 @@ static void read_rank(struct gang *gang, const json_t *object)
     mem_replace(&rank->state_message, json_member_string(object, "state_message"));
     read_ints(json_object_get(object, "gpu_indexes"), &rank->gpu_indexes);
     read_ints(json_object_get(object, "ports"), &rank->ports);
+    const json_t *claim = json_object_get(object, "computed_resource_claim");
+    if (claim_read_value(claim, &rank->claim, NULL) < 0)
+        claim_fini(&rank->claim);
     rank->pid = json_member_int(object, "pid", 0);
     rank->is_prepared = json_is_true(json_object_get(object, "prepared"));
     const char *state = json_member_string(object, "state");
@@ -123,6 +165,11 @@ static void write_rank(const struct gang_rank *rank, struct json_writer *w)
     json_put_string(w, "worker_ip", rank->worker_ip);
     write_ints(w, "gpu_indexes", &rank->gpu_indexes);
     write_ints(w, "gpu_addresses", &none);
+    json_add_key(w, "computed_resource_claim");
+    if (claim_is_empty(&rank->claim))
+        json_add_null(w);
+    else
+        claim_write(&rank->claim, w);
     write_ints(w, "ports", &rank->ports);
     json_put_int(w, "pid", rank->pid);
     json_put_bool(w, "prepared", rank->is_prepared);

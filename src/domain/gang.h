@@ -7,19 +7,21 @@
  *      "failed_rank":1,"main_worker":{RANK},"subordinate_workers":[{RANK},...]}
  *
  *     RANK: {"worker_id":3,"worker_name":"b","worker_ip":"10.0.0.6","gpu_indexes":[0,1],
- *            "gpu_addresses":[],"ports":[40000],"pid":77,"prepared":true,"state":"starting",
- *            "state_reason":"none","state_message":""}
+ *            "gpu_addresses":[],"computed_resource_claim":{CLAIM},"ports":[40000],"pid":77,
+ *            "prepared":true,"state":"starting","state_reason":"none","state_message":""}
  *
  * Plain data; the rules stand in control/gangs.h. Pure, any thread.
  */
 #pragma once
 
+#include "domain/claim.h"
 #include "domain/instance.h"
 
 struct gang_rank {
     int64_t worker_id;
     char *worker_name, *worker_ip;
     struct int_list gpu_indexes;
+    struct resource_claim claim; /* what it holds of its worker; empty: not known */
     /* as its worker reported it for the present epoch */
     struct int_list ports;
     int64_t pid;
@@ -46,7 +48,7 @@ void gang_store(const struct gang *gang, struct model_instance *instance);
 /* The rank that runs on that worker, or -1. */
 int gang_rank_of(const struct gang *gang, int64_t worker_id);
 
-/* Adds a rank; copies. */
+/* Adds a rank, which the caller may give a claim; copies. */
 void gang_add_rank(struct gang *gang, int64_t worker_id, const char *worker_name,
                    const char *worker_ip, const struct int_list *gpu_indexes);
 
@@ -54,3 +56,15 @@ void gang_fini(struct gang *gang);
 
 /* Whether the instance is a gang. */
 bool instance_is_gang(const struct model_instance *instance);
+
+/*
+ * What placement has given the instance of that worker: its claim, or of a gang that of the rank
+ * there. Empty when nothing was reckoned. Put over `ret`, which is zeroed or valid before; the
+ * caller's to free.
+ */
+void instance_desired_claim_on(const struct model_instance *instance, int64_t worker_id,
+                               struct resource_claim *ret);
+
+/* The same, and where nothing was reckoned, what the worker has measured. */
+void instance_claim_on(const struct model_instance *instance, int64_t worker_id,
+                       struct resource_claim *ret);

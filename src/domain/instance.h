@@ -39,6 +39,8 @@ struct model_instance {
     char *distributed_servers; /* JSON of a gang, see domain/gang.h; NULL: one worker runs it */
     struct int_list subordinate_worker_ids; /* of a gang's ranks 1 and on, in their order */
     char *backend, *backend_version;
+    char *computed_resource_claim; /* JSON, see domain/claim.h: what it holds of its worker, of a
+                                      gang rank 0; NULL: it was placed without knowing its need */
     /* observed: worker */
     int state;             /* enum instance_state */
     int state_reason;      /* enum reason; state and reasons are set by instance_set_state() */
@@ -53,7 +55,7 @@ struct model_instance {
                               knows it; NULL: none runs, or its worker is too old to tell */
     double download_progress; /* percent */
     char *resolved_path;   /* file or folder given to the engine */
-    char *computed_resource_claim; /* JSON {"ram":bytes,"vram":{...}} or NULL */
+    char *measured_claim;  /* JSON, see domain/claim.h: what it was seen to use; NULL: not known */
     int64_t restart_count;
     int64_t last_restart_time; /* wall ms */
     int64_t failures;      /* in a row, by its worker's count; of a gang by control's */

@@ -7,6 +7,15 @@
 
 /* ---- one field ---- */
 
+static void clear_records(const struct field *field, void *record)
+{
+    struct record_array array = records_in(field, record);
+    for (size_t i = 0; i < array.count; i++)
+        record_fini(field->items, array.items + i * field->items->size);
+    free(array.items);
+    records_set(field, record, (struct record_array){0});
+}
+
 void field_clear(const struct field *field, void *record)
 {
     void *at = field_at(field, record);
@@ -27,6 +36,9 @@ void field_clear(const struct field *field, void *record)
         break;
     case FIELD_INTS:
         int_list_fini(at);
+        break;
+    case FIELD_RECORDS:
+        clear_records(field, record);
         break;
     case FIELD_ID:
     case FIELD_INT:
@@ -75,6 +87,18 @@ static void copy_ints(struct int_list *to, const struct int_list *from)
         int_list_add(to, from->items[i]);
 }
 
+static void copy_records(const struct field *field, void *to, const void *from)
+{
+    const struct record_array source = records_in(field, from);
+    if (source.count == 0)
+        return;
+    size_t size = field->items->size;
+    struct record_array copy = {mem_alloc_array(source.count, size), source.count};
+    for (size_t i = 0; i < source.count; i++)
+        record_copy(field->items, copy.items + i * size, source.items + i * size);
+    records_set(field, to, copy);
+}
+
 static void copy_field(const struct field *field, void *to_record, const void *from_record)
 {
     field_clear(field, to_record);
@@ -93,6 +117,9 @@ static void copy_field(const struct field *field, void *to_record, const void *f
         break;
     case FIELD_INTS:
         copy_ints(to, from);
+        break;
+    case FIELD_RECORDS:
+        copy_records(field, to_record, from_record);
         break;
     case FIELD_ID:
     case FIELD_INT:
@@ -141,6 +168,16 @@ static bool ints_are_equal(const struct int_list *a, const struct int_list *b)
            (a->count == 0 || memcmp(a->items, b->items, a->count * sizeof *a->items) == 0);
 }
 
+static bool records_are_equal(const struct field *field, const void *a_record, const void *b_record)
+{
+    const struct record_array a = records_in(field, a_record), b = records_in(field, b_record);
+    size_t size = field->items->size;
+    for (size_t i = 0; a.count == b.count && i < a.count; i++)
+        if (!record_is_equal(field->items, a.items + i * size, b.items + i * size, true))
+            return false;
+    return a.count == b.count;
+}
+
 bool record_field_is_equal(const struct field *field, const void *a_record, const void *b_record)
 {
     const void *a = field_in(field, a_record), *b = field_in(field, b_record);
@@ -154,6 +191,8 @@ bool record_field_is_equal(const struct field *field, const void *a_record, cons
         return maps_are_equal(a, b);
     case FIELD_INTS:
         return ints_are_equal(a, b);
+    case FIELD_RECORDS:
+        return records_are_equal(field, a_record, b_record);
     case FIELD_ID:
     case FIELD_INT:
     case FIELD_TIME:

@@ -27,6 +27,8 @@ enum field_kind {
     FIELD_MAP,      /* struct string_map; object of strings */
     FIELD_INTS,     /* struct int_list; array of integers */
     FIELD_JSON,     /* char *: JSON text of any shape, or NULL; checked as JSON, not looked into */
+    FIELD_RECORDS,  /* a pointer to owned structs of the type `items`, and a size_t, their count,
+                       right behind it; array of objects */
 };
 
 enum field_flags {
@@ -67,6 +69,7 @@ struct field {
                                  RECORD_STRING_MAX); lists: items (max 0: RECORD_LIST_MAX) */
     const char *const *names; /* FIELD_ENUM: names by number */
     unsigned name_count;
+    const struct record_type *items; /* FIELD_RECORDS */
     const char *fallback;     /* default as JSON text ("true", "\"spread\""); NULL: zero value */
 };
 

@@ -200,6 +200,33 @@ static int read_ints(const struct field *field, struct int_list *at, const json_
     return rc;
 }
 
+static int read_records(const struct field *field, void *record, const json_t *value,
+                        struct err *err)
+{
+    if (!json_is_array(value))
+        return refuse(value, err, "a list of objects");
+    size_t size = field->items->size, count = json_array_size(value);
+    int rc = check_count(field, count, err);
+    if (rc < 0)
+        return rc;
+    struct record_array array = {mem_alloc_array(count, size), count};
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        rc = record_read(field->items, array.items + i * size, json_array_get(value, i),
+                         RECORD_CREATE, err);
+        if (rc < 0)
+            err_wrap(err, rc, "item %zu", i);
+    }
+    if (rc == 0) {
+        field_clear(field, record);
+        records_set(field, record, array);
+        return 0;
+    }
+    for (size_t i = 0; i < count; i++)
+        record_fini(field->items, array.items + i * size);
+    free(array.items);
+    return rc;
+}
+
 /* ---- fields and records ---- */
 
 int record_read_field(const struct field *field, void *record, const json_t *value, struct err *err)
@@ -227,6 +254,8 @@ int record_read_field(const struct field *field, void *record, const json_t *val
         return read_ints(field, at, value, err);
     case FIELD_JSON:
         return read_json(at, value, err);
+    case FIELD_RECORDS:
+        return read_records(field, record, value, err);
     }
     return ERR_INVALID;
 }

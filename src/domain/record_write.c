@@ -27,6 +27,15 @@ static void write_ints(const struct int_list *list, struct json_writer *w)
     json_end_array(w);
 }
 
+static void write_records(const struct field *field, const void *record, struct json_writer *w)
+{
+    const struct record_array array = records_in(field, record);
+    json_begin_array(w);
+    for (size_t i = 0; i < array.count; i++)
+        record_write(field->items, array.items + i * field->items->size, w);
+    json_end_array(w);
+}
+
 static void write_int(const struct field *field, int64_t value, struct json_writer *w)
 {
     if ((field->flags & FIELD_NULLABLE) && value == 0)
@@ -80,6 +89,9 @@ void record_write_field(const struct field *field, const void *record, struct js
         break;
     case FIELD_INTS:
         write_ints(at, w);
+        break;
+    case FIELD_RECORDS:
+        write_records(field, record, w);
         break;
     case FIELD_JSON:
         if (*(char *const *)at)

@@ -12,6 +12,47 @@ static const char *const state_names[] = {
     [WORKER_MAINTENANCE] = "maintenance",
 };
 
+#define DEVICE_FIELD(member) FIELD_OF(struct worker_device, member)
+
+static const struct field device_fields[] = {
+    {DEVICE_FIELD(index), .kind = FIELD_INT, .max = INT32_MAX},
+    {DEVICE_FIELD(type), .kind = FIELD_STRING},
+    {DEVICE_FIELD(name), .kind = FIELD_STRING},
+    {DEVICE_FIELD(vendor), .kind = FIELD_STRING},
+    {DEVICE_FIELD(island), .kind = FIELD_INT, .min = -1, .max = INT32_MAX},
+    {DEVICE_FIELD(link), .kind = FIELD_STRING},
+    {DEVICE_FIELD(total_bytes), .kind = FIELD_INT, .max = INT64_MAX},
+    {DEVICE_FIELD(used_bytes), .kind = FIELD_INT, .max = INT64_MAX},
+    {DEVICE_FIELD(is_unified), .kind = FIELD_BOOL},
+    {DEVICE_FIELD(is_healthy), .kind = FIELD_BOOL},
+};
+
+static const struct record_type device_type = {
+    .noun = "device",
+    .size = sizeof(struct worker_device),
+    .fields = device_fields,
+    .field_count = ARRAY_LEN(device_fields),
+};
+
+/* In the words of a report: "engines":[{"name":"vllm","version":"0.11",...}]. */
+static const struct field engine_fields[] = {
+    {FIELD_OF(struct worker_engine, name), .kind = FIELD_STRING, .flags = FIELD_REQUIRED,
+     .max = 128},
+    {FIELD_OF(struct worker_engine, version), .kind = FIELD_STRING, .max = 128},
+    {.name = "present", .offset = offsetof(struct worker_engine, is_present), .kind = FIELD_BOOL},
+    {.name = "distributable",
+     .offset = offsetof(struct worker_engine, is_distributable),
+     .kind = FIELD_BOOL},
+    {FIELD_OF(struct worker_engine, device_types), .kind = FIELD_STRINGS, .max = 64},
+};
+
+static const struct record_type engine_type = {
+    .noun = "engine",
+    .size = sizeof(struct worker_engine),
+    .fields = engine_fields,
+    .field_count = ARRAY_LEN(engine_fields),
+};
+
 #define FIELD(member) FIELD_OF(struct worker, member)
 
 static const struct field fields[] = {
@@ -34,6 +75,11 @@ static const struct field fields[] = {
      .max = INT64_MAX},
     {FIELD(device_indexes), .kind = FIELD_INTS, .flags = FIELD_SECRET | FIELD_TRANSIENT},
     {FIELD(device_types), .kind = FIELD_STRINGS, .flags = FIELD_SECRET | FIELD_TRANSIENT},
+    {FIELD(devices), .kind = FIELD_RECORDS, .flags = FIELD_SECRET | FIELD_TRANSIENT,
+     .items = &device_type},
+    {FIELD(engines), .kind = FIELD_RECORDS, .flags = FIELD_SECRET | FIELD_TRANSIENT,
+     .items = &engine_type, .max = WORKER_ENGINES_MAX},
+    {FIELD(knows_engines), .kind = FIELD_BOOL, .flags = FIELD_SECRET | FIELD_TRANSIENT},
     {FIELD(version), .kind = FIELD_INT, .flags = FIELD_READ_ONLY, .max = INT64_MAX,
      .fallback = "1"},
     {FIELD(created_at), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY},
@@ -47,6 +93,27 @@ const struct record_type worker_type = {
     .fields = fields,
     .field_count = ARRAY_LEN(fields),
 };
+
+static_assert(offsetof(struct worker, device_count) ==
+                  offsetof(struct worker, devices) + sizeof(void *) &&
+              offsetof(struct worker, engine_count) ==
+                  offsetof(struct worker, engines) + sizeof(void *),
+              "a FIELD_RECORDS is a pointer and a count");
+
+const struct worker_device *worker_device_at(const struct worker *worker, int64_t index)
+{
+    for (size_t i = 0; i < worker->device_count; i++)
+        if (worker->devices[i].index == index)
+            return &worker->devices[i];
+    return NULL;
+}
+
+void worker_clear_devices(struct worker *worker)
+{
+    field_clear(record_field(&worker_type, "devices"), worker);
+    int_list_fini(&worker->device_indexes);
+    string_list_fini(&worker->device_types);
+}
 
 const char *worker_state_name(enum worker_state state)
 {

@@ -14,6 +14,27 @@ enum worker_state {
 
 const char *worker_state_name(enum worker_state state);
 
+/* An accelerator as placement sees it: what it needs of a `struct device`. */
+struct worker_device {
+    int64_t index;        /* as in gpu_indexes */
+    char *type;           /* "cuda" */
+    char *name, *vendor;  /* "910B4", "Huawei"; NULL when unknown */
+    int64_t island;       /* those of one number are linked to each other; -1: to none */
+    char *link;           /* by what: "nvlink", "xgmi", "hccs", "pcie"; "" when unknown */
+    uint64_t total_bytes; /* of memory; 0 when unknown */
+    uint64_t used_bytes;  /* by whomever, as measured */
+    bool is_unified;      /* memory is shared with the host */
+    bool is_healthy;      /* false: nothing new may run on it */
+};
+
+/* An engine that a worker has a description of. */
+struct worker_engine {
+    char *name, *version; /* version NULL: the one on PATH */
+    bool is_present;      /* its program is there */
+    bool is_distributable; /* and can run on several workers */
+    struct string_list device_types; /* that it can use; empty: any */
+};
+
 struct worker {
     int64_t id;
     char *name; /* unique; host name unless configured */
@@ -34,11 +55,25 @@ struct worker {
     int64_t memory_total;   /* bytes, out of `status`, so that placement needn't parse; transient */
     struct int_list device_indexes;  /* of its accelerators, out of `status`; transient */
     struct string_list device_types; /* their types ("cuda"), in the same order; transient */
+    /* The same and more, typed, out of `status`; transient. Each count stands behind its array. */
+    struct worker_device *devices; /* owned */
+    size_t device_count;
+    struct worker_engine *engines; /* owned; meaningless unless `knows_engines` */
+    size_t engine_count;
+    bool knows_engines; /* false: a worker of an earlier version, or none has reported yet */
     int64_t version; /* grows with every change by a client */
     int64_t created_at, updated_at;
 };
 
 extern const struct record_type worker_type;
+
+/* Its device with that index, or NULL. Borrows. */
+const struct worker_device *worker_device_at(const struct worker *worker, int64_t index);
+
+/* Forgets its devices, in all their forms. */
+void worker_clear_devices(struct worker *worker);
+
+enum { WORKER_ENGINES_MAX = 256 };
 
 enum { MAINTENANCE_MESSAGE_MAX = 1024 };
 

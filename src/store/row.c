@@ -123,6 +123,7 @@ static void bind_field(sqlite3_stmt *statement, int at, const struct field *fiel
     case FIELD_STRINGS:
     case FIELD_MAP:
     case FIELD_INTS:
+    case FIELD_RECORDS:
         bind_list(statement, at, field, record);
         break;
     }
@@ -212,6 +213,7 @@ static int read_field(sqlite3_stmt *statement, int at, const struct field *field
     case FIELD_STRINGS:
     case FIELD_MAP:
     case FIELD_INTS:
+    case FIELD_RECORDS:
         return read_checked(field, record, (const char *)sqlite3_column_text(statement, at), err);
     }
     return 0;

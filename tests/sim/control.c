@@ -84,10 +84,13 @@ static void take_report(struct sim *sim, struct sim_node *node, uint64_t request
             member->generation != 0 && json_member_int(body, "generation", 0) == member->generation,
     };
     struct err err = {0};
-    if (report_apply(&sim->control.cluster, worker->id, body, &env, &err) < 0) {
+    int rc = report_apply(&sim->control.cluster, worker->id, body, &env, &err);
+    if (rc < 0) {
         trace_fail(&sim->trace, "report", "%s", err.text);
         return;
     }
+    if (rc > 0)
+        sim->control.dirty.has_room_news = true;
     member->contact_ms = sim->events.now_ms;
     truth_heard(sim, worker->id);
     bool was_silent = worker->state == WORKER_NOT_READY;

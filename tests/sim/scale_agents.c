@@ -139,6 +139,8 @@ static void write_devices(struct buf *out)
     struct device devices[SCALE_DEVICES];
     for (int i = 0; i < SCALE_DEVICES; i++)
         devices[i] = (struct device){.index = i,
+                                     .island = -1,
+                                     .is_healthy = true,
                                      .device_index = i,
                                      .name = name,
                                      .vendor = vendor,

@@ -258,7 +258,9 @@ void scale_report(struct scale_control *control, int64_t worker_id, const char *
                                            json_member_int(root, "generation", 0) ==
                                                member->generation};
     int rc = report_apply(&control->cluster, worker_id, root, &env, NULL);
-    assert(rc == 0);
+    assert(rc >= 0);
+    if (rc > 0)
+        control->dirty.has_room_news = true;
     member->contact_ms = control->now_ms;
     const struct worker *worker = cluster_find(&control->cluster, KIND_WORKER, worker_id);
     bool was_silent = worker->state == WORKER_NOT_READY;

@@ -56,6 +56,24 @@ static void test_entries_are_expanded_and_numbered(void **state)
     device_list_fini(&list);
 }
 
+static void test_neighbours_make_islands(void **state)
+{
+    struct device_list list =
+        parse("[{\"type\":\"npu\",\"name\":\"910B4\",\"count\":5,\"memory_total\":5,\"link\":\"hccs\","
+              "  \"island_size\":2},"
+              " {\"type\":\"cuda\",\"name\":\"x\",\"memory_total\":5,\"healthy\":false},"
+              " {\"type\":\"cuda\",\"name\":\"y\",\"memory_total\":5,\"island_size\":8}]");
+    static const int64_t islands[] = {0, 0, 1, 1, 2, -1, 3};
+    assert_int_equal(list.count, ARRAY_LEN(islands));
+    for (size_t i = 0; i < list.count; i++) {
+        assert_int_equal(list.items[i].island, islands[i]);
+        assert_int_equal(list.items[i].is_healthy, i != 5);
+    }
+    assert_string_equal(list.items[4].link, "hccs");
+    assert_null(list.items[6].link);
+    device_list_fini(&list);
+}
+
 static void test_empty_lists_are_fine(void **state)
 {
     static const char *const texts[] = {"[]", "{\"devices\":[]}"};
@@ -147,6 +165,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_machine_without_devices_has_none),
         cmocka_unit_test(test_entries_are_expanded_and_numbered),
+        cmocka_unit_test(test_neighbours_make_islands),
         cmocka_unit_test(test_empty_lists_are_fine),
         cmocka_unit_test(test_faults_are_named),
         cmocka_unit_test(test_file_stands_for_the_machine),

@@ -150,6 +150,10 @@ static void check_kind(const struct pair *pair)
         EXPECT(pair, has_type(pair->found, "object") || has_type(pair->found, "array"),
                "is no object or list");
         break;
+    case FIELD_RECORDS:
+        check_count(pair, "array", "maxItems", RECORD_LIST_MAX);
+        check_item(pair, "items", "object");
+        break;
     }
 }
 

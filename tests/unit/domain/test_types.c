@@ -181,7 +181,8 @@ static void test_instance(void **state)
                    "\"state_args\":null,\"state_message\":\"\",\"state_since\":null,"
                    "\"pid\":42,\"port\":40012,\"ports\":[40012],\"download_progress\":100,"
                    "\"resolved_path\":\"/m\",\"computed_resource_claim\":{\"ram\":null,"
-                   "\"vram\":{\"0\":77309411328}},\"restart_count\":0,\"last_restart_time\":null,"
+                   "\"vram\":{\"0\":77309411328}},\"measured_claim\":null,"
+                   "\"restart_count\":0,\"last_restart_time\":null,"
                    "\"created_at\":null,\"updated_at\":null}");
     record_fini(&model_instance_type, &instance);
 }

@@ -54,7 +54,7 @@ static const struct {
      "\"backend\":\"b\",\"backend_version\":\"v\",\"state\":\"error\",\"state_message\":\"s\","
      "\"pid\":42,\"port\":40000,\"ports\":[40000],\"download_progress\":12.5,"
      "\"served_name\":\"old\",\"resolved_path\":\"/m\","
-     "\"computed_resource_claim\":{\"ram\":1},\"restart_count\":3,"
+     "\"computed_resource_claim\":{\"ram\":1},\"measured_claim\":{\"ram\":2},\"restart_count\":3,"
      "\"last_restart_time\":\"2026-01-02T03:04:05.678Z\"}",
      NULL},
     {&model_route_type,

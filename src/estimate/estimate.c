@@ -65,7 +65,7 @@ enum estimate_engine estimate_usual_engine(const struct model_shape *shape)
     case KIND_UNKNOWN:
     case KIND_PROJECTOR:
     case KIND_ADAPTER:
-    case KIND_COUNT:
+    case MODEL_KIND_COUNT:
         break;
     }
     return shape->format == FORMAT_GGUF && shape->layer_count > 0 ? ESTIMATE_LLAMA_CPP

@@ -18,7 +18,7 @@ const char *model_format_name(enum model_format format)
 
 const char *model_kind_name(enum model_kind kind)
 {
-    static const char *const names[KIND_COUNT] = {
+    static const char *const names[MODEL_KIND_COUNT] = {
         [KIND_UNKNOWN] = "unknown",     [KIND_LLM] = "llm",
         [KIND_EMBEDDING] = "embedding", [KIND_RERANKER] = "reranker",
         [KIND_WHISPER] = "whisper",     [KIND_TTS] = "tts",

@@ -41,7 +41,7 @@ enum model_kind {
     KIND_DIFFUSION, /* images */
     KIND_PROJECTOR, /* images or sound for an LLM: a file beside it */
     KIND_ADAPTER,   /* LoRA */
-    KIND_COUNT
+    MODEL_KIND_COUNT
 };
 
 /* What a layer keeps of the tokens that it has seen. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "weights/source.h"
 
+#include "base/crc32c.h"
+
 #include <string.h>
 
 void source_free(struct source *source)
@@ -11,6 +13,22 @@ void source_free(struct source *source)
         free(source->files[i].name);
     free(source->files);
     source->ops->free(source);
+}
+
+char *source_identity(const struct source *source)
+{
+    auto_fini(buf_fini) struct buf all = {0};
+    uint64_t bytes = 0;
+    int64_t latest_ns = 0;
+    for (size_t i = 0; i < source->file_count; i++) {
+        const struct source_file *file = &source->files[i];
+        bytes += file->bytes;
+        latest_ns = file->modified_ns > latest_ns ? file->modified_ns : latest_ns;
+        buf_printf(&all, "%s\n%llu %lld\n", file->name, (unsigned long long)file->bytes,
+                   (long long)file->modified_ns);
+    }
+    return mem_printf("%llu-%lld-%08x", (unsigned long long)bytes, (long long)latest_ns,
+                      (unsigned)crc32c_of(buf_str(&all)));
 }
 
 const struct source_file *source_find(const struct source *source, const char *name)

@@ -23,6 +23,7 @@ enum {
 struct source_file {
     char *name; /* within the source, with '/': "unet/config.json"; owned by the source */
     uint64_t bytes;
+    int64_t modified_ns; /* wall clock of its last change; 0: not known (of a hub) */
 };
 
 struct source;
@@ -57,6 +58,12 @@ int source_open_path(const char *path, struct source **ret, struct err *err) mus
 
 /* NULL is fine. */
 void source_free(struct source *source);
+
+/*
+ * What tells this content from another: all bytes, the latest change and a sum over names, sizes
+ * and times of the files, as text. Reads nothing. Returns owned.
+ */
+char *source_identity(const struct source *source);
 
 /* The file of that name, or NULL. */
 const struct source_file *source_find(const struct source *source, const char *name);

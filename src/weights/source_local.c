@@ -93,7 +93,8 @@ static int open_folder(struct local_source *local, struct err *err)
 
 /* ---- finding ---- */
 
-static int add_file(struct local_source *local, const char *name, off_t bytes, struct err *err)
+static int add_file(struct local_source *local, const char *name, const struct stat *st,
+                    struct err *err)
 {
     struct source *source = &local->base;
     if (source->file_count == SOURCE_FILES_MAX)
@@ -103,8 +104,10 @@ static int add_file(struct local_source *local, const char *name, off_t bytes, s
         const size_t room = source->file_count ? source->file_count * 2 : 1;
         source->files = mem_resize(source->files, room * sizeof *source->files);
     }
-    source->files[source->file_count++] =
-        (struct source_file){.name = mem_strdup(name), .bytes = (uint64_t)bytes};
+    source->files[source->file_count++] = (struct source_file){
+        .name = mem_strdup(name),
+        .bytes = (uint64_t)st->st_size,
+        .modified_ns = st->st_mtim.tv_sec * INT64_C(1000000000) + st->st_mtim.tv_nsec};
     return 0;
 }
 
@@ -119,7 +122,7 @@ static int visit(struct local_source *local, const char *name, int depth, struct
     if (strlen(name) >= SOURCE_NAME_MAX || fstatat(local->folder, name, &st, 0) < 0 ||
         !S_ISREG(st.st_mode))
         return 0;
-    return add_file(local, name, st.st_size, err);
+    return add_file(local, name, &st, err);
 }
 
 /* All files of a folder and those below it but for hidden ones; `below` is "" at the top. */
@@ -147,7 +150,7 @@ static int add_by_name(struct local_source *local, const char *name, struct err 
     struct stat st;
     if (fstatat(local->folder, name, &st, 0) < 0)
         return err_errno(err, errno, "%s/%s", local->path, name);
-    return add_file(local, name, st.st_size, err);
+    return add_file(local, name, &st, err);
 }
 
 static int add_parts(struct local_source *local, const char *name, struct err *err)

@@ -85,22 +85,20 @@ static void add_projector(struct model_shape *shape, const struct model_shape *p
 }
 
 static int read_gguf(struct source *source, const struct source_file *file,
-                     struct model_shape *ret, struct err *err)
+                     struct model_shape *ret, struct model_shape *ret_projector, struct err *err)
 {
     const struct source_file *beside = find_projector(source);
     struct model_shape model = {0}, projector = {0};
     int rc = gguf_read(source, file, &model, err);
-    if (rc == 0 && model.kind == KIND_LLM && beside && beside != file) {
+    if (rc == 0 && model.kind == KIND_LLM && beside && beside != file)
         rc = gguf_read(source, beside, &projector, err);
-        if (rc == 0)
-            add_projector(&model, &projector);
-    }
-    if (rc == 0)
-        *ret = model;
-    else
+    if (rc < 0) {
         model_shape_fini(&model);
-    model_shape_fini(&projector);
-    return rc;
+        return rc;
+    }
+    *ret = model;
+    *ret_projector = projector;
+    return 0;
 }
 
 static int fail_ambiguous(const struct source *source, const char *wanted, size_t count,
@@ -128,10 +126,12 @@ static int read_other(struct source *source, const char *wanted, struct model_sh
     return hf_read(source, ret, err);
 }
 
-int weights_read(struct source *source, const char *file, struct model_shape *ret, struct err *err)
+int weights_read_apart(struct source *source, const char *file, struct model_shape *ret,
+                       struct model_shape *ret_projector, struct err *err)
 {
     const struct source_file *found = NULL;
     size_t count = 0;
+    *ret_projector = (struct model_shape){0};
     for (size_t i = 0; i < source->file_count; i++) {
         if (!is_candidate(&source->files[i], file))
             continue;
@@ -141,11 +141,21 @@ int weights_read(struct source *source, const char *file, struct model_shape *re
     if (count > 1)
         return fail_ambiguous(source, file, count, err);
     if (found)
-        return read_gguf(source, found, ret, err);
+        return read_gguf(source, found, ret, ret_projector, err);
     if (source->file_count == 1 && *file == '\0') { /* of any name: some stores have hashes */
         const int rc = gguf_probe(source, source->files, err);
         if (rc != 0)
-            return rc < 0 ? rc : gguf_read(source, source->files, ret, err);
+            return rc < 0 ? rc : read_gguf(source, source->files, ret, ret_projector, err);
     }
     return read_other(source, file, ret, err);
+}
+
+int weights_read(struct source *source, const char *file, struct model_shape *ret, struct err *err)
+{
+    struct model_shape projector;
+    const int rc = weights_read_apart(source, file, ret, &projector, err);
+    if (rc == 0 && projector.format != FORMAT_UNKNOWN)
+        add_projector(ret, &projector);
+    model_shape_fini(&projector);
+    return rc;
 }

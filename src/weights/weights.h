@@ -17,3 +17,10 @@
  */
 int weights_read(struct source *source, const char *file, struct model_shape *ret,
                  struct err *err) must_check;
+
+/*
+ * The same, with the projector beside a GGUF model by itself and nothing of it in `ret`, as an
+ * estimate wants it: `ret_projector` has format FORMAT_UNKNOWN when there is none.
+ */
+int weights_read_apart(struct source *source, const char *file, struct model_shape *ret,
+                       struct model_shape *ret_projector, struct err *err) must_check;

@@ -24,7 +24,7 @@ static void check_shape(const struct model_shape *shape, size_t size)
     assert(shape->tensor_bytes <= size && shape->file_bytes <= size);
     assert(shape->tensor_bytes == layer_bytes + shape->input_bytes + shape->output_bytes +
                                       shape->other_bytes);
-    assert(shape->kind < KIND_COUNT && shape->layer_count <= MODEL_SHAPE_LAYERS_MAX);
+    assert(shape->kind < MODEL_KIND_COUNT && shape->layer_count <= MODEL_SHAPE_LAYERS_MAX);
     (void)model_shape_kv_bytes_per_token(shape, 16, 16);
 }
 

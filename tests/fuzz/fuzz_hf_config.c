@@ -38,7 +38,7 @@ static void check(const struct model_shape *shape)
 {
     uint64_t sum = shape->input_bytes + shape->output_bytes + shape->other_bytes +
                    shape->draft_bytes;
-    assert(shape->layer_count <= MODEL_SHAPE_LAYERS_MAX && shape->kind < KIND_COUNT);
+    assert(shape->layer_count <= MODEL_SHAPE_LAYERS_MAX && shape->kind < MODEL_KIND_COUNT);
     assert(shape->expert_count <= MODEL_SHAPE_EXPERTS_MAX);
     assert(shape->expert_used_count <= MODEL_SHAPE_EXPERTS_MAX);
     assert(shape->context_length <= MODEL_SHAPE_DIM_MAX);
@@ -55,7 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct source_ops ops = {read_fuzz, NULL};
     char config[] = "config.json", weights[] = "pytorch_model.bin";
-    struct source_file files[] = {{config, size}, {weights, 1000000}};
+    struct source_file files[] = {{.name = config, .bytes = size},
+                                  {.name = weights, .bytes = 1000000}};
     for (size_t count = 1; count <= 2; count++) {
         struct fuzz_source source = {
             {.ops = &ops, .files = files, .file_count = count}, data, size};

@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct source_ops ops = {read_fuzz, NULL};
     char name[] = "m.safetensors";
-    struct source_file file = {name, size};
+    struct source_file file = {.name = name, .bytes = size};
     struct fuzz_source source = {{.ops = &ops, .files = &file, .file_count = 1}, data, size};
     auto_fini(safetensors_fini) struct safetensors header = {0};
     struct err err = {0};

@@ -7,6 +7,7 @@
 
 #include "../../lib/weights/gguf_writer.h"
 #include "../../lib/weights/memory_source.h"
+#include "round_trip.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,6 +24,8 @@ static int read_files(struct buf *files, const char *const *names, size_t count,
     for (size_t i = 0; i < count; i++)
         memory_source_add(&memory, names[i], buf_str(&files[i]));
     const int rc = gguf_read(&memory.base, memory.base.files, ret, err);
+    if (rc == 0)
+        check_round_trip(ret);
     memory_source_fini(&memory);
     for (size_t i = 0; i < count; i++)
         buf_fini(&files[i]);

@@ -7,6 +7,7 @@
 
 #include "../../lib/weights/gguf_writer.h"
 #include "../../lib/weights/memory_source.h"
+#include "round_trip.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,6 +26,7 @@ static struct model_shape read_shape(struct gguf_writer *w)
     memory_source_add(&memory, "m.gguf", buf_str(&file));
     if (gguf_read(&memory.base, memory.base.files, &shape, &err) < 0)
         fail_msg("%s", err.text);
+    check_round_trip(&shape);
     memory_source_fini(&memory);
     return shape;
 }

@@ -6,6 +6,7 @@
 #include "weights/hf.h"
 
 #include "memory_source.h"
+#include "round_trip.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -47,6 +48,8 @@ static void add_safetensors(struct memory_source *files, const char *name,
 static int read_all(struct memory_source *files, struct model_shape *ret, struct err *err)
 {
     const int rc = hf_read(&files->base, ret, err);
+    if (rc == 0)
+        check_round_trip(ret);
     source_free(&files->base);
     return rc;
 }

@@ -6,6 +6,7 @@
 #include "weights/hf.h"
 
 #include "memory_source.h"
+#include "round_trip.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -238,6 +239,7 @@ static void read_row(const struct row *row, struct model_shape *ret)
     memory_source_text(files, "config.json", row->config);
     if (hf_read(&files->base, ret, &err) < 0)
         fail_msg("%s: %s", row->name, err.text);
+    check_round_trip(ret);
     source_free(&files->base);
 }
 

@@ -4,6 +4,7 @@
 
 #include "../../lib/weights/gguf_writer.h"
 #include "../../lib/weights/memory_source.h"
+#include "round_trip.h"
 
 #include "base/file.h"
 
@@ -172,6 +173,8 @@ static int choose(const char *const *names, const char *wanted, struct model_sha
                           : strstr(*names, "mmproj")                        ? buf_str(&projector)
                                                                             : buf_str(&model));
     const int rc = weights_read(&memory.base, wanted, ret, err);
+    if (rc == 0)
+        check_round_trip(ret);
     memory_source_fini(&memory);
     return rc;
 }
@@ -223,12 +226,52 @@ static void test_a_projector_belongs_to_the_model_beside_it(void **state)
     assert_int_equal(shape.tensor_bytes, 64);
 }
 
+static void test_a_projector_is_read_apart(void **state)
+{
+    (void)state;
+    auto_fini(buf_fini) struct buf model = make_gguf("llama"), beside = make_gguf("clip");
+    auto_fini(model_shape_fini) struct model_shape shape = {0}, projector = {0};
+    struct memory_source memory;
+    struct err err = {0};
+    memory_source_init(&memory);
+    memory_source_add(&memory, "a.gguf", buf_str(&model));
+    memory_source_add(&memory, "mmproj.gguf", buf_str(&beside));
+    assert_int_equal(weights_read_apart(&memory.base, "", &shape, &projector, &err), 0);
+    assert_int_equal(shape.tensor_bytes, 32);
+    assert_int_equal(shape.part_count, 0);
+    assert_false(shape.has_vision);
+    assert_int_equal(projector.kind, KIND_PROJECTOR);
+    assert_int_equal(projector.tensor_bytes, 32);
+    memory_source_fini(&memory);
+}
+
+static void test_the_identity_tells_contents_apart(void **state)
+{
+    (void)state;
+    struct memory_source memory;
+    memory_source_init(&memory);
+    memory_source_add(&memory, "a.gguf", STR("1234"));
+    memory_source_add(&memory, "b.gguf", STR("12"));
+    auto_free char *before = source_identity(&memory.base);
+    assert_true(str_has_prefix(str_of(before), STR("6-0-")));
+    memory.base.files[1].modified_ns = 17;
+    auto_free char *touched = source_identity(&memory.base);
+    assert_true(str_has_prefix(str_of(touched), STR("6-17-")));
+    memory.base.files[1].modified_ns = 0;
+    memory.base.files[0].bytes = 2;
+    memory.base.files[1].bytes = 4;
+    auto_free char *swapped = source_identity(&memory.base);
+    assert_true(str_has_prefix(str_of(swapped), STR("6-0-")));
+    assert_string_not_equal(swapped, before);
+    memory_source_fini(&memory);
+}
+
 static void test_names_of_enums(void **state)
 {
     (void)state;
     for (int i = 0; i < FORMAT_COUNT; i++)
         assert_non_null(model_format_name((enum model_format)i));
-    for (int i = 0; i < KIND_COUNT; i++)
+    for (int i = 0; i < MODEL_KIND_COUNT; i++)
         assert_non_null(model_kind_name((enum model_kind)i));
     for (int i = 0; i < LAYER_CACHE_COUNT; i++)
         assert_non_null(layer_cache_name((enum layer_cache)i));
@@ -243,6 +286,8 @@ int main(void)
         cmocka_unit_test(test_small_files_have_a_limit),
         cmocka_unit_test(test_the_model_of_a_source),
         cmocka_unit_test(test_a_projector_belongs_to_the_model_beside_it),
+        cmocka_unit_test(test_a_projector_is_read_apart),
+        cmocka_unit_test(test_the_identity_tells_contents_apart),
         cmocka_unit_test(test_names_of_enums),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

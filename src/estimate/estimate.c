@@ -106,6 +106,14 @@ uint64_t estimate_capacity(const struct estimate_device *device)
     return device->free_bytes ? device->free_bytes : device->total_bytes;
 }
 
+size_t estimate_local_devices(const struct estimate_request *request)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < request->device_count; i++)
+        count += !request->devices[i].is_remote;
+    return count;
+}
+
 void estimate_judge(const struct estimate_request *request, struct estimate *estimate)
 {
     estimate->fits = true;

@@ -35,6 +35,9 @@ void estimate_add(struct estimate *estimate, int device, enum estimate_part part
 /* What a device has for the instance: free_bytes, total_bytes; 0 when it isn't known. */
 uint64_t estimate_capacity(const struct estimate_device *device);
 
+/* Number of devices that are the first worker's own. */
+size_t estimate_local_devices(const struct estimate_request *request);
+
 /* Sets `fits`, and the advice about the first device that is short, unless there is one. */
 void estimate_judge(const struct estimate_request *request, struct estimate *estimate);
 

@@ -181,7 +181,7 @@ int estimate_sglang(const struct estimate_request *request, struct estimate *ret
         rc = add_device(request, &options, i, ret->context_length, ret, err);
     if (rc < 0)
         return rc;
-    estimate_add(ret, ESTIMATE_HOST, ESTIMATE_RUNTIME, 2 * GIB + world * GIB,
+    estimate_add(ret, ESTIMATE_HOST, ESTIMATE_RUNTIME, 2 * GIB + estimate_local_devices(request) * GIB,
                  "server 2 GiB, 1 GiB a rank");
     ret->tensor_parallel = (unsigned)parallel->tensor;
     ret->pipeline_parallel = (unsigned)parallel->pipeline;

@@ -337,15 +337,17 @@ static void judge(const struct run *run, uint64_t context, uint64_t longest, str
                  "weights and activations leave no room for a cache; more or larger devices would");
 }
 
+/* Of the worker that the engine starts on. */
 static void add_host(const struct run *run, struct estimate *ret)
 {
-    estimate_add(ret, ESTIMATE_HOST, ESTIMATE_RUNTIME,
-                 2 * GIB + run->request->device_count * GIB, "server 2 GiB, 1 GiB a worker");
+    const uint64_t ranks = estimate_local_devices(run->request);
+    estimate_add(ret, ESTIMATE_HOST, ESTIMATE_RUNTIME, 2 * GIB + ranks * GIB,
+                 "server 2 GiB, 1 GiB a rank");
     estimate_add(ret, ESTIMATE_HOST, ESTIMATE_WEIGHTS,
-                 (uint64_t)(run->options.offload_gib * (double)GIB) * run->request->device_count,
+                 (uint64_t)(run->options.offload_gib * (double)GIB) * ranks,
                  "--cpu-offload-gb %g a device", run->options.offload_gib);
     estimate_add(ret, ESTIMATE_HOST, ESTIMATE_CACHE,
-                 (uint64_t)(run->options.swap_gib * (double)GIB) * run->request->device_count,
+                 (uint64_t)(run->options.swap_gib * (double)GIB) * ranks,
                  "--swap-space %g a device", run->options.swap_gib);
 }
 

@@ -145,6 +145,11 @@ uint64_t estimate_dtype_bytes(struct str dtype, uint64_t fallback)
     return fallback;
 }
 
+bool estimate_is_encoder(const struct model_shape *shape)
+{
+    return !shape->is_causal && (shape->kind == KIND_EMBEDDING || shape->kind == KIND_RERANKER);
+}
+
 bool estimate_contains(const char *text, const char *word)
 {
     const size_t n = strlen(word);

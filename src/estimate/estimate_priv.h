@@ -50,6 +50,9 @@ enum estimate_engine estimate_usual_engine(const struct model_shape *shape);
 /* Tokens that the model was trained for, within the limit; `fallback` when it isn't known. */
 uint64_t estimate_trained_context(const struct model_shape *shape, uint64_t fallback);
 
+/* Whether it has no cache and sees a text at once, as BERT does. */
+bool estimate_is_encoder(const struct model_shape *shape);
+
 /* Whether `word` stands in `text`, in whatever case. */
 bool estimate_contains(const char *text, const char *word);
 

@@ -8,11 +8,6 @@
 
 enum { CONTEXT_UNKNOWN = 4096, PIPELINE_COPIES = 4 };
 
-static bool is_encoder(const struct model_shape *shape)
-{
-    return !shape->is_causal && (shape->kind == KIND_EMBEDDING || shape->kind == KIND_RERANKER);
-}
-
 /* Slots, and how their caches lie: in one, or side by side and each padded. */
 static void plan_context(struct llama_plan *plan)
 {
@@ -181,7 +176,7 @@ int llama_plan_make(const struct estimate_request *request, bool is_draft, struc
     ret->type_k = llama_type_of(ret->options.type_k);
     ret->type_v = llama_type_of(ret->options.type_v);
     ret->flash_attention = !llama_is_off(ret->options.flash_attention);
-    ret->is_encoder = is_encoder(request->shape);
+    ret->is_encoder = estimate_is_encoder(request->shape);
     plan_context(ret);
     plan_batch(ret);
     rc = plan_layers(ret, err);

@@ -44,7 +44,7 @@ static uint64_t token_elements(const struct model_shape *shape, const struct par
         const struct layer_shape *layer = &shape->layers[il];
         if (layer->cache == CACHE_NONE || layer->cache == CACHE_STATE)
             continue;
-        sum += parallel_kv_heads(layer, parallel->tensor) *
+        sum += parallel_kv_heads(layer, parallel) *
                (layer->key_length + (layer->cache == CACHE_LATENT ? 0 : layer->value_length));
     }
     return sum;
@@ -54,7 +54,7 @@ static void add_device(const struct estimate_request *request, const struct opti
                        size_t device, struct estimate *ret)
 {
     const struct parallel *parallel = &options->parallel;
-    const struct parallel_weights weights = {1, 1};
+    const struct parallel_weights weights = {1, 1, 2};
     const uint64_t stage = parallel_stage_of(parallel, device);
     const uint64_t elements = token_elements(request->shape, parallel, stage);
     const bool is_small = str_eq_nocase(options->quantize, STR("C8")) ||
@@ -102,7 +102,7 @@ int estimate_mindie(const struct estimate_request *request, struct estimate *ret
     if (options.context == 0)
         options.context = (int64_t)min_u64(estimate_trained_context(request->shape, 2048), 8192);
     const struct parallel *parallel = &options.parallel;
-    for (size_t i = 0; i < parallel->tensor * parallel->pipeline * parallel->data; i++)
+    for (size_t i = 0; i < parallel_world(parallel); i++)
         add_device(request, &options, i, ret);
     estimate_add(ret, ESTIMATE_HOST, ESTIMATE_RUNTIME, 512 * MIB + options.host_gib * GIB,
                  "512 MiB and --cpu-mem-size %llu GiB", (unsigned long long)options.host_gib);

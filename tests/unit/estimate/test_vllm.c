@@ -621,6 +621,39 @@ static void test_mindie(void **state)
     estimate_fini(&estimate);
 }
 
+/* -1 is MindIE's word for "choose"; what doesn't fit says what would, and that does fit. */
+static void test_mindie_context(void **state)
+{
+    (void)state;
+    struct run r = {.numbers = llama3_8b, .device_count = 2, .device_gib = 16, .weights_gib = 15,
+                    .engine = ESTIMATE_MINDIE,
+                    .argv = {"--tensor-parallel-size", "-1", "--data-parallel-size=-1",
+                             "--max-seq-len", "131072"}};
+    struct estimate estimate;
+    run(&r, &estimate);
+    assert_int_equal(estimate.tensor_parallel, 2);
+    assert_false(estimate.fits);
+    const uint64_t fits = estimate.context_fits;
+    assert_in_range(fits, 1, 131071);
+    estimate_fini(&estimate);
+    char number[32];
+    for (int above = 0; above < 2; above++) {
+        snprintf(number, sizeof number, "%d", (int)fits + above);
+        r.argv[4] = number;
+        run(&r, &estimate);
+        assert_int_equal(estimate.fits, !above);
+        estimate_fini(&estimate);
+    }
+    r.device_gib = 32;
+    r.argv[5] = "--npu-mem-size=1"; /* 64 KiB of a token on each of two: 16384 tokens */
+    r.argv[4] = "16385";
+    run(&r, &estimate);
+    assert_int_equal(estimate.devices[0].parts[ESTIMATE_CACHE], 1 << 30);
+    assert_false(estimate.fits);
+    assert_int_equal(estimate.context_fits, 16384);
+    estimate_fini(&estimate);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -649,6 +682,7 @@ int main(void)
         cmocka_unit_test(test_sglang),
         cmocka_unit_test(test_sglang_tokens),
         cmocka_unit_test(test_mindie),
+        cmocka_unit_test(test_mindie_context),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

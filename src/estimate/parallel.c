@@ -1,39 +1,56 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "estimate/parallel_priv.h"
 
+/* A width that consists of whole blocks has to do so on every rank. */
+static bool divides_width(uint64_t width, uint64_t ranks, uint64_t block)
+{
+    return width % ranks == 0 && (block < 2 || width % block != 0 || width / ranks % block == 0);
+}
+
+static bool divides_heads(const struct layer_shape *layer, uint64_t ranks)
+{
+    const uint64_t kv = layer->cache == CACHE_LATENT ? 0 : layer->head_count_kv;
+    return layer->head_count % ranks == 0 && (kv == 0 || kv % ranks == 0 || ranks % kv == 0);
+}
+
+/* MXFP4 is for experts alone, whose width is padded on each rank. */
 static bool divides_layer(const struct model_shape *shape, const struct layer_shape *layer,
                           uint64_t ranks, bool deals_experts)
 {
-    if (layer->head_count % ranks != 0)
+    const bool is_padded = estimate_contains(shape->quantization, "mxfp4");
+    const uint64_t block = is_padded ? 1 : shape->quantization_group;
+    const uint64_t attended = (uint64_t)layer->head_count * layer->value_length;
+    if (!divides_heads(layer, ranks) || !divides_width(attended, ranks, block))
         return false;
-    const uint64_t kv = layer->head_count_kv;
-    const bool has_kv = layer->cache != CACHE_LATENT && kv > 0;
-    if (has_kv && kv % ranks != 0 && ranks % kv != 0)
-        return false;
-    if (layer->is_moe && deals_experts)
-        return true;
-    const uint64_t block = max_u64(shape->quantization_group, 1);
-    const uint64_t width = layer->feed_forward_length;
-    return width % ranks == 0 && (width % block != 0 || width / ranks % block == 0);
+    return (layer->is_moe && (deals_experts || is_padded)) ||
+           divides_width(layer->feed_forward_length, ranks, block);
 }
 
-bool parallel_divides(const struct model_shape *shape, uint64_t ranks, bool deals_experts)
+static bool divides_tower(const struct model_shape *shape, uint64_t ranks,
+                          const struct parallel *parallel)
+{
+    return parallel->has_whole_towers || shape->vision_head_count % ranks == 0 ||
+           estimate_contains(shape->architecture, "InternVL");
+}
+
+bool parallel_divides(const struct model_shape *shape, uint64_t ranks,
+                      const struct parallel *parallel)
 {
     for (uint32_t il = 0; il < shape->layer_count; il++)
-        if (!divides_layer(shape, &shape->layers[il], ranks, deals_experts))
+        if (!divides_layer(shape, &shape->layers[il], ranks, parallel->deals_experts))
             return false;
-    return true;
+    return divides_tower(shape, ranks, parallel);
 }
 
 /* The nearest numbers of ranks that are possible, in words: "2 or 4 do". */
-static void suggest(const struct model_shape *shape, uint64_t ranks, bool deals, char *out,
-                    size_t size)
+static void suggest(const struct model_shape *shape, uint64_t ranks,
+                    const struct parallel *parallel, char *out, size_t size)
 {
     uint64_t below = ranks - 1, above = ranks + 1;
     const uint64_t limit = model_shape_head_count(shape);
-    while (below > 1 && !parallel_divides(shape, below, deals))
+    while (below > 1 && !parallel_divides(shape, below, parallel))
         below--;
-    while (above <= limit && !parallel_divides(shape, above, deals))
+    while (above <= limit && !parallel_divides(shape, above, parallel))
         above++;
     if (above <= limit)
         snprintf(out, size, "%llu or %llu do", (unsigned long long)below,
@@ -43,7 +60,8 @@ static void suggest(const struct model_shape *shape, uint64_t ranks, bool deals,
 }
 
 /* What it is that `ranks` doesn't divide. */
-static void describe(const struct model_shape *shape, uint64_t ranks, char *out, size_t size)
+static void describe(const struct model_shape *shape, uint64_t ranks,
+                     const struct parallel *parallel, char *out, size_t size)
 {
     const uint32_t heads = model_shape_head_count(shape);
     const uint32_t kv = model_shape_head_count_kv(shape);
@@ -51,8 +69,11 @@ static void describe(const struct model_shape *shape, uint64_t ranks, char *out,
         snprintf(out, size, "%u heads", heads);
     else if (kv > 0 && kv % ranks != 0 && ranks % kv != 0)
         snprintf(out, size, "%u heads of keys and values", kv);
+    else if (!divides_tower(shape, ranks, parallel))
+        snprintf(out, size, "%llu heads of the vision tower",
+                 (unsigned long long)shape->vision_head_count);
     else if (shape->quantization_group > 1)
-        snprintf(out, size, "a width of %llu in blocks of %llu",
+        snprintf(out, size, "widths of %u heads and %llu in blocks of %llu", heads,
                  (unsigned long long)model_shape_feed_forward_length(shape),
                  (unsigned long long)shape->quantization_group);
     else
@@ -60,14 +81,15 @@ static void describe(const struct model_shape *shape, uint64_t ranks, char *out,
                  (unsigned long long)model_shape_feed_forward_length(shape));
 }
 
-static int check_tensor(const struct model_shape *shape, uint64_t ranks, bool deals,
+static int check_tensor(const struct model_shape *shape, const struct parallel *parallel,
                         struct err *err)
 {
-    if (parallel_divides(shape, ranks, deals))
+    const uint64_t ranks = parallel->tensor;
+    if (parallel_divides(shape, ranks, parallel))
         return 0;
-    char what[80], possible[80];
-    describe(shape, ranks, what, sizeof what);
-    suggest(shape, ranks, deals, possible, sizeof possible);
+    char what[120], possible[80];
+    describe(shape, ranks, parallel, what, sizeof what);
+    suggest(shape, ranks, parallel, possible, sizeof possible);
     return err_set(err, ERR_INVALID, "--tensor-parallel-size %llu doesn't divide %s; %s",
                    (unsigned long long)ranks, what, possible);
 }
@@ -144,7 +166,7 @@ int parallel_settle(const struct estimate_request *request, struct parallel *par
         parallel->tensor = max_u64(request->device_count / (parallel->pipeline * parallel->data *
                                                             parallel->prompt), 1);
     parallel->expert = parallel->tensor * (parallel->has_own_experts ? 1 : parallel->data);
-    int rc = check_tensor(request->shape, parallel->tensor, parallel->deals_experts, err);
+    int rc = check_tensor(request->shape, parallel, err);
     if (rc == 0)
         rc = settle_attention(parallel, err);
     return rc < 0 ? rc : check_others(request, parallel, err);

@@ -14,6 +14,7 @@ struct parallel {
     uint64_t prompt;    /* ranks that each prefill a part of a prompt; 0: one */
     uint64_t attention; /* of the tensor ranks, those that attention is cut over; 0: all of them */
     uint64_t expert;    /* ranks that hold the experts together; set by parallel_settle() */
+    bool has_whole_towers; /* vision towers aren't cut, but whole on each rank */
     bool deals_experts; /* whole ones to each rank; else each rank has a part of all */
     bool has_own_experts; /* each replica, as SGLang has it; else they are shared by all */
 };
@@ -42,8 +43,12 @@ size_t parallel_world(const struct parallel *parallel);
 /* The nearest divisors of `whole` to one that isn't: "2 or 4 do". */
 void parallel_suggest_divisor(uint64_t whole, uint64_t number, char *out, size_t size);
 
-/* Whether `ranks` divide heads, groups of experts' widths and quantisation blocks. */
-bool parallel_divides(const struct model_shape *shape, uint64_t ranks, bool deals_experts);
+/*
+ * Whether `ranks` divide heads, those of a vision tower, widths and quantisation blocks. Vocabularies
+ * are padded by the engines, experts in MXFP4 and the heads of InternVL's tower, too.
+ */
+bool parallel_divides(const struct model_shape *shape, uint64_t ranks,
+                      const struct parallel *parallel);
 
 /* Layers of a stage: the rest goes one each to stages before the last one, as vLLM deals them. */
 uint32_t parallel_stage_layers(uint32_t layers, uint64_t stages, uint64_t stage);

@@ -30,7 +30,7 @@ struct options {
     struct parallel parallel;
     uint64_t decode_ranks;
     bool eager, ignores_windows;
-    struct str cache_dtype, quantization, dtype;
+    struct str cache_dtype, quantization, dtype, tower_mode;
     uint64_t block;
     int64_t cache_bytes;
     uint64_t blocks;
@@ -55,6 +55,7 @@ static const struct parameter table[] = {
     {"kv-cache-dtype", NULL, PARAMETER_TEXT, AT(cache_dtype), 0, 0},
     {"quantization", "-q", PARAMETER_TEXT, AT(quantization), 0, 0},
     {"dtype", NULL, PARAMETER_TEXT, AT(dtype), 0, 0},
+    {"mm-encoder-tp-mode", NULL, PARAMETER_TEXT, AT(tower_mode), 0, 0},
     {"block-size", NULL, PARAMETER_COUNT, AT(block), 1, 1024},
     {"kv-cache-memory-bytes", "--kv-cache-memory", PARAMETER_TOKENS, AT(cache_bytes), 1, 0x1p50},
     {"num-gpu-blocks-override", NULL, PARAMETER_COUNT, AT(blocks), 1, 1 << 30},
@@ -173,6 +174,7 @@ static int run_init(const struct estimate_request *request, struct run *ret, str
     ret->weights = parallel_weights_of(request->shape, ret->options.dtype,
                                        ret->options.quantization);
     set_cache(ret);
+    ret->options.parallel.has_whole_towers = str_eq(ret->options.tower_mode, STR("data"));
     rc = parallel_settle(request, &ret->options.parallel, err);
     return rc < 0 ? rc : check_decode_ranks(ret, err);
 }

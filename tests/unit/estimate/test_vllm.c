@@ -261,8 +261,8 @@ static void test_quantised_blocks(void **state)
     struct estimate estimate = {0};
     struct err err = {0};
     assert_int_equal(estimate_model(&request, &estimate, &err), ERR_INVALID);
-    assert_string_equal(err.text, "--tensor-parallel-size 8 doesn't divide a width of 3584 in "
-                                  "blocks of 128; 4 does");
+    assert_string_equal(err.text, "--tensor-parallel-size 8 doesn't divide widths of 32 heads and "
+                                  "3584 in blocks of 128; 4 does");
     free(shape.layers);
 }
 
@@ -282,6 +282,66 @@ static void test_stages(void **state)
         assert_int_equal(estimate.tensor_parallel, 1);
         estimate_fini(&estimate);
     }
+}
+
+static int cut(const struct model_shape *shape, const char *ranks, const char *more,
+               struct err *err)
+{
+    const struct estimate_device devices[8] = {0};
+    const char *argv[] = {"-tp", ranks, more};
+    const struct estimate_request request = {.shape = shape, .engine = ESTIMATE_VLLM, .argv = argv,
+                                             .argc = more ? 3 : 2, .devices = devices,
+                                             .device_count = 8};
+    struct estimate estimate = {0};
+    const int rc = estimate_model(&request, &estimate, err);
+    estimate_fini(&estimate);
+    return rc;
+}
+
+/* Qwen2.5-0.5B-AWQ: 14 heads of 64, so that two ranks would cut a block of attention's output. */
+static void test_blocks_of_attention(void **state)
+{
+    (void)state;
+    struct model_shape shape;
+    struct err err = {0};
+    shape_of(&(struct numbers){24, 14, 2, 64, 896, 4864, 151936, 32768, 0, 0, false}, &shape);
+    assert_int_equal(cut(&shape, "2", NULL, &err), 0);
+    shape.quantization_group = 128;
+    assert_int_equal(cut(&shape, "2", NULL, &err), ERR_INVALID);
+    assert_non_null(strstr(err.text, "14 heads and 4864 in blocks of 128; 1 does"));
+    free(shape.layers);
+}
+
+/* gpt-oss runs on 8 ranks: its experts of 2880 in blocks of 32 are padded. */
+static void test_padded_experts(void **state)
+{
+    (void)state;
+    struct model_shape shape;
+    shape_of(&gpt_oss_120b, &shape);
+    shape.quantization_group = 32;
+    for (unsigned il = 0; il < shape.layer_count; il++)
+        shape.layers[il].is_moe = true;
+    assert_int_equal(cut(&shape, "8", NULL, NULL), ERR_INVALID);
+    snprintf(shape.quantization, sizeof shape.quantization, "mxfp4");
+    assert_int_equal(cut(&shape, "8", NULL, NULL), 0);
+    free(shape.layers);
+}
+
+static void test_heads_of_towers(void **state)
+{
+    (void)state;
+    struct model_shape shape;
+    struct err err = {0};
+    shape_of(&llama3_8b, &shape);
+    shape.has_vision = true;
+    shape.vision_head_count = 12;
+    assert_int_equal(cut(&shape, "4", NULL, NULL), 0);
+    assert_int_equal(cut(&shape, "8", NULL, &err), ERR_INVALID);
+    assert_non_null(strstr(err.text, "12 heads of the vision tower; 4 does"));
+    assert_int_equal(cut(&shape, "8", "--mm-encoder-tp-mode=data", NULL), 0);
+    snprintf(shape.architecture, sizeof shape.architecture, "InternVLChatModel");
+    assert_int_equal(cut(&shape, "8", NULL, NULL), 0);
+    free(shape.layers);
 }
 
 /* fp8 while loading halves layers; a cache in fp8 halves tokens. */
@@ -665,6 +725,9 @@ int main(void)
         cmocka_unit_test(test_profiles),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_quantised_blocks),
+        cmocka_unit_test(test_blocks_of_attention),
+        cmocka_unit_test(test_padded_experts),
+        cmocka_unit_test(test_heads_of_towers),
         cmocka_unit_test(test_stages),
         cmocka_unit_test(test_quantised_while_loading),
         cmocka_unit_test(test_reporting_of_windows),

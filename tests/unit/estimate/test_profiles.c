@@ -234,9 +234,43 @@ static void test_correction_bounds(void **state)
     for (int i = 1; i < CORRECTION_TRUSTED; i++)
         correction_add(&table, &key, 1000, 900);
     assert_int_equal(correction_apply(&table, &key, 1000), 900);
-    assert_int_equal(correction_apply(&table, &key, 100), 75);
-    correction_add(&table, &key, 1000, 90000);
+    for (int i = 0; i < CORRECTION_SAMPLES_MAX; i++)
+        correction_add(&table, &key, 1000, 100);
+    assert_int_equal(correction_apply(&table, &key, 1000), 750);
+    for (int i = 0; i < CORRECTION_SAMPLES_MAX; i++)
+        correction_add(&table, &key, 1000, 90000);
     assert_int_equal(correction_apply(&table, &key, 1000), 2000);
+    correction_table_fini(&table);
+}
+
+/* A neighbour's memory that was measured once, too, is forgotten about. */
+static void test_correction_outlier(void **state)
+{
+    (void)state;
+    struct correction_table table = {0};
+    const struct correction_key key = correction_key_of("vllm", "0.10.2", "llama");
+    correction_add(&table, &key, 1000, 90000);
+    assert_int_equal(correction_apply(&table, &key, 1000), 2000); /* nothing else is known */
+    for (int i = 1; i < CORRECTION_SAMPLES_MAX; i++) {
+        correction_add(&table, &key, 1000, 1010);
+        if (i + 1 >= CORRECTION_TRUSTED)
+            assert_int_equal(correction_apply(&table, &key, 1000), 1010);
+    }
+    correction_table_fini(&table);
+}
+
+/* 100 of a large model are 10 of one that is a tenth of it; those of a small one stay. */
+static void test_correction_of_other_sizes(void **state)
+{
+    (void)state;
+    struct correction_table table = {0};
+    const struct correction_key key = correction_key_of("vllm", "0.10.2", "qwen3");
+    correction_add(&table, &key, 1000, 1100);
+    assert_int_equal(correction_apply(&table, &key, 100), 110);
+    assert_int_equal(correction_apply(&table, &key, 5000), 5100);
+    for (int i = 0; i < CORRECTION_SAMPLES_MAX; i++)
+        correction_add(&table, &key, 1000, 900);
+    assert_int_equal(correction_apply(&table, &key, 100), 90);
     correction_table_fini(&table);
 }
 
@@ -273,6 +307,8 @@ int main(void)
         cmocka_unit_test(test_none),
         cmocka_unit_test(test_correction),
         cmocka_unit_test(test_correction_bounds),
+        cmocka_unit_test(test_correction_outlier),
+        cmocka_unit_test(test_correction_of_other_sizes),
         cmocka_unit_test(test_correction_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,7 +70,8 @@ static void add_all_weights(const struct llama_plan *plan, struct estimate *ret)
 {
     for (int place = ESTIMATE_HOST; place < (int)ret->device_count; place++)
         add_weights(plan, place, ret);
-    estimate_add(ret, plan->layer_device[0], ESTIMATE_WEIGHTS, plan->shape->other_bytes,
+    estimate_add(ret, plan->layer_device[0], ESTIMATE_WEIGHTS,
+                 plan->shape->other_bytes - llama_projector_part(plan->shape),
                  "tensors of no layer");
     estimate_add(ret, plan->layer_device[plan->shape->layer_count], ESTIMATE_WEIGHTS,
                  plan->request->lora_bytes, "adapters");
@@ -168,20 +169,37 @@ static void add_buffers(const struct llama_plan *plan, struct estimate *ret)
                      "largest tensor of the layers on the host, for large batches");
 }
 
+/* What turns images into tokens: a file of its own, or read together with the model's. */
+struct projector {
+    uint64_t bytes, patches, hidden;
+};
+
+static struct projector projector_of(const struct estimate_request *request)
+{
+    const struct model_shape *beside = request->projector, *shape = request->shape;
+    const struct model_shape *numbers = beside ? beside : shape;
+    struct projector projector = {.patches = numbers->vision_tokens_max,
+                                  .hidden = numbers->vision_hidden_size};
+    projector.bytes = beside ? beside->tensor_bytes : llama_projector_part(shape);
+    if (projector.patches == 0)
+        projector.patches = IMAGE_TOKENS;
+    if (beside)
+        projector.hidden = max_u64(projector.hidden, beside->hidden_size);
+    return projector;
+}
+
 static void add_projector(const struct llama_plan *plan, struct estimate *ret)
 {
     const struct estimate_request *request = plan->request;
-    const struct model_shape *projector = request->projector;
-    if (!projector || !plan->options.projector)
+    const struct projector projector = projector_of(request);
+    if (projector.bytes == 0 || !plan->options.projector)
         return;
     int place = ESTIMATE_HOST;
     for (size_t i = request->device_count; plan->options.projector_offload && i > 0; i--)
         if (!request->devices[i - 1].is_remote)
             place = (int)i - 1;
-    const uint64_t patches = projector->vision_tokens_max ? projector->vision_tokens_max
-                                                          : IMAGE_TOKENS;
-    const uint64_t hidden = max_u64(projector->vision_hidden_size, projector->hidden_size);
-    estimate_add(ret, place, ESTIMATE_WEIGHTS, projector->tensor_bytes, "projector");
+    const uint64_t patches = projector.patches, hidden = projector.hidden;
+    estimate_add(ret, place, ESTIMATE_WEIGHTS, projector.bytes, "projector");
     estimate_add(ret, place, ESTIMATE_COMPUTE, patches * patches * 2 + patches * hidden * 4 * 8,
                  "projector: %llu patches^2 x 2 B + %llu x %llu x 8 x 4 B",
                  (unsigned long long)patches, (unsigned long long)patches,

@@ -8,6 +8,14 @@
 
 enum { CONTEXT_UNKNOWN = 4096, PIPELINE_COPIES = 4 };
 
+uint64_t llama_projector_part(const struct model_shape *shape)
+{
+    for (uint32_t i = 0; i < shape->part_count; i++)
+        if (strcmp(shape->parts[i].name, "projector") == 0)
+            return min_u64(shape->parts[i].bytes, shape->other_bytes);
+    return 0;
+}
+
 /* Slots, and how their caches lie: in one, or side by side and each padded. */
 static void plan_context(struct llama_plan *plan)
 {

@@ -85,6 +85,9 @@ const struct llama_type *llama_type_of(struct str name);
 /* Whether --flash-attn has one of the words for "off". */
 bool llama_is_off(struct str text);
 
+/* Bytes of a projector that was read together with the model, within its `other_bytes`. */
+uint64_t llama_projector_part(const struct model_shape *shape);
+
 /* Works out sizes and places; of a draft model, when the request's shape is that. */
 int llama_plan_make(const struct estimate_request *request, bool is_draft, struct llama_plan *ret,
                     struct err *err) must_check;

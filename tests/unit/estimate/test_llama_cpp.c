@@ -342,6 +342,43 @@ static void test_draft_with_many_parameters(void **state)
     estimate_fini(&estimate);
 }
 
+/* A projector beside the model is on the first device of this machine, or the host, or nowhere. */
+static void test_projector(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *argv[3];
+        uint64_t device_mib, host_mib;
+    } rows[] = {{{"-ngl", "0", NULL}, 600, 0}, {{"-ngl=0", "--no-mmproj-offload", NULL}, 0, 600},
+                {{"-ngl=0", "--no-mmproj", NULL}, 0, 0}};
+    struct model_part part = {.name = "projector", .bytes = 600 << 20};
+    struct model_shape shape, beside = {.kind = KIND_PROJECTOR, .tensor_bytes = 600 << 20,
+                                        .vision_tokens_max = 1024, .vision_hidden_size = 1280};
+    shape_of(&llama_8b, &shape);
+    const struct estimate_device devices[2] = {{.is_remote = true}, {0}};
+    for (size_t i = 0; i < 2 * sizeof rows / sizeof rows[0]; i++) {
+        struct estimate_request request = {.shape = &shape, .engine = ESTIMATE_LLAMA_CPP,
+                                           .argv = rows[i / 2].argv, .argc = 2,
+                                           .devices = devices, .device_count = 2};
+        request.projector = i % 2 ? &beside : NULL;
+        shape.parts = i % 2 ? NULL : &part;
+        shape.part_count = !(i % 2);
+        shape.other_bytes = i % 2 ? 0 : part.bytes;
+        shape.vision_tokens_max = 1024;
+        shape.vision_hidden_size = 1280;
+        struct estimate estimate = {0};
+        assert_int_equal(estimate_model(&request, &estimate, NULL), 0);
+        const uint64_t buffer = 1024 * 1024 * 2 + 1024 * 1280 * 32;
+        assert_int_equal(estimate.devices[0].parts[ESTIMATE_WEIGHTS], 0);
+        assert_int_equal(estimate.devices[1].parts[ESTIMATE_WEIGHTS], rows[i / 2].device_mib << 20);
+        assert_int_equal(estimate.host.parts[ESTIMATE_WEIGHTS], rows[i / 2].host_mib << 20);
+        assert_int_equal(estimate.devices[1].parts[ESTIMATE_COMPUTE],
+                         rows[i / 2].device_mib ? buffer : 0);
+        estimate_fini(&estimate);
+    }
+    free(shape.layers);
+}
+
 /* --- rows ------------------------------------------------------------------------------------ */
 
 /* The user's shares of rows; what the devices have counts only without them. */
@@ -404,6 +441,7 @@ int main(void)
         cmocka_unit_test(test_largest_context),
         cmocka_unit_test(test_draft),
         cmocka_unit_test(test_draft_with_many_parameters),
+        cmocka_unit_test(test_projector),
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_words_for_off),
     };

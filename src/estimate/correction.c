@@ -70,6 +70,7 @@ void correction_add(struct correction_table *table, const struct correction_key 
 {
     struct correction *item = find_or_make(table, key);
     item->deltas[item->next] = (int64_t)(measured - estimated);
+    item->estimates[item->next] = estimated;
     item->next = (item->next + 1) % CORRECTION_SAMPLES_MAX;
     if (item->count < CORRECTION_SAMPLES_MAX)
         item->count++;
@@ -82,22 +83,32 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-int64_t correction_delta(const struct correction *correction)
+/* What the sample means for an estimate that isn't as large as its own. */
+static int64_t scaled(const struct correction *correction, unsigned i, uint64_t estimated)
+{
+    const int64_t delta = correction->deltas[i];
+    const uint64_t of = correction->estimates[i];
+    return of > estimated ? (int64_t)((double)delta * (double)estimated / (double)of) : delta;
+}
+
+int64_t correction_delta(const struct correction *correction, uint64_t estimated)
 {
     if (!correction || correction->count == 0)
         return 0;
     int64_t sorted[CORRECTION_SAMPLES_MAX];
-    memcpy(sorted, correction->deltas, correction->count * sizeof sorted[0]);
-    qsort(sorted, correction->count, sizeof sorted[0], compare);
-    const unsigned rank = (correction->count * PERCENTILE + 99) / 100;
-    return sorted[rank - 1];
+    const unsigned count = correction->count;
+    for (unsigned i = 0; i < count; i++)
+        sorted[i] = scaled(correction, i, estimated);
+    qsort(sorted, count, sizeof sorted[0], compare);
+    const unsigned rounding = count < CORRECTION_TRUSTED ? 99 : 0;
+    return sorted[(count * PERCENTILE + rounding) / 100 - 1];
 }
 
 uint64_t correction_apply(const struct correction_table *table, const struct correction_key *key,
                           uint64_t estimated)
 {
     const struct correction *item = correction_find(table, key);
-    int64_t delta = correction_delta(item);
+    int64_t delta = correction_delta(item, estimated);
     const int64_t most = (int64_t)estimated, least = -(int64_t)(estimated / 4);
     if (delta < 0 && item->count < CORRECTION_TRUSTED)
         return estimated;

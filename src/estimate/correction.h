@@ -3,6 +3,10 @@
  * Learning from what engines really take: claim = estimate + P95(measured - estimate) over the last
  * samples of the same engine, version and architecture. Pure; the caller keeps the table.
  *
+ * An architecture has models of all sizes: what a larger one was off by counts in proportion, what
+ * a smaller one was off by as it is. From CORRECTION_TRUSTED samples on the percentile is rounded
+ * down, so that a single outlier among them decides nothing.
+ *
  *     correction_add(&table, &key, estimated, measured);
  *     uint64_t claim = correction_apply(&table, &key, estimated);
  *
@@ -31,6 +35,7 @@ struct correction_key {
 struct correction {
     struct correction_key key;
     int64_t deltas[CORRECTION_SAMPLES_MAX]; /* measured - estimated, of a device; bytes */
+    uint64_t estimates[CORRECTION_SAMPLES_MAX]; /* that they belong to */
     unsigned count;
     unsigned next;     /* place of the next sample */
     uint64_t used;     /* number of the table's sample that was the last one here */
@@ -51,8 +56,8 @@ struct correction_key correction_key_of(const char *engine, const char *version,
 void correction_add(struct correction_table *table, const struct correction_key *key,
                     uint64_t estimated, uint64_t measured);
 
-/* The 95th percentile of the deltas (nearest rank); 0 without samples. */
-int64_t correction_delta(const struct correction *correction);
+/* The 95th percentile of the deltas as they count for such an estimate; 0 without samples. */
+int64_t correction_delta(const struct correction *correction, uint64_t estimated);
 
 /* The estimate as experience corrects it. */
 uint64_t correction_apply(const struct correction_table *table, const struct correction_key *key,

@@ -12,11 +12,6 @@ enum { BATCH_TOKENS = 8192, WIDTHS = 12, BYTES_OF_HALF = 2 };
 #define RUNTIME_OTHER (512 * MIB)
 #define RUNTIME_ENCODER (614 * MIB)
 
-static bool is_encoder(const struct model_shape *shape)
-{
-    return (shape->kind == KIND_EMBEDDING || shape->kind == KIND_RERANKER) && !shape->is_causal;
-}
-
 static void add_encoder(const struct estimate_request *request, int place, struct estimate *ret)
 {
     const struct model_shape *shape = request->shape;
@@ -48,7 +43,7 @@ int estimate_custom(const struct estimate_request *request, struct estimate *ret
 {
     (void)err;
     const size_t count = request->device_count;
-    if (is_encoder(request->shape))
+    if (estimate_is_encoder(request->shape))
         add_encoder(request, count ? 0 : ESTIMATE_HOST, ret);
     else
         for (size_t i = 0; i < (count ? count : 1); i++)

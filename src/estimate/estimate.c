@@ -106,6 +106,14 @@ uint64_t estimate_capacity(const struct estimate_device *device)
     return device->free_bytes ? device->free_bytes : device->total_bytes;
 }
 
+size_t estimate_local_devices(const struct estimate_request *request)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < request->device_count; i++)
+        count += !request->devices[i].is_remote;
+    return count;
+}
+
 void estimate_judge(const struct estimate_request *request, struct estimate *estimate)
 {
     estimate->fits = true;
@@ -135,6 +143,11 @@ uint64_t estimate_dtype_bytes(struct str dtype, uint64_t fallback)
         if (str_eq_nocase(dtype, str_of(types[i].name)))
             return types[i].bytes;
     return fallback;
+}
+
+bool estimate_is_encoder(const struct model_shape *shape)
+{
+    return !shape->is_causal && (shape->kind == KIND_EMBEDDING || shape->kind == KIND_RERANKER);
 }
 
 bool estimate_contains(const char *text, const char *word)

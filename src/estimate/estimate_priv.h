@@ -35,6 +35,9 @@ void estimate_add(struct estimate *estimate, int device, enum estimate_part part
 /* What a device has for the instance: free_bytes, total_bytes; 0 when it isn't known. */
 uint64_t estimate_capacity(const struct estimate_device *device);
 
+/* Number of devices that are the first worker's own. */
+size_t estimate_local_devices(const struct estimate_request *request);
+
 /* Sets `fits`, and the advice about the first device that is short, unless there is one. */
 void estimate_judge(const struct estimate_request *request, struct estimate *estimate);
 
@@ -46,6 +49,9 @@ enum estimate_engine estimate_usual_engine(const struct model_shape *shape);
 
 /* Tokens that the model was trained for, within the limit; `fallback` when it isn't known. */
 uint64_t estimate_trained_context(const struct model_shape *shape, uint64_t fallback);
+
+/* Whether it has no cache and sees a text at once, as BERT does. */
+bool estimate_is_encoder(const struct model_shape *shape);
 
 /* Whether `word` stands in `text`, in whatever case. */
 bool estimate_contains(const char *text, const char *word);

@@ -70,50 +70,63 @@ static void add_all_weights(const struct llama_plan *plan, struct estimate *ret)
 {
     for (int place = ESTIMATE_HOST; place < (int)ret->device_count; place++)
         add_weights(plan, place, ret);
-    estimate_add(ret, plan->layer_device[0], ESTIMATE_WEIGHTS, plan->shape->other_bytes,
+    estimate_add(ret, plan->layer_device[0], ESTIMATE_WEIGHTS,
+                 plan->shape->other_bytes - llama_projector_part(plan->shape),
                  "tensors of no layer");
     estimate_add(ret, plan->layer_device[plan->shape->layer_count], ESTIMATE_WEIGHTS,
                  plan->request->lora_bytes, "adapters");
     const bool is_mapped = plan->options.mmap && (str_eq(plan->options.load_mode, STR("auto")) ||
                                                   str_eq(plan->options.load_mode, STR("mmap")));
     if (is_mapped && plan->device_count > 0)
-        ret->host_reclaimable_bytes = plan->shape->file_bytes;
+        ret->host_reclaimable_bytes += plan->shape->file_bytes;
+}
+
+/* Weights that are on devices so far, and the one that has them. */
+static uint64_t device_weights(const struct estimate *estimate, int *ret_device)
+{
+    uint64_t bytes = 0;
+    *ret_device = ESTIMATE_HOST;
+    for (size_t i = 0; i < estimate->line_count; i++) {
+        const struct estimate_line *line = &estimate->lines[i];
+        if (line->device < 0 || line->part != ESTIMATE_WEIGHTS)
+            continue;
+        bytes += line->bytes;
+        *ret_device = line->device;
+    }
+    return bytes;
+}
+
+static void take_weights(struct estimate *estimate, int device, uint64_t bytes)
+{
+    estimate->devices[device].parts[ESTIMATE_WEIGHTS] -= bytes;
+    for (size_t i = 0; i < estimate->line_count && bytes > 0; i++) {
+        struct estimate_line *line = &estimate->lines[i];
+        if (line->device != device || line->part != ESTIMATE_WEIGHTS)
+            continue;
+        const uint64_t part = min_u64(line->bytes, bytes);
+        line->bytes -= part;
+        bytes -= part;
+    }
 }
 
 /* Rows of all matrices lie over all devices by their shares; the rest stays on the main one. */
-static void spread_rows(const struct estimate_request *request, struct estimate *ret)
+static void spread_rows(const struct llama_plan *plan, struct estimate *ret)
 {
-    uint64_t all = 0, capacity = 0, given = 0;
-    int main_line = -1;
-    for (size_t i = 0; i < ret->line_count; i++) {
-        if (ret->lines[i].device >= 0 && ret->lines[i].part == ESTIMATE_WEIGHTS) {
-            all += ret->lines[i].bytes;
-            main_line = ret->lines[i].device;
-        }
-    }
-    for (size_t i = 0; i < request->device_count; i++)
-        capacity += max_u64(estimate_capacity(&request->devices[i]), 1);
-    if (main_line < 0)
+    int main_device;
+    uint64_t given = 0;
+    const uint64_t all = device_weights(ret, &main_device);
+    if (main_device < 0)
         return;
-    for (size_t i = 0; i < request->device_count; i++) {
-        const double share = (double)max_u64(estimate_capacity(&request->devices[i]), 1) /
-                             (double)capacity;
-        if ((int)i == main_line)
+    for (int i = 0; i < (int)ret->device_count; i++) {
+        const float share = plan->shares[i] - (i ? plan->shares[i - 1] : 0);
+        const uint64_t part = (uint64_t)((double)all * (double)share);
+        if (i == main_device)
             continue;
-        const uint64_t part = (uint64_t)((double)all * share);
         given += part;
-        estimate_add(ret, (int)i, ESTIMATE_WEIGHTS, part, "rows of all matrices: %.1f %% of %llu B",
-                     100 * share, (unsigned long long)all);
+        estimate_add(ret, i, ESTIMATE_WEIGHTS, part, "rows of all matrices: %.1f %% of %llu B",
+                     100 * (double)share, (unsigned long long)all);
     }
-    for (size_t i = 0; i < ret->line_count; i++) {
-        struct estimate_line *line = &ret->lines[i];
-        if (line->device != main_line || line->part != ESTIMATE_WEIGHTS)
-            continue;
-        const uint64_t part = min_u64(line->bytes, given);
-        line->bytes -= part;
-        given -= part;
-        ret->devices[main_line].parts[ESTIMATE_WEIGHTS] -= part;
-    }
+    take_weights(ret, main_device, min_u64(given, all));
 }
 
 /* --- buffers ------------------------------------------------------------------------------- */
@@ -156,20 +169,37 @@ static void add_buffers(const struct llama_plan *plan, struct estimate *ret)
                      "largest tensor of the layers on the host, for large batches");
 }
 
+/* What turns images into tokens: a file of its own, or read together with the model's. */
+struct projector {
+    uint64_t bytes, patches, hidden;
+};
+
+static struct projector projector_of(const struct estimate_request *request)
+{
+    const struct model_shape *beside = request->projector, *shape = request->shape;
+    const struct model_shape *numbers = beside ? beside : shape;
+    struct projector projector = {.patches = numbers->vision_tokens_max,
+                                  .hidden = numbers->vision_hidden_size};
+    projector.bytes = beside ? beside->tensor_bytes : llama_projector_part(shape);
+    if (projector.patches == 0)
+        projector.patches = IMAGE_TOKENS;
+    if (beside)
+        projector.hidden = max_u64(projector.hidden, beside->hidden_size);
+    return projector;
+}
+
 static void add_projector(const struct llama_plan *plan, struct estimate *ret)
 {
     const struct estimate_request *request = plan->request;
-    const struct model_shape *projector = request->projector;
-    if (!projector || !plan->options.projector)
+    const struct projector projector = projector_of(request);
+    if (projector.bytes == 0 || !plan->options.projector)
         return;
     int place = ESTIMATE_HOST;
     for (size_t i = request->device_count; plan->options.projector_offload && i > 0; i--)
         if (!request->devices[i - 1].is_remote)
             place = (int)i - 1;
-    const uint64_t patches = projector->vision_tokens_max ? projector->vision_tokens_max
-                                                          : IMAGE_TOKENS;
-    const uint64_t hidden = max_u64(projector->vision_hidden_size, projector->hidden_size);
-    estimate_add(ret, place, ESTIMATE_WEIGHTS, projector->tensor_bytes, "projector");
+    const uint64_t patches = projector.patches, hidden = projector.hidden;
+    estimate_add(ret, place, ESTIMATE_WEIGHTS, projector.bytes, "projector");
     estimate_add(ret, place, ESTIMATE_COMPUTE, patches * patches * 2 + patches * hidden * 4 * 8,
                  "projector: %llu patches^2 x 2 B + %llu x %llu x 8 x 4 B",
                  (unsigned long long)patches, (unsigned long long)patches,
@@ -189,40 +219,46 @@ static void add_runtime(const struct llama_plan *plan, struct estimate *ret)
                  (unsigned long long)cache_mib);
 }
 
-/* The draft model lies on the same devices as the model; its context is as long. */
+/* What a model takes by itself: the one that is served, or one that drafts for it. */
+static void add_model(const struct llama_plan *plan, struct estimate *ret)
+{
+    add_all_weights(plan, ret);
+    if (str_eq(plan->options.split_mode, STR("row")))
+        spread_rows(plan, ret);
+    llama_add_caches(plan, ret);
+    add_buffers(plan, ret);
+}
+
+/* The draft model has as many slots of the same length, but layers and types of its own. */
 static int add_draft(const struct estimate_request *request, struct estimate *ret, struct err *err)
 {
     if (!request->draft)
         return 0;
     struct estimate_request inner = *request;
     inner.shape = request->draft;
-    inner.draft = NULL;
-    inner.projector = NULL;
     inner.lora_bytes = 0;
-    auto_fini(estimate_fini) struct estimate draft = {.device_count = request->device_count};
-    const int rc = estimate_llama_cpp(&inner, &draft, err);
+    struct llama_plan plan;
+    const int rc = llama_plan_make(&inner, true, &plan, err);
     if (rc < 0)
         return err_wrap(err, rc, "draft model");
+    auto_fini(estimate_fini) struct estimate draft = {.device_count = request->device_count};
+    add_model(&plan, &draft);
     for (size_t i = 0; i < draft.line_count; i++) {
         const struct estimate_line *line = &draft.lines[i];
-        if (line->part != ESTIMATE_RUNTIME)
-            estimate_add(ret, line->device, line->part, line->bytes, "draft model: %.180s",
-                         line->formula);
+        estimate_add(ret, line->device, line->part, line->bytes, "draft model: %.180s",
+                     line->formula);
     }
+    ret->host_reclaimable_bytes += draft.host_reclaimable_bytes;
     return 0;
 }
 
 static int add_lines(const struct estimate_request *request, struct estimate *ret, struct err *err)
 {
     struct llama_plan plan;
-    int rc = llama_plan_make(request, &plan, err);
+    int rc = llama_plan_make(request, false, &plan, err);
     if (rc < 0)
         return rc;
-    add_all_weights(&plan, ret);
-    if (str_eq(plan.options.split_mode, STR("row")))
-        spread_rows(request, ret);
-    llama_add_caches(&plan, ret);
-    add_buffers(&plan, ret);
+    add_model(&plan, ret);
     add_projector(&plan, ret);
     rc = add_draft(request, ret, err);
     add_runtime(&plan, ret);

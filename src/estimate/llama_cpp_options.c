@@ -33,6 +33,14 @@ static const struct parameter table[] = {
     {"reranking", "--rerank", PARAMETER_ON, AT(reranking), 0, 0},
     {"no-mmproj", "--no-mmproj-auto", PARAMETER_OFF, AT(projector), 0, 0},
     {"no-mmproj-offload", NULL, PARAMETER_OFF, AT(projector_offload), 0, 0},
+    {"cache-type-k-draft", "-ctkd --spec-draft-type-k", PARAMETER_TEXT, AT(draft.type_k), 0, 0},
+    {"cache-type-v-draft", "-ctvd --spec-draft-type-v", PARAMETER_TEXT, AT(draft.type_v), 0, 0},
+    {"n-gpu-layers-draft", "-ngld --gpu-layers-draft --spec-draft-ngl", PARAMETER_TEXT,
+     AT(draft.gpu_layers), 0, 0},
+    {"cpu-moe-draft", "-cmoed --spec-draft-cpu-moe", PARAMETER_ON, AT(draft.cpu_moe), 0, 0},
+    {"n-cpu-moe-draft", "-ncmoed --spec-draft-n-cpu-moe --spec-draft-ncmoe", PARAMETER_COUNT,
+     AT(draft.cpu_moe_layers), 0, MODEL_SHAPE_LAYERS_MAX},
+    {"spec-draft-n-ubatch", NULL, PARAMETER_COUNT, AT(draft.ubatch), 0, ESTIMATE_BATCH_MAX},
     {"cache-ram", "-cram", PARAMETER_COUNT, AT(cache_ram_mib), 0, 1 << 24},
     {0},
 };
@@ -84,6 +92,20 @@ struct llama_rules llama_rules_of(const char *version)
                                 .mixes_inputs = is_new};
 }
 
+static bool is_one_of(struct str text, const char *const *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (str_eq(text, str_of(words[i])))
+            return true;
+    return false;
+}
+
+bool llama_is_off(struct str text)
+{
+    static const char *const words[] = {"off", "0", "false", "disabled"};
+    return is_one_of(text, words, ARRAY_LEN(words));
+}
+
 static int check_types(const struct llama_options *options, const struct model_shape *shape,
                        struct err *err)
 {
@@ -106,7 +128,7 @@ static int check_types(const struct llama_options *options, const struct model_s
         }
     }
     if (llama_type_of(options->type_v)->elements > 1 &&
-        str_eq_nocase(options->flash_attention, STR("off")))
+        llama_is_off(options->flash_attention))
         return err_set(err, ERR_INVALID,
                        "--cache-type-v %.*s needs flash attention, but --flash-attn is off; "
                        "f16 does without",
@@ -117,16 +139,35 @@ static int check_types(const struct llama_options *options, const struct model_s
 static int check_words(const struct llama_options *options, struct err *err)
 {
     static const char *const modes[] = {"none", "layer", "row", "tensor"};
-    for (size_t i = 0; i < ARRAY_LEN(modes); i++)
-        if (str_eq(options->split_mode, str_of(modes[i])))
-            return 0;
-    return err_set(err, ERR_INVALID,
-                   "--split-mode must be one of none, layer, row, tensor, not \"%.*s\"",
-                   (int)min_u64(options->split_mode.len, 80), options->split_mode.ptr);
+    static const char *const attentions[] = {"on", "auto", "1", "-1", "true", "enabled"};
+    if (!is_one_of(options->split_mode, modes, ARRAY_LEN(modes)))
+        return err_set(err, ERR_INVALID,
+                       "--split-mode must be one of none, layer, row, tensor, not \"%.*s\"",
+                       (int)min_u64(options->split_mode.len, 80), options->split_mode.ptr);
+    if (!llama_is_off(options->flash_attention) &&
+        !is_one_of(options->flash_attention, attentions, ARRAY_LEN(attentions)))
+        return err_set(err, ERR_INVALID, "--flash-attn must be one of on, off, auto, not \"%.*s\"",
+                       (int)min_u64(options->flash_attention.len, 80),
+                       options->flash_attention.ptr);
+    if (options->parallel == 0)
+        return err_set(err, ERR_INVALID, "--parallel must not be 0; 1 is the least, -1 lets the "
+                                         "engine choose");
+    return 0;
 }
 
-int llama_options_read(const struct estimate_request *request, struct llama_options *ret,
-                       struct err *err)
+static void take_draft_options(struct llama_options *options)
+{
+    options->type_k = options->draft.type_k;
+    options->type_v = options->draft.type_v;
+    options->gpu_layers = options->draft.gpu_layers;
+    options->cpu_moe = options->draft.cpu_moe;
+    options->cpu_moe_layers = options->draft.cpu_moe_layers;
+    if (options->draft.ubatch)
+        options->ubatch = options->draft.ubatch;
+}
+
+int llama_options_read(const struct estimate_request *request, bool is_draft,
+                       struct llama_options *ret, struct err *err)
 {
     *ret = (struct llama_options){.batch = 2048,
                                   .ubatch = 512,
@@ -140,8 +181,12 @@ int llama_options_read(const struct estimate_request *request, struct llama_opti
                                   .mmap = true,
                                   .kv_offload = true,
                                   .projector = true,
-                                  .projector_offload = true};
+                                  .projector_offload = true,
+                                  .draft = {.type_k = STR("f16"), .type_v = STR("f16"),
+                                            .gpu_layers = STR("auto")}};
     int rc = parameters_read(table, request->argv, request->argc, ret, err);
+    if (rc == 0 && is_draft)
+        take_draft_options(ret);
     if (rc == 0)
         rc = check_words(ret, err);
     return rc < 0 ? rc : check_types(ret, request->shape, err);

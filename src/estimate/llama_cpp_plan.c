@@ -8,9 +8,12 @@
 
 enum { CONTEXT_UNKNOWN = 4096, PIPELINE_COPIES = 4 };
 
-static bool is_encoder(const struct model_shape *shape)
+uint64_t llama_projector_part(const struct model_shape *shape)
 {
-    return !shape->is_causal && (shape->kind == KIND_EMBEDDING || shape->kind == KIND_RERANKER);
+    for (uint32_t i = 0; i < shape->part_count; i++)
+        if (strcmp(shape->parts[i].name, "projector") == 0)
+            return min_u64(shape->parts[i].bytes, shape->other_bytes);
+    return 0;
 }
 
 /* Slots, and how their caches lie: in one, or side by side and each padded. */
@@ -21,7 +24,7 @@ static void plan_context(struct llama_plan *plan)
     if (is_auto && plan->rules.has_auto_parallel)
         plan->sequences = 4;
     else
-        plan->sequences = options->parallel < 1 ? 1 : (uint64_t)options->parallel;
+        plan->sequences = is_auto ? 1 : (uint64_t)options->parallel;
     plan->is_unified = options->unified || plan->sequences == 1 ||
                        (is_auto && plan->rules.has_auto_parallel && !options->separate);
     uint64_t context = options->context;
@@ -95,8 +98,9 @@ static int read_shares(struct str text, float *shares, size_t count, struct err 
 }
 
 /* Cumulated and normalised in single precision, for the same roundings as llama.cpp's. */
-static int plan_shares(const struct llama_plan *plan, float *shares, struct err *err)
+static int plan_shares(struct llama_plan *plan, struct err *err)
 {
+    float *shares = plan->shares;
     const size_t count = plan->request->device_count;
     const int given = read_shares(plan->options.tensor_split, shares, count, err);
     if (given < 0)
@@ -135,8 +139,7 @@ static int plan_layers(struct llama_plan *plan, struct err *err)
     int rc = layers_offloaded(plan, &offloaded, err);
     if (rc < 0)
         return rc;
-    float shares[ESTIMATE_DEVICES_MAX];
-    if (offloaded > 0 && (rc = plan_shares(plan, shares, err)) < 0)
+    if (offloaded > 0 && (rc = plan_shares(plan, err)) < 0)
         return rc;
     const bool is_one = str_eq(plan->options.split_mode, STR("none")) ||
                         str_eq(plan->options.split_mode, STR("row"));
@@ -149,7 +152,7 @@ static int plan_layers(struct llama_plan *plan, struct err *err)
         int device = ESTIMATE_HOST;
         if (il >= start)
             device = is_one ? (int)plan->options.main_gpu
-                            : device_at(shares, count, (float)(il - start) / (float)offloaded);
+                            : device_at(plan->shares, count, (float)(il - start) / (float)offloaded);
         plan->layer_device[il] = device;
         if (device >= 0)
             used[device] = true;
@@ -170,19 +173,18 @@ static void plan_copies(struct llama_plan *plan)
     plan->copies = is_pipeline ? PIPELINE_COPIES : 1;
 }
 
-int llama_plan_make(const struct estimate_request *request, struct llama_plan *ret,
+int llama_plan_make(const struct estimate_request *request, bool is_draft, struct llama_plan *ret,
                     struct err *err)
 {
     *ret = (struct llama_plan){.request = request, .shape = request->shape};
-    int rc = llama_options_read(request, &ret->options, err);
+    int rc = llama_options_read(request, is_draft, &ret->options, err);
     if (rc < 0)
         return rc;
     ret->rules = llama_rules_of(request->version);
     ret->type_k = llama_type_of(ret->options.type_k);
     ret->type_v = llama_type_of(ret->options.type_v);
-    ret->flash_attention = !str_eq_nocase(ret->options.flash_attention, STR("off")) &&
-                           !str_eq(ret->options.flash_attention, STR("0"));
-    ret->is_encoder = is_encoder(request->shape);
+    ret->flash_attention = !llama_is_off(ret->options.flash_attention);
+    ret->is_encoder = estimate_is_encoder(request->shape);
     plan_context(ret);
     plan_batch(ret);
     rc = plan_layers(ret, err);

@@ -35,6 +35,11 @@ struct llama_options {
     bool embedding, reranking;
     bool projector, projector_offload;
     uint64_t cache_ram_mib;
+    struct {
+        struct str type_k, type_v, gpu_layers;
+        bool cpu_moe;
+        uint64_t cpu_moe_layers, ubatch;
+    } draft;
 };
 
 /* An element type of the cache: `elements` take `bytes`. */
@@ -60,12 +65,16 @@ struct llama_plan {
     unsigned layers_on_host;  /* the first ones */
     unsigned device_count;    /* that hold layers */
     unsigned copies;          /* of inputs: 4 with pipeline parallelism */
+    float shares[ESTIMATE_DEVICES_MAX]; /* of each device and those before it; up to 1 */
     int layer_device[MODEL_SHAPE_LAYERS_MAX + 1]; /* or ESTIMATE_HOST; the last one: the output */
 };
 
-/* Reads the parameters into `ret` with the defaults of that version, and checks them. */
-int llama_options_read(const struct estimate_request *request, struct llama_options *ret,
-                       struct err *err) must_check;
+/*
+ * Reads the parameters into `ret` with the defaults of that version, and checks them; of a draft
+ * model, what it has of its own is in the place of the others.
+ */
+int llama_options_read(const struct estimate_request *request, bool is_draft,
+                       struct llama_options *ret, struct err *err) must_check;
 
 /* The rules of a version: "b6800", "0.7.0 (build 11669)", "0.7.0"; NULL: the newest. */
 struct llama_rules llama_rules_of(const char *version);
@@ -73,8 +82,14 @@ struct llama_rules llama_rules_of(const char *version);
 /* By name ("q8_0"), or NULL. */
 const struct llama_type *llama_type_of(struct str name);
 
-/* Works out sizes and places. */
-int llama_plan_make(const struct estimate_request *request, struct llama_plan *ret,
+/* Whether --flash-attn has one of the words for "off". */
+bool llama_is_off(struct str text);
+
+/* Bytes of a projector that was read together with the model, within its `other_bytes`. */
+uint64_t llama_projector_part(const struct model_shape *shape);
+
+/* Works out sizes and places; of a draft model, when the request's shape is that. */
+int llama_plan_make(const struct estimate_request *request, bool is_draft, struct llama_plan *ret,
                     struct err *err) must_check;
 
 /* Cells that the cache of a layer has, in one stream. */

@@ -1,41 +1,56 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "estimate/parallel_priv.h"
 
-enum { RANKS_MAX = 65536 };
+/* A width that consists of whole blocks has to do so on every rank. */
+static bool divides_width(uint64_t width, uint64_t ranks, uint64_t block)
+{
+    return width % ranks == 0 && (block < 2 || width % block != 0 || width / ranks % block == 0);
+}
 
+static bool divides_heads(const struct layer_shape *layer, uint64_t ranks)
+{
+    const uint64_t kv = layer->cache == CACHE_LATENT ? 0 : layer->head_count_kv;
+    return layer->head_count % ranks == 0 && (kv == 0 || kv % ranks == 0 || ranks % kv == 0);
+}
+
+/* MXFP4 is for experts alone, whose width is padded on each rank. */
 static bool divides_layer(const struct model_shape *shape, const struct layer_shape *layer,
                           uint64_t ranks, bool deals_experts)
 {
-    if (layer->head_count % ranks != 0)
+    const bool is_padded = estimate_contains(shape->quantization, "mxfp4");
+    const uint64_t block = is_padded ? 1 : shape->quantization_group;
+    const uint64_t attended = (uint64_t)layer->head_count * layer->value_length;
+    if (!divides_heads(layer, ranks) || !divides_width(attended, ranks, block))
         return false;
-    const uint64_t kv = layer->head_count_kv;
-    const bool has_kv = layer->cache != CACHE_LATENT && kv > 0;
-    if (has_kv && kv % ranks != 0 && ranks % kv != 0)
-        return false;
-    if (layer->is_moe && deals_experts)
-        return true;
-    const uint64_t block = max_u64(shape->quantization_group, 1);
-    const uint64_t width = layer->feed_forward_length;
-    return width % ranks == 0 && (width % block != 0 || width / ranks % block == 0);
+    return (layer->is_moe && (deals_experts || is_padded)) ||
+           divides_width(layer->feed_forward_length, ranks, block);
 }
 
-bool parallel_divides(const struct model_shape *shape, uint64_t ranks, bool deals_experts)
+static bool divides_tower(const struct model_shape *shape, uint64_t ranks,
+                          const struct parallel *parallel)
+{
+    return parallel->has_whole_towers || shape->vision_head_count % ranks == 0 ||
+           estimate_contains(shape->architecture, "InternVL");
+}
+
+bool parallel_divides(const struct model_shape *shape, uint64_t ranks,
+                      const struct parallel *parallel)
 {
     for (uint32_t il = 0; il < shape->layer_count; il++)
-        if (!divides_layer(shape, &shape->layers[il], ranks, deals_experts))
+        if (!divides_layer(shape, &shape->layers[il], ranks, parallel->deals_experts))
             return false;
-    return true;
+    return divides_tower(shape, ranks, parallel);
 }
 
 /* The nearest numbers of ranks that are possible, in words: "2 or 4 do". */
-static void suggest(const struct model_shape *shape, uint64_t ranks, bool deals, char *out,
-                    size_t size)
+static void suggest(const struct model_shape *shape, uint64_t ranks,
+                    const struct parallel *parallel, char *out, size_t size)
 {
     uint64_t below = ranks - 1, above = ranks + 1;
     const uint64_t limit = model_shape_head_count(shape);
-    while (below > 1 && !parallel_divides(shape, below, deals))
+    while (below > 1 && !parallel_divides(shape, below, parallel))
         below--;
-    while (above <= limit && !parallel_divides(shape, above, deals))
+    while (above <= limit && !parallel_divides(shape, above, parallel))
         above++;
     if (above <= limit)
         snprintf(out, size, "%llu or %llu do", (unsigned long long)below,
@@ -45,7 +60,8 @@ static void suggest(const struct model_shape *shape, uint64_t ranks, bool deals,
 }
 
 /* What it is that `ranks` doesn't divide. */
-static void describe(const struct model_shape *shape, uint64_t ranks, char *out, size_t size)
+static void describe(const struct model_shape *shape, uint64_t ranks,
+                     const struct parallel *parallel, char *out, size_t size)
 {
     const uint32_t heads = model_shape_head_count(shape);
     const uint32_t kv = model_shape_head_count_kv(shape);
@@ -53,8 +69,11 @@ static void describe(const struct model_shape *shape, uint64_t ranks, char *out,
         snprintf(out, size, "%u heads", heads);
     else if (kv > 0 && kv % ranks != 0 && ranks % kv != 0)
         snprintf(out, size, "%u heads of keys and values", kv);
+    else if (!divides_tower(shape, ranks, parallel))
+        snprintf(out, size, "%llu heads of the vision tower",
+                 (unsigned long long)shape->vision_head_count);
     else if (shape->quantization_group > 1)
-        snprintf(out, size, "a width of %llu in blocks of %llu",
+        snprintf(out, size, "widths of %u heads and %llu in blocks of %llu", heads,
                  (unsigned long long)model_shape_feed_forward_length(shape),
                  (unsigned long long)shape->quantization_group);
     else
@@ -62,14 +81,15 @@ static void describe(const struct model_shape *shape, uint64_t ranks, char *out,
                  (unsigned long long)model_shape_feed_forward_length(shape));
 }
 
-static int check_tensor(const struct model_shape *shape, uint64_t ranks, bool deals,
+static int check_tensor(const struct model_shape *shape, const struct parallel *parallel,
                         struct err *err)
 {
-    if (parallel_divides(shape, ranks, deals))
+    const uint64_t ranks = parallel->tensor;
+    if (parallel_divides(shape, ranks, parallel))
         return 0;
-    char what[80], possible[80];
-    describe(shape, ranks, what, sizeof what);
-    suggest(shape, ranks, deals, possible, sizeof possible);
+    char what[120], possible[80];
+    describe(shape, ranks, parallel, what, sizeof what);
+    suggest(shape, ranks, parallel, possible, sizeof possible);
     return err_set(err, ERR_INVALID, "--tensor-parallel-size %llu doesn't divide %s; %s",
                    (unsigned long long)ranks, what, possible);
 }
@@ -83,21 +103,55 @@ static int check_others(const struct estimate_request *request, const struct par
                        "--pipeline-parallel-size %llu is more than the %u layers; up to %u do",
                        (unsigned long long)parallel->pipeline, shape->layer_count,
                        shape->layer_count);
-    if (parallel->expert > 1 && shape->expert_count > 0 && parallel->expert > shape->expert_count)
+    if (parallel->deals_experts && shape->expert_count > 0 && parallel->expert > shape->expert_count)
         return err_set(err, ERR_INVALID,
                        "expert parallelism over %llu ranks is more than the %llu experts",
                        (unsigned long long)parallel->expert,
                        (unsigned long long)shape->expert_count);
-    const uint64_t world = parallel->tensor * parallel->pipeline * parallel->data;
+    const size_t world = parallel_world(parallel);
     if (world <= request->device_count)
         return 0;
+    char prompt[48] = "";
+    if (parallel->prompt > 1)
+        snprintf(prompt, sizeof prompt, " x %llu for prompts",
+                 (unsigned long long)parallel->prompt);
     return err_set(err, ERR_INVALID,
-                   "tensor x pipeline x data parallel size is %llu x %llu x %llu = %llu, but there "
-                   "%s %zu device%s",
+                   "tensor x pipeline x data parallel size is %llu x %llu x %llu%s = %zu, but "
+                   "there %s %zu device%s",
                    (unsigned long long)parallel->tensor, (unsigned long long)parallel->pipeline,
-                   (unsigned long long)parallel->data, (unsigned long long)world,
+                   (unsigned long long)parallel->data, prompt, world,
                    request->device_count == 1 ? "is" : "are", request->device_count,
                    request->device_count == 1 ? "" : "s");
+}
+
+size_t parallel_world(const struct parallel *parallel)
+{
+    return parallel->tensor * parallel->pipeline * parallel->data * parallel->prompt;
+}
+
+void parallel_suggest_divisor(uint64_t whole, uint64_t number, char *out, size_t size)
+{
+    uint64_t below = min_u64(number - 1, whole), above = number + 1;
+    while (below > 1 && whole % below != 0)
+        below--;
+    while (above <= whole && whole % above != 0)
+        above++;
+    if (above <= whole)
+        snprintf(out, size, "%llu or %llu do", (unsigned long long)below,
+                 (unsigned long long)above);
+    else
+        snprintf(out, size, "%llu does", (unsigned long long)below);
+}
+
+static int settle_attention(struct parallel *parallel, struct err *err)
+{
+    if (parallel->attention == 0)
+        parallel->attention = parallel->tensor;
+    if (parallel->tensor % parallel->attention == 0)
+        return 0;
+    return err_set(err, ERR_INVALID,
+                   "attention over %llu of %llu tensor ranks: it must divide them",
+                   (unsigned long long)parallel->attention, (unsigned long long)parallel->tensor);
 }
 
 int parallel_settle(const struct estimate_request *request, struct parallel *parallel,
@@ -105,14 +159,16 @@ int parallel_settle(const struct estimate_request *request, struct parallel *par
 {
     if (request->device_count == 0)
         return err_set(err, ERR_INVALID, "the engine needs at least one device");
-    const uint64_t others = max_u64(parallel->pipeline, 1) * max_u64(parallel->data, 1);
-    if (parallel->tensor == 0)
-        parallel->tensor = max_u64(request->device_count / others, 1);
     parallel->pipeline = max_u64(parallel->pipeline, 1);
     parallel->data = max_u64(parallel->data, 1);
-    const bool deals = parallel->expert != 0;
-    parallel->expert = deals ? parallel->tensor * parallel->data : 1;
-    const int rc = check_tensor(request->shape, parallel->tensor, deals, err);
+    parallel->prompt = max_u64(parallel->prompt, 1);
+    if (parallel->tensor == 0)
+        parallel->tensor = max_u64(request->device_count / (parallel->pipeline * parallel->data *
+                                                            parallel->prompt), 1);
+    parallel->expert = parallel->tensor * (parallel->has_own_experts ? 1 : parallel->data);
+    int rc = check_tensor(request->shape, parallel, err);
+    if (rc == 0)
+        rc = settle_attention(parallel, err);
     return rc < 0 ? rc : check_others(request, parallel, err);
 }
 
@@ -134,12 +190,13 @@ uint32_t parallel_stage_first(uint32_t layers, uint64_t stages, uint64_t stage)
 
 uint64_t parallel_stage_of(const struct parallel *parallel, size_t device)
 {
-    return device / parallel->tensor % parallel->pipeline;
+    return device / (parallel->tensor * parallel->prompt) % parallel->pipeline;
 }
 
-uint64_t parallel_kv_heads(const struct layer_shape *layer, uint64_t tensor)
+uint64_t parallel_kv_heads(const struct layer_shape *layer, const struct parallel *parallel)
 {
-    return layer->cache == CACHE_LATENT ? 1 : max_u64(layer->head_count_kv / tensor, 1);
+    return layer->cache == CACHE_LATENT ? 1
+                                        : max_u64(layer->head_count_kv / parallel->attention, 1);
 }
 
 /* Part of a layer's dense weights for keys and values: ranks beyond the heads repeat it. */
@@ -153,14 +210,12 @@ static double kv_part(const struct layer_shape *layer)
 
 static double layer_bytes(const struct parallel *parallel, const struct layer_shape *layer)
 {
-    const double tensor = (double)parallel->tensor;
     const double dense = (double)(layer->bytes - layer->expert_bytes);
     const double repeats = layer->head_count_kv && layer->cache != CACHE_LATENT
-                               ? max_u64(parallel->tensor / layer->head_count_kv, 1)
+                               ? max_u64(parallel->attention / layer->head_count_kv, 1)
                                : 1;
-    const double experts = (double)layer->expert_bytes /
-                           (parallel->expert > 1 ? (double)parallel->expert : tensor);
-    return dense / tensor * (1 + kv_part(layer) * (repeats - 1)) + experts;
+    return dense / (double)parallel->attention * (1 + kv_part(layer) * (repeats - 1)) +
+           (double)layer->expert_bytes / (double)parallel->expert;
 }
 
 static uint64_t add_ends(const struct estimate_request *request, const struct parallel *parallel,
@@ -177,10 +232,33 @@ static uint64_t add_ends(const struct estimate_request *request, const struct pa
     bytes = (uint64_t)((double)bytes * factor / (double)parallel->tensor);
     estimate_add(ret, (int)device, ESTIMATE_WEIGHTS, bytes, "embedding and output over %llu",
                  (unsigned long long)parallel->tensor);
+    if (request->draft && stage == parallel->pipeline - 1) {
+        const uint64_t draft = ceil_div(request->draft->tensor_bytes, parallel->tensor);
+        estimate_add(ret, (int)device, ESTIMATE_WEIGHTS, draft, "draft model over %llu",
+                     (unsigned long long)parallel->tensor);
+        bytes += draft;
+    }
     const uint64_t other = stage == 0 ? shape->other_bytes : 0;
     estimate_add(ret, (int)device, ESTIMATE_WEIGHTS, other, "towers and other tensors, whole");
     estimate_add(ret, (int)device, ESTIMATE_WEIGHTS, request->lora_bytes, "adapters");
     return bytes + other + request->lora_bytes;
+}
+
+/* Quantising while loading shrinks layers only; another dtype shrinks or doubles everything. */
+struct parallel_weights parallel_weights_of(const struct model_shape *shape, struct str dtype,
+                                            struct str quantization)
+{
+    const uint64_t from = estimate_dtype_bytes(str_of(shape->dtype), 2);
+    const uint64_t to = dtype.len ? estimate_dtype_bytes(dtype, min_u64(from, 2))
+                                  : min_u64(from, 2);
+    if (shape->is_quantized_linear)
+        return (struct parallel_weights){1, 1, to};
+    const double factor = (double)to / (double)from;
+    if (str_eq(quantization, STR("fp8")))
+        return (struct parallel_weights){1.0 / (double)from, factor, to};
+    if (str_eq(quantization, STR("bitsandbytes")))
+        return (struct parallel_weights){0.30 * 2 / (double)from, factor, to};
+    return (struct parallel_weights){factor, factor, to};
 }
 
 uint64_t parallel_add_weights(const struct estimate_request *request,

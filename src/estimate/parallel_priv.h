@@ -2,8 +2,8 @@
 /*
  * Only src/estimate/ may include this: how vLLM, SGLang and MindIE cut a model over devices.
  *
- * Rank r is device r: tensor parallel ranks are next to each other, then stages of the pipeline,
- * then replicas of data parallelism.
+ * Rank r is device r: tensor parallel ranks are next to each other, then ranks that share prompts,
+ * then stages of the pipeline, then replicas of data parallelism.
  */
 #pragma once
 
@@ -11,14 +11,24 @@
 
 struct parallel {
     uint64_t tensor, pipeline, data; /* 0: the user left it open */
-    uint64_t expert;                 /* ranks that experts are dealt out to; 1: cut as the rest */
+    uint64_t prompt;    /* ranks that each prefill a part of a prompt; 0: one */
+    uint64_t attention; /* of the tensor ranks, those that attention is cut over; 0: all of them */
+    uint64_t expert;    /* ranks that hold the experts together; set by parallel_settle() */
+    bool has_whole_towers; /* vision towers aren't cut, but whole on each rank */
+    bool deals_experts; /* whole ones to each rank; else each rank has a part of all */
+    bool has_own_experts; /* each replica, as SGLang has it; else they are shared by all */
 };
 
 /* How the files' bytes become bytes in memory. */
 struct parallel_weights {
     double layer_factor; /* quantised while it is loaded, or another dtype */
     double other_factor; /* embeddings and output keep their dtype */
+    uint64_t dtype_bytes; /* that activations and the cache have */
 };
+
+/* By --dtype and --quantization; both may be empty. */
+struct parallel_weights parallel_weights_of(const struct model_shape *shape, struct str dtype,
+                                            struct str quantization);
 
 /*
  * Fills in what was left open (all devices work on tensors) and checks that the model can be cut
@@ -27,8 +37,18 @@ struct parallel_weights {
 int parallel_settle(const struct estimate_request *request, struct parallel *parallel,
                     struct err *err) must_check;
 
-/* Whether `ranks` divide heads, groups of experts' widths and quantisation blocks. */
-bool parallel_divides(const struct model_shape *shape, uint64_t ranks, bool deals_experts);
+/* Number of devices that it takes; settled. */
+size_t parallel_world(const struct parallel *parallel);
+
+/* The nearest divisors of `whole` to one that isn't: "2 or 4 do". */
+void parallel_suggest_divisor(uint64_t whole, uint64_t number, char *out, size_t size);
+
+/*
+ * Whether `ranks` divide heads, those of a vision tower, widths and quantisation blocks. Vocabularies
+ * are padded by the engines, experts in MXFP4 and the heads of InternVL's tower, too.
+ */
+bool parallel_divides(const struct model_shape *shape, uint64_t ranks,
+                      const struct parallel *parallel);
 
 /* Layers of a stage: the rest goes one each to stages before the last one, as vLLM deals them. */
 uint32_t parallel_stage_layers(uint32_t layers, uint64_t stages, uint64_t stage);
@@ -40,7 +60,7 @@ uint32_t parallel_stage_first(uint32_t layers, uint64_t stages, uint64_t stage);
 uint64_t parallel_stage_of(const struct parallel *parallel, size_t device);
 
 /* Heads for keys and values that a rank has: at least one. */
-uint64_t parallel_kv_heads(const struct layer_shape *layer, uint64_t tensor);
+uint64_t parallel_kv_heads(const struct layer_shape *layer, const struct parallel *parallel);
 
 /* Adds the lines of a device's weights; returns their bytes. */
 uint64_t parallel_add_weights(const struct estimate_request *request,

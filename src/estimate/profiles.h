@@ -8,7 +8,8 @@
  *
  * The request's devices are ignored; parameters of the user that fix a cut (--tensor-parallel-size)
  * leave only the profiles that have it. Sorted by what they take: whole on few devices first, then
- * more devices, more workers, partly on the host, the processor alone.
+ * more devices, more workers, partly on the host, the processor alone. Several workers give equal
+ * numbers of devices: powers of two, and what divides a worker's.
  */
 #pragma once
 
@@ -16,13 +17,14 @@
 
 enum {
     ESTIMATE_PROFILES_MAX = 64,
+    ESTIMATE_PARTIAL_MAX = 8,        /* of those, partly on the host */
     ESTIMATE_PROFILE_RANKS_MAX = 64, /* devices of a profile */
     ESTIMATE_PREFERRED_REQUESTS = 4, /* that the preferred bytes have a cache for */
 };
 
 enum estimate_profile_kind {
     PROFILE_DEVICES,   /* whole on devices */
-    PROFILE_PARTIAL,   /* some layers on a device, the others on its host */
+    PROFILE_PARTIAL,   /* some layers on devices of a worker, the others on its host */
     PROFILE_PROCESSOR, /* no device */
     ESTIMATE_PROFILE_KIND_COUNT
 };
@@ -31,9 +33,10 @@ struct estimate_profile {
     enum estimate_profile_kind kind;
     unsigned nodes;            /* workers */
     unsigned devices_per_node; /* the same on each */
-    unsigned tensor_parallel, pipeline_parallel;
+    unsigned tensor_parallel, pipeline_parallel, data_parallel;
     uint64_t layers_offloaded; /* llama.cpp; 0: not said */
-    uint64_t rank_bytes[ESTIMATE_PROFILE_RANKS_MAX]; /* of each device, for one request */
+    /* Of each device, for one request: worker by worker, the first one's last with llama.cpp. */
+    uint64_t rank_bytes[ESTIMATE_PROFILE_RANKS_MAX];
     uint64_t preferred_bytes[ESTIMATE_PROFILE_RANKS_MAX]; /* for several */
     uint64_t host_bytes;       /* of the first worker's main memory */
     uint64_t context_length;

@@ -19,6 +19,7 @@ enum {
     CONTEXT_UNKNOWN = 2048,
     IMAGE_TOKENS = 16384,
     IMAGE_WIDTHS = 48,
+    IMAGE_HIDDEN_MIN = 1280,
     SAFETY_PERCENT = 5,        /* of a device: how far the profile may be from what is foretold */
 };
 
@@ -27,9 +28,9 @@ struct options {
     int64_t context;
     uint64_t sequences, batch;
     struct parallel parallel;
-    uint64_t decode_ranks, prefill_ranks;
-    bool deals_experts, eager;
-    struct str cache_dtype, quantization, dtype;
+    uint64_t decode_ranks;
+    bool eager, ignores_windows;
+    struct str cache_dtype, quantization, dtype, tower_mode;
     uint64_t block;
     int64_t cache_bytes;
     uint64_t blocks;
@@ -47,12 +48,14 @@ static const struct parameter table[] = {
     {"pipeline-parallel-size", "-pp", PARAMETER_COUNT, AT(parallel.pipeline), 1, 1024},
     {"data-parallel-size", "-dp", PARAMETER_COUNT, AT(parallel.data), 1, 1024},
     {"decode-context-parallel-size", "-dcp", PARAMETER_COUNT, AT(decode_ranks), 1, 1024},
-    {"prefill-context-parallel-size", "-pcp", PARAMETER_COUNT, AT(prefill_ranks), 1, 1024},
-    {"enable-expert-parallel", "-ep", PARAMETER_ON, AT(deals_experts), 0, 0},
+    {"prefill-context-parallel-size", "-pcp", PARAMETER_COUNT, AT(parallel.prompt), 1, 1024},
+    {"enable-expert-parallel", "-ep", PARAMETER_ON, AT(parallel.deals_experts), 0, 0},
+    {"disable-hybrid-kv-cache-manager", NULL, PARAMETER_ON, AT(ignores_windows), 0, 0},
     {"enforce-eager", NULL, PARAMETER_ON, AT(eager), 0, 0},
     {"kv-cache-dtype", NULL, PARAMETER_TEXT, AT(cache_dtype), 0, 0},
     {"quantization", "-q", PARAMETER_TEXT, AT(quantization), 0, 0},
     {"dtype", NULL, PARAMETER_TEXT, AT(dtype), 0, 0},
+    {"mm-encoder-tp-mode", NULL, PARAMETER_TEXT, AT(tower_mode), 0, 0},
     {"block-size", NULL, PARAMETER_COUNT, AT(block), 1, 1024},
     {"kv-cache-memory-bytes", "--kv-cache-memory", PARAMETER_TOKENS, AT(cache_bytes), 1, 0x1p50},
     {"num-gpu-blocks-override", NULL, PARAMETER_COUNT, AT(blocks), 1, 1 << 30},
@@ -65,7 +68,6 @@ struct run {
     const struct estimate_request *request;
     struct options options;
     bool is_old;              /* before 0.21: graphs come on top, tokens are counted otherwise */
-    uint64_t dtype_bytes;
     struct vllm_cache_options cache_options;
     struct parallel_weights weights;
 };
@@ -104,46 +106,62 @@ static void set_defaults(struct run *run)
     if (options->context == 0)
         options->context =
             (int64_t)estimate_trained_context(run->request->shape, CONTEXT_UNKNOWN);
+    if (estimate_is_encoder(run->request->shape) && options->context > 0)
+        options->batch = min_u64(max_u64(options->batch, (uint64_t)options->context),
+                                 ESTIMATE_BATCH_MAX); /* a text is seen at once */
     if (options->utilization == 0)
         options->utilization = run->is_old ? 0.90 : 0.92;
-    if (options->deals_experts)
-        options->parallel.expert = 2; /* parallel_settle() makes it the number of ranks */
-}
-
-/* Quantising while loading shrinks layers only; another dtype shrinks or doubles everything. */
-static void set_weights(struct run *run)
-{
-    const struct model_shape *shape = run->request->shape;
-    const struct str stored = str_of(shape->dtype), asked = run->options.dtype;
-    const uint64_t from = estimate_dtype_bytes(stored, 2);
-    run->dtype_bytes = asked.len ? estimate_dtype_bytes(asked, min_u64(from, 2)) : min_u64(from, 2);
-    double factor = (double)run->dtype_bytes / (double)from;
-    if (shape->is_quantized_linear)
-        factor = 1;
-    run->weights = (struct parallel_weights){factor, factor};
-    if (shape->is_quantized_linear)
-        return;
-    if (str_eq(run->options.quantization, STR("fp8")))
-        run->weights.layer_factor = 1.0 / (double)from;
-    else if (str_eq(run->options.quantization, STR("bitsandbytes")))
-        run->weights.layer_factor = 0.30 * 2 / (double)from;
 }
 
 static void set_cache(struct run *run)
 {
     const struct str dtype = run->options.cache_dtype;
-    uint64_t bits = 8 * run->dtype_bytes;
+    uint64_t bits = 8 * run->weights.dtype_bytes;
     if (str_has_prefix(dtype, STR("fp8")) || str_eq(dtype, STR("int8")))
         bits = 8;
     else if (dtype.len && !str_eq(dtype, STR("auto")))
-        bits = 8 * estimate_dtype_bytes(dtype, run->dtype_bytes);
+        bits = 8 * estimate_dtype_bytes(dtype, run->weights.dtype_bytes);
     run->cache_options = (struct vllm_cache_options){
         .key_bits = bits,
         .latent_bytes = str_eq(dtype, STR("fp8_ds_mla")) ? LATENT_FP8_BYTES : 0,
         .block = run->options.block,
         .batch = run->options.batch,
         .context_ranks = max_u64(run->options.decode_ranks, 1) *
-                         max_u64(run->options.prefill_ranks, 1)};
+                         max_u64(run->options.parallel.prompt, 1),
+        .ignores_windows = run->options.ignores_windows,
+        .draft = run->request->draft};
+}
+
+/* Of the layer that has most; a latent vector counts as one. */
+static uint64_t most_kv_heads(const struct model_shape *shape)
+{
+    uint64_t most = 1;
+    for (uint32_t il = 0; il < shape->layer_count; il++)
+        if (shape->layers[il].cache != CACHE_LATENT)
+            most = max_u64(most, shape->layers[il].head_count_kv);
+    return most;
+}
+
+/* Ranks that share a context are taken of those that would have the same heads. */
+static int check_decode_ranks(const struct run *run, struct err *err)
+{
+    const uint64_t ranks = max_u64(run->options.decode_ranks, 1);
+    const uint64_t tensor = run->options.parallel.tensor;
+    const uint64_t heads = most_kv_heads(run->request->shape);
+    const uint64_t most = tensor / heads ? tensor / heads : 1;
+    char possible[80];
+    if (ranks > most)
+        return err_set(err, ERR_INVALID,
+                       "--decode-context-parallel-size %llu is more than %llu tensor ranks have of "
+                       "%llu heads for keys and values; up to %llu do",
+                       (unsigned long long)ranks, (unsigned long long)tensor,
+                       (unsigned long long)heads, (unsigned long long)most);
+    if (tensor % ranks == 0)
+        return 0;
+    parallel_suggest_divisor(tensor, ranks, possible, sizeof possible);
+    return err_set(err, ERR_INVALID,
+                   "--decode-context-parallel-size %llu doesn't divide %llu tensor ranks; %s",
+                   (unsigned long long)ranks, (unsigned long long)tensor, possible);
 }
 
 static int run_init(const struct estimate_request *request, struct run *ret, struct err *err)
@@ -153,40 +171,58 @@ static int run_init(const struct estimate_request *request, struct run *ret, str
     if (rc < 0)
         return rc;
     set_defaults(ret);
-    set_weights(ret);
+    ret->weights = parallel_weights_of(request->shape, ret->options.dtype,
+                                       ret->options.quantization);
     set_cache(ret);
-    return parallel_settle(request, &ret->options.parallel, err);
+    ret->options.parallel.has_whole_towers = str_eq(ret->options.tower_mode, STR("data"));
+    rc = parallel_settle(request, &ret->options.parallel, err);
+    return rc < 0 ? rc : check_decode_ranks(ret, err);
 }
 
 /* --- what isn't cache ------------------------------------------------------------------------ */
+
+/* Their outputs are vectors: nothing is sampled. */
+static bool is_pooling(const struct model_shape *shape)
+{
+    return shape->kind == KIND_EMBEDDING || shape->kind == KIND_RERANKER;
+}
+
+static uint64_t sampler_bytes(const struct run *run)
+{
+    const struct model_shape *shape = run->request->shape;
+    const uint64_t values = run->options.sequences * shape->vocabulary_size;
+    return is_pooling(shape) ? 0 : values * 4 * SAMPLER_COPIES;
+}
+
+static uint64_t inner_width(const struct run *run)
+{
+    const struct model_shape *shape = run->request->shape;
+    return 2 * model_shape_feed_forward_length(shape) * max_u64(shape->expert_used_count, 1) /
+           run->options.parallel.tensor;
+}
 
 /* The largest moment of a profiling run: sorted logits, a feed-forward layer, or an image. */
 static uint64_t activation_bytes(const struct run *run, char *formula, size_t size)
 {
     const struct model_shape *shape = run->request->shape;
-    const struct options *options = &run->options;
-    const uint64_t used = max_u64(shape->expert_used_count, 1);
-    const uint64_t inner = 2 * model_shape_feed_forward_length(shape) * used /
-                           options->parallel.tensor;
-    const uint64_t sampler = options->sequences * shape->vocabulary_size * 4 * SAMPLER_COPIES;
-    const uint64_t layer = options->batch * (4 * shape->hidden_size + inner) * run->dtype_bytes;
+    const uint64_t batch = run->options.batch, width = run->weights.dtype_bytes;
+    const uint64_t inner = inner_width(run), sampler = sampler_bytes(run);
+    const uint64_t layer = batch * (4 * shape->hidden_size + inner) * width;
     const uint64_t patches = shape->vision_tokens_max ? shape->vision_tokens_max : IMAGE_TOKENS;
-    const uint64_t image = shape->has_vision ? patches * max_u64(shape->vision_hidden_size, 1280) *
-                                                   IMAGE_WIDTHS * run->dtype_bytes
-                                             : 0;
+    const uint64_t tower = max_u64(shape->vision_hidden_size, IMAGE_HIDDEN_MIN);
+    const uint64_t image = shape->has_vision ? patches * tower * IMAGE_WIDTHS * width : 0;
     if (image > sampler && image > layer)
-        snprintf(formula, size, "image: %llu patches x %llu x 48 x %llu B",
-                 (unsigned long long)patches,
-                 (unsigned long long)max_u64(shape->vision_hidden_size, 1280),
-                 (unsigned long long)run->dtype_bytes);
+        snprintf(formula, size, "image: %llu patches x %llu x %d x %llu B",
+                 (unsigned long long)patches, (unsigned long long)tower, IMAGE_WIDTHS,
+                 (unsigned long long)width);
     else if (sampler > layer)
-        snprintf(formula, size, "sampler: %llu sequences x %llu x 4 B x 9",
-                 (unsigned long long)options->sequences,
-                 (unsigned long long)shape->vocabulary_size);
+        snprintf(formula, size, "sampler: %llu sequences x %llu x 4 B x %d",
+                 (unsigned long long)run->options.sequences,
+                 (unsigned long long)shape->vocabulary_size, SAMPLER_COPIES);
     else
         snprintf(formula, size, "layer: %llu tokens x (4 x %llu + %llu) x %llu B",
-                 (unsigned long long)options->batch, (unsigned long long)shape->hidden_size,
-                 (unsigned long long)inner, (unsigned long long)run->dtype_bytes);
+                 (unsigned long long)batch, (unsigned long long)shape->hidden_size,
+                 (unsigned long long)inner, (unsigned long long)width);
     return max_u64(image, max_u64(sampler, layer));
 }
 
@@ -207,7 +243,7 @@ static uint64_t add_fixed(const struct run *run, size_t device, struct estimate 
     uint64_t weights = parallel_add_weights(run->request, parallel, &run->weights, device, ret);
     const uint64_t activation = activation_bytes(run, formula, sizeof formula);
     estimate_add(ret, (int)device, ESTIMATE_COMPUTE, activation, "%s", formula);
-    const bool is_alone = parallel->tensor * parallel->pipeline * parallel->data == 1;
+    const bool is_alone = parallel_world(parallel) == 1;
     const uint64_t runtime = (is_alone ? 256 : 512) * MIB + (kind->is_unified ? 2 * GIB : 0);
     estimate_add(ret, (int)device, ESTIMATE_RUNTIME, runtime, "context%s%s",
                  is_alone ? "" : " and communication",
@@ -337,15 +373,17 @@ static void judge(const struct run *run, uint64_t context, uint64_t longest, str
                  "weights and activations leave no room for a cache; more or larger devices would");
 }
 
+/* Of the worker that the engine starts on. */
 static void add_host(const struct run *run, struct estimate *ret)
 {
-    estimate_add(ret, ESTIMATE_HOST, ESTIMATE_RUNTIME,
-                 2 * GIB + run->request->device_count * GIB, "server 2 GiB, 1 GiB a worker");
+    const uint64_t ranks = estimate_local_devices(run->request);
+    estimate_add(ret, ESTIMATE_HOST, ESTIMATE_RUNTIME, 2 * GIB + ranks * GIB,
+                 "server 2 GiB, 1 GiB a rank");
     estimate_add(ret, ESTIMATE_HOST, ESTIMATE_WEIGHTS,
-                 (uint64_t)(run->options.offload_gib * (double)GIB) * run->request->device_count,
+                 (uint64_t)(run->options.offload_gib * (double)GIB) * ranks,
                  "--cpu-offload-gb %g a device", run->options.offload_gib);
     estimate_add(ret, ESTIMATE_HOST, ESTIMATE_CACHE,
-                 (uint64_t)(run->options.swap_gib * (double)GIB) * run->request->device_count,
+                 (uint64_t)(run->options.swap_gib * (double)GIB) * ranks,
                  "--swap-space %g a device", run->options.swap_gib);
 }
 
@@ -356,8 +394,8 @@ static int add_devices(const struct run *run, struct estimate *ret, struct err *
     const uint64_t trained = estimate_trained_context(run->request->shape, CONTEXT_UNKNOWN);
     const uint64_t wanted = is_open ? trained : (uint64_t)run->options.context;
     const struct parallel *parallel = &run->options.parallel;
-    const size_t world = parallel->tensor * parallel->pipeline * parallel->data;
-    uint64_t longest = UINT64_MAX, tokens = UINT64_MAX, expected = UINT64_MAX;
+    const size_t world = parallel_world(parallel);
+    uint64_t longest = UINT64_MAX, tokens = UINT64_MAX;
     for (size_t i = 0; i < world; i++) {
         struct device_result device = {0};
         const int rc = add_device(run, i, &device, ret, err);
@@ -368,13 +406,12 @@ static int add_devices(const struct run *run, struct estimate *ret, struct err *
             continue;
         longest = min_u64(longest, vllm_cache_longest(&device.cache, device.sure_blocks,
                                                       max_u64(wanted, trained)));
-        expected = min_u64(expected, vllm_cache_longest(&device.cache, device.blocks, wanted));
         tokens = min_u64(tokens, reported_tokens(run, &device, is_open ? 0 : wanted));
     }
-    ret->context_length = is_open ? min_u64(expected, wanted) : wanted;
+    ret->context_length = is_open ? min_u64(longest, wanted) : wanted; /* what is sure */
     ret->cache_tokens = tokens == UINT64_MAX ? 0 : tokens;
     longest = min_u64(longest, max_u64(wanted, trained));
-    judge(run, is_open ? min_u64(longest, 1) : wanted, longest, ret);
+    judge(run, is_open ? 1 : wanted, longest, ret);
     return 0;
 }
 
@@ -391,7 +428,8 @@ int estimate_vllm(const struct estimate_request *request, struct estimate *ret, 
     ret->tensor_parallel = (unsigned)run.options.parallel.tensor;
     ret->pipeline_parallel = (unsigned)run.options.parallel.pipeline;
     ret->data_parallel = (unsigned)run.options.parallel.data;
-    if (ret->fits && run.options.cache_bytes > 0)
-        estimate_judge(request, ret);
+    const bool is_counted = run.options.cache_bytes > 0 || run.options.blocks > 0;
+    if (ret->fits && (is_counted || ret->devices[0].parts[ESTIMATE_CACHE] == 0))
+        estimate_judge(request, ret); /* the sum isn't a part of the device */
     return 0;
 }

@@ -10,6 +10,7 @@ enum { VLLM_KINDS_MAX = 8, VLLM_BLOCK = 16 };
 struct vllm_kind {
     enum layer_cache cache;
     uint64_t window;
+    uint64_t fixed_tokens; /* of an encoder, that every request keeps; 0: its own tokens */
     uint64_t token_bytes; /* of one layer and rank; 0 for CACHE_STATE */
     uint64_t state_bytes;
     uint32_t layers;
@@ -32,6 +33,8 @@ struct vllm_cache_options {
     uint64_t block;         /* 0: the engine chooses */
     uint64_t batch;
     uint64_t context_ranks;
+    bool ignores_windows;   /* the hybrid manager is switched off: windows keep everything */
+    const struct model_shape *draft; /* its layers are on the last stage, too; NULL */
 };
 
 /* What the layers of a stage need. ERR_TOO_LARGE when they are of too many kinds. */

@@ -241,7 +241,7 @@ static void assert_refused(const char *a, const char *b, const char *words)
 {
     struct model_shape shape;
     shape_of(&llama_8b, &shape);
-    const char *argv[] = {a, b, "-fa", "off"};
+    const char *argv[] = {"-fa", "off", a, b};
     const struct estimate_device device = {0};
     const struct estimate_request request = {.shape = &shape, .engine = ESTIMATE_LLAMA_CPP,
                                              .argv = argv, .argc = 4, .devices = &device,
@@ -263,6 +263,9 @@ static void test_refusals(void **state)
     assert_refused("-ts", "0", "at least one device");
     assert_refused("-ts", "a", "separated by commas");
     assert_refused("-sm", "diagonal", "none, layer, row, tensor");
+    assert_refused("-np", "0", "1 is the least");
+    assert_refused("-c", "9223372036854775808", "from 0 to 268435456");
+    assert_refused("-fa=maybe", "-fa=maybe", "on, off, auto");
 }
 
 /* What doesn't fit says how long a context would. */
@@ -289,6 +292,140 @@ static void test_largest_context(void **state)
     estimate_fini(&estimate);
 }
 
+/* --- a draft model -------------------------------------------------------------------------- */
+
+static struct estimate run_with_draft(size_t argc, const char *const *argv, uint64_t device_bytes)
+{
+    struct model_shape shape, draft;
+    shape_of(&llama_8b, &shape);
+    shape_of(&llama_1b, &draft);
+    const struct estimate_device device = {.total_bytes = device_bytes};
+    const struct estimate_request request = {.shape = &shape, .draft = &draft,
+                                             .engine = ESTIMATE_LLAMA_CPP, .argv = argv,
+                                             .argc = argc, .devices = &device, .device_count = 1};
+    struct estimate estimate = {0};
+    struct err err = {0};
+    if (estimate_model(&request, &estimate, &err) < 0)
+        fail_msg("%s", err.text);
+    free(shape.layers);
+    free(draft.layers);
+    return estimate;
+}
+
+/* As long as the model's, but with types and layers of its own; the prompt cache is there once. */
+static void test_draft(void **state)
+{
+    (void)state;
+    const char *argv[] = {"-c", "8192", "-np", "1", "-ctk", "q8_0", "-ctv", "q8_0", "-ngl", "0",
+                          "--cache-ram", "64", "-ctkd", "bf16", "-ngld", "99"};
+    struct estimate estimate = run_with_draft(16, argv, 0);
+    const double own = 32.0 * 8 * 128 * 2 * 8192 * 34 / 32, draft = 16.0 * 8 * 64 * 2 * 2 * 8192;
+    assert_true((double)estimate.host.parts[ESTIMATE_CACHE] == own + 64 * MIB);
+    assert_true((double)estimate.devices[0].parts[ESTIMATE_CACHE] == draft);
+    estimate_fini(&estimate);
+    argv[15] = "0";
+    estimate = run_with_draft(16, argv, 0);
+    assert_true((double)estimate.host.parts[ESTIMATE_CACHE] == own + draft + 64 * MIB);
+    estimate_fini(&estimate);
+}
+
+/* As many parameters as can be, and the longest context is looked for. */
+static void test_draft_with_many_parameters(void **state)
+{
+    (void)state;
+    const char *argv[ESTIMATE_PARAMETERS_MAX];
+    for (size_t i = 0; i < ESTIMATE_PARAMETERS_MAX; i++)
+        argv[i] = "--verbose";
+    struct estimate estimate = run_with_draft(ESTIMATE_PARAMETERS_MAX, argv, 1 << 20);
+    assert_false(estimate.fits);
+    assert_int_equal(estimate.context_fits, 0);
+    estimate_fini(&estimate);
+}
+
+/* A projector beside the model is on the first device of this machine, or the host, or nowhere. */
+static void test_projector(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *argv[3];
+        uint64_t device_mib, host_mib;
+    } rows[] = {{{"-ngl", "0", NULL}, 600, 0}, {{"-ngl=0", "--no-mmproj-offload", NULL}, 0, 600},
+                {{"-ngl=0", "--no-mmproj", NULL}, 0, 0}};
+    struct model_part part = {.name = "projector", .bytes = 600 << 20};
+    struct model_shape shape, beside = {.kind = KIND_PROJECTOR, .tensor_bytes = 600 << 20,
+                                        .vision_tokens_max = 1024, .vision_hidden_size = 1280};
+    shape_of(&llama_8b, &shape);
+    const struct estimate_device devices[2] = {{.is_remote = true}, {0}};
+    for (size_t i = 0; i < 2 * sizeof rows / sizeof rows[0]; i++) {
+        struct estimate_request request = {.shape = &shape, .engine = ESTIMATE_LLAMA_CPP,
+                                           .argv = rows[i / 2].argv, .argc = 2,
+                                           .devices = devices, .device_count = 2};
+        request.projector = i % 2 ? &beside : NULL;
+        shape.parts = i % 2 ? NULL : &part;
+        shape.part_count = !(i % 2);
+        shape.other_bytes = i % 2 ? 0 : part.bytes;
+        shape.vision_tokens_max = 1024;
+        shape.vision_hidden_size = 1280;
+        struct estimate estimate = {0};
+        assert_int_equal(estimate_model(&request, &estimate, NULL), 0);
+        const uint64_t buffer = 1024 * 1024 * 2 + 1024 * 1280 * 32;
+        assert_int_equal(estimate.devices[0].parts[ESTIMATE_WEIGHTS], 0);
+        assert_int_equal(estimate.devices[1].parts[ESTIMATE_WEIGHTS], rows[i / 2].device_mib << 20);
+        assert_int_equal(estimate.host.parts[ESTIMATE_WEIGHTS], rows[i / 2].host_mib << 20);
+        assert_int_equal(estimate.devices[1].parts[ESTIMATE_COMPUTE],
+                         rows[i / 2].device_mib ? buffer : 0);
+        estimate_fini(&estimate);
+    }
+    free(shape.layers);
+}
+
+/* --- rows ------------------------------------------------------------------------------------ */
+
+/* The user's shares of rows; what the devices have counts only without them. */
+static void test_rows(void **state)
+{
+    (void)state;
+    struct model_shape shape;
+    shape_of(&llama_8b, &shape);
+    for (unsigned il = 0; il < shape.layer_count; il++)
+        shape.layers[il].bytes = 1 << 20;
+    const struct estimate_device devices[2] = {{.total_bytes = 16ULL << 30},
+                                               {.total_bytes = 16ULL << 30}};
+    const char *argv[] = {"-sm", "row", "-ts", "3,1"};
+    struct estimate_request request = {.shape = &shape, .engine = ESTIMATE_LLAMA_CPP, .argv = argv,
+                                       .argc = 4, .devices = devices, .device_count = 2};
+    struct estimate estimate = {0};
+    assert_int_equal(estimate_model(&request, &estimate, NULL), 0);
+    assert_int_equal(estimate.devices[0].parts[ESTIMATE_WEIGHTS], 24 << 20);
+    assert_int_equal(estimate.devices[1].parts[ESTIMATE_WEIGHTS], 8 << 20);
+    assert_int_equal(estimate.devices[1].parts[ESTIMATE_CACHE], 0);
+    estimate_fini(&estimate);
+    request.argc = 2;
+    assert_int_equal(estimate_model(&request, &estimate, NULL), 0);
+    assert_int_equal(estimate.devices[1].parts[ESTIMATE_WEIGHTS], 16 << 20);
+    estimate_fini(&estimate);
+    free(shape.layers);
+}
+
+/* llama-server's words for "off": scores of all cells are in the buffer. */
+static void test_words_for_off(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"-fa=off", "-fa=0", "-fa=false", "-fa=disabled", "-fa=on"};
+    double bytes[5];
+    for (int i = 0; i < 5; i++) {
+        const struct run r = {.numbers = llama_8b, .device_count = 1,
+                              .argv = {"-c", "8192", "-np", "1", words[i]}};
+        struct estimate estimate;
+        run(&r, &estimate);
+        bytes[i] = (double)estimate.devices[0].parts[ESTIMATE_COMPUTE];
+        estimate_fini(&estimate);
+    }
+    for (int i = 1; i < 4; i++)
+        assert_true(bytes[i] == bytes[0]);
+    assert_true(bytes[0] > bytes[4] + 400 * MIB);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +439,11 @@ int main(void)
         cmocka_unit_test(test_split),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_largest_context),
+        cmocka_unit_test(test_draft),
+        cmocka_unit_test(test_draft_with_many_parameters),
+        cmocka_unit_test(test_projector),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_words_for_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,17 +6,29 @@
  */
 #pragma once
 
+#include "control/needs.h"
 #include "control/reconcile.h"
-#include "sched/place.h"
+#include "control/wishes.h"
+#include "domain/reason.h"
+#include "sched/explain.h"
+
+enum {
+    PLACING_DEVICES_TOLD = 64, /* devices in an instance's reason */
+    PLACING_WAYS_OUT = 8,      /* reasons of a pass for which ways out are looked for */
+};
 
 /* The zero value with `cluster` and `env` set. */
 struct placing {
     struct cluster *cluster;         /* borrowed */
     const struct reconcile_env *env; /* borrowed */
-    struct place_worker *views;      /* owned; NULL: not asked for yet */
-    struct place_device *devices;    /* owned; of all views */
-    size_t count;
+    int64_t without_model_id;        /* as if that model had no instances; 0: none */
+    struct place_view view;
+    struct place_engine *engines;    /* owned; of all workers */
+    struct place_board *board;       /* owned; NULL: not asked for yet */
+    bool has_view;
+    unsigned ways_out_left;          /* see PLACING_WAYS_OUT */
     int64_t refused_model_id; /* no worker takes another instance of it; 0: none */
+    enum reason refused_reason;
     char *refusal;            /* why; owned */
     char *refusal_args;       /* JSON; owned */
 };
@@ -27,15 +39,44 @@ void placing_fini(struct placing *placing);
 bool placing_has_room(struct placing *placing, const struct model *model,
                       const struct int_list *avoid_worker_ids);
 
-/* Why none would, in words, or NULL when one would. Returns owned. */
-char *placing_refusal(struct placing *placing, const struct model *model);
-
 /*
  * Gives the instance a worker and devices, several workers if it is to be a gang, or its reason to
- * wait. Puts it.
+ * wait. Puts it. Whether it was placed.
  */
-void placing_place(struct placing *placing, const struct model_instance *instance);
+bool placing_place(struct placing *placing, const struct model_instance *instance);
+
+/* Keeps what a waiting instance could have soonest from those behind it. Whether there is such. */
+bool placing_keep(struct placing *placing, const struct model_instance *instance);
 
 /* Whether the instance, where it is, has what the model's settings ask for: labels, devices. */
 bool placing_may_stay(const struct cluster *cluster, const struct model *model,
                       const struct model_instance *instance);
+
+/* ---- between the files of placing ---- */
+
+/* Makes view and board when there are none yet. */
+void placing_look(struct placing *placing);
+
+/* Writes the workers down. */
+void placing_view_workers(struct placing *placing);
+
+/* What is known of the model's files. */
+void placing_source_of(const struct placing *placing, const struct model *model,
+                       struct need_source *ret);
+
+/* All that one decision needs of a model. */
+struct asking {
+    struct wishes wishes;
+    struct need_source source;
+    struct need need;
+    struct int_list avoid;   /* owned */
+    uint32_t *start_seconds; /* owned; NULL: all alike */
+    struct place_request request;
+};
+
+void asking_begin(struct asking *asking, struct placing *placing, const struct model *model);
+void asking_end(struct asking *asking);
+
+/* "needs 41 GiB": ranked ways in which the model would find room, as a JSON array. */
+void placing_write_ways_out(struct placing *placing, const struct model *model,
+                            struct json_writer *w);

@@ -18,15 +18,25 @@
 
 #include "control/dirty.h"
 
+struct need_source;
+struct needs;
+
 struct reconcile_env {
     int64_t now_ms;                  /* wall clock, for the records' times */
     char *(*make_suffix)(void *ctx); /* 5 fresh lower-case letters or digits; returns owned */
     void *ctx;
-    uint64_t reserved_ram_bytes; /* per worker, not for engines */
+    uint64_t reserved_ram_bytes;  /* per worker, not for engines */
+    uint64_t reserved_vram_bytes; /* per device */
+    struct needs *needs; /* estimates; NULL: models are placed by their wishes alone; borrowed */
+    /* Sets what is known of a model's files (control/needs.h); NULL: nothing ever is. */
+    void (*source_of)(const struct model *model, struct need_source *ret, void *ctx);
     const struct int_list *lost; /* workers that are given up, ascending; NULL: none; borrowed */
 };
 
-enum { RECONCILE_MOVE_FAILURES = 2 }; /* in a row, after which another worker is tried */
+enum {
+    RECONCILE_MOVE_FAILURES = 2,    /* in a row, after which another worker is tried */
+    RECONCILE_RESERVE_MS = 300000,  /* so long nobody of its own priority overtakes who waits */
+};
 
 /* One pass over the models in `dirty`, which is left with what its own changes have made dirty. */
 void reconcile(struct cluster *cluster, const struct reconcile_env *env, struct dirty *dirty);

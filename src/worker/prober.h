@@ -8,8 +8,8 @@
  *     {"fault":"fake devices FILE: ..."}    nothing could be detected
  *     {"answers":7}                         that round began after the 7th byte on its stdin
  *
- * It does a round every 5 s, and at once when a byte comes on its stdin: before an engine is started
- * nobody wants to go by what was free five seconds ago.
+ * It does a round every 5 s, and at once when a byte comes on its stdin: before an engine is
+ * started nobody wants to go by what was free five seconds ago.
  */
 #pragma once
 

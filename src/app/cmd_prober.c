@@ -6,8 +6,8 @@
 #include "worker/prober.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
-#include <time.h>
 
 struct prober_options {
     const char *fake_devices;
@@ -54,6 +54,43 @@ static int print(struct str text)
     return 0;
 }
 
+/* Bytes on stdin are requests for a round. */
+struct requests {
+    bool is_open;   /* stdin may bring some */
+    uint64_t count; /* that have come */
+    uint64_t answered;
+};
+
+/* Waits for a request or `wait_ms`, and takes all that have come. */
+static void await_requests(struct requests *requests, int wait_ms)
+{
+    struct pollfd fd = {.fd = requests->is_open ? STDIN_FILENO : -1, .events = POLLIN};
+    char bytes[256];
+    if (poll(&fd, 1, wait_ms) <= 0)
+        return;
+    ssize_t n = read(STDIN_FILENO, bytes, sizeof bytes);
+    if (n > 0)
+        requests->count += (uint64_t)n;
+    else if (n == 0 || errno != EINTR)
+        requests->is_open = false;
+}
+
+/* A round; it answers all requests that came before it. */
+static int round_once(const struct prober_options *options, struct requests *requests)
+{
+    struct buf line = {0};
+    uint64_t count = requests->count;
+    detect(options, &line);
+    if (count > requests->answered) {
+        prober_write_answer(count, &line);
+        buf_add_char(&line, '\n');
+        requests->answered = count;
+    }
+    int rc = print(buf_str(&line));
+    buf_fini(&line);
+    return rc;
+}
+
 int cmd_prober(int argc, char **argv)
 {
     struct prober_options options = {0};
@@ -64,14 +101,11 @@ int cmd_prober(int argc, char **argv)
         puts("Usage: gpustack prober [--fake-devices FILE] [--once]");
         return APP_OK;
     }
-    const struct timespec pause = {.tv_sec = PROBER_ROUND_MS / 1000};
-    struct buf line = {0};
-    int rc;
-    do {
-        buf_clear(&line);
-        detect(&options, &line);
-        rc = print(buf_str(&line));
-    } while (rc == 0 && !options.once && nanosleep(&pause, NULL) == 0);
-    buf_fini(&line);
+    struct requests requests = {.is_open = !options.once && !isatty(STDIN_FILENO)};
+    int rc = round_once(&options, &requests);
+    while (rc == 0 && !options.once) {
+        await_requests(&requests, PROBER_ROUND_MS);
+        rc = round_once(&options, &requests);
+    }
     return rc == 0 ? APP_OK : APP_FAILURE;
 }

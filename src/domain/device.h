@@ -26,7 +26,7 @@ struct device {
     double core_utilization;   /* percent; < 0 when unknown */
     double temperature_c;      /* < 0 when unknown */
     double power_w;            /* < 0 when unknown */
-    int64_t island;            /* devices of the same number are linked to each other; -1: to none */
+    int64_t island;            /* those of the same number are linked to each other; -1: to none */
     char *link;                /* by what: "nvlink", "xgmi", "hccs", "pcie"; NULL when unknown */
     bool is_healthy;           /* false: nothing new may run on it */
 };

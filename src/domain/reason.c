@@ -24,6 +24,8 @@ const char *const reason_names[REASON_COUNT] = {
     [REASON_NO_FREE_PORT] = "no_free_port",
     [REASON_PORT_TAKEN] = "port_taken",
     [REASON_SPAWN_FAILED] = "spawn_failed",
+    [REASON_DEVICE_MEMORY_TAKEN] = "device_memory_taken",
+    [REASON_HOST_MEMORY_TAKEN] = "host_memory_taken",
     [REASON_OUT_OF_DEVICE_MEMORY] = "out_of_device_memory",
     [REASON_DEVICE_LOST] = "device_lost",
     [REASON_ENGINE_EXITED] = "engine_exited",
@@ -51,11 +53,16 @@ enum reason reason_parse(const char *name)
     return REASON_OTHER;
 }
 
+bool reason_is_memory_taken(enum reason reason)
+{
+    return reason == REASON_DEVICE_MEMORY_TAKEN || reason == REASON_HOST_MEMORY_TAKEN;
+}
+
 enum error_class reason_class(enum reason reason)
 {
     if (reason >= REASON_SOURCE_UNSUPPORTED && reason <= REASON_BAD_PARAMETERS)
         return CLASS_CONFIG;
-    if (reason >= REASON_NO_FREE_PORT && reason <= REASON_SPAWN_FAILED)
+    if (reason >= REASON_NO_FREE_PORT && reason <= REASON_HOST_MEMORY_TAKEN)
         return CLASS_RESOURCE;
     if (reason == REASON_OUT_OF_DEVICE_MEMORY || reason == REASON_DEVICE_LOST)
         return CLASS_DEVICE;

@@ -8,6 +8,8 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
+
 enum reason {
     REASON_NONE,
     /* pending */
@@ -35,6 +37,8 @@ enum reason {
     REASON_NO_FREE_PORT, /* {"first":N,"last":N} */
     REASON_PORT_TAKEN,   /* {"port":N}: by a program that isn't ours */
     REASON_SPAWN_FAILED, /* {"errno":N}: the start, or the record that must come before it */
+    REASON_DEVICE_MEMORY_TAKEN, /* {"gpu_index":N,"needs":B,"free":B}: others have it; not started */
+    REASON_HOST_MEMORY_TAKEN,   /* {"needs":B,"free":B}: the same of main memory */
     /* error: device */
     REASON_OUT_OF_DEVICE_MEMORY, /* {"log":LINE} */
     REASON_DEVICE_LOST,          /* {"log":LINE}, or {"gpu_index":N}: it isn't there any more */
@@ -71,6 +75,9 @@ const char *reason_name(enum reason reason);
 
 /* REASON_OTHER for a word that isn't known: a newer worker may know more. */
 enum reason reason_parse(const char *name);
+
+/* Whether its worker didn't start an engine because the memory it was given isn't free there. */
+bool reason_is_memory_taken(enum reason reason);
 
 /* What it tells of, and "config", "resource" and so on. */
 enum error_class reason_class(enum reason reason);

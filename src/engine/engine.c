@@ -46,6 +46,7 @@ static const struct desc_key engine_keys[] = {
     {KEY(engine, metrics_path), .kind = DESC_PATH},
     {KEY(engine, token_env), .kind = DESC_TEXT},
     {KEY(engine, apis), .kind = DESC_FLAGS, .is_required = true, .names = api_names},
+    {KEY(engine, device_types), .kind = DESC_TEXTS},
 };
 
 static const struct desc_key override_rank_keys[] = {
@@ -58,6 +59,7 @@ static const struct desc_key override_keys[] = {
     {KEY(engine_override, version), .kind = DESC_TEXT},
     {KEY(engine_override, command), .kind = DESC_TEXTS},
     {KEY(engine_override, env), .kind = DESC_MAP},
+    {KEY(engine_override, device_types), .kind = DESC_TEXTS},
     {KEY(engine_override, rank), .kind = DESC_SECTION, .section = override_rank_keys,
      .section_count = ARRAY_LEN(override_rank_keys)},
 };
@@ -97,6 +99,7 @@ void engine_override_fini(struct engine_override *override)
     free(override->version);
     string_list_fini(&override->command);
     string_map_fini(&override->env);
+    string_list_fini(&override->device_types);
     string_list_fini(&override->rank.command);
     string_map_fini(&override->rank.env);
     *override = (struct engine_override){0};
@@ -115,6 +118,7 @@ void engine_fini(struct engine *engine)
     string_list_fini(&engine->command);
     string_list_fini(&engine->args);
     string_list_fini(&engine->reserved);
+    string_list_fini(&engine->device_types);
     string_map_fini(&engine->env);
     string_list_fini(&engine->gang.args);
     string_map_fini(&engine->gang.env);

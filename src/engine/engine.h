@@ -54,6 +54,7 @@ struct engine {
     char *metrics_path; /* NULL: none */
     char *token_env;   /* environment variable by which it takes a bearer token to demand; NULL */
     unsigned apis;     /* enum engine_api bits */
+    struct string_list device_types; /* accelerators that it can use ("cuda"); empty: any */
     char *dir;         /* folder that it was found in; NULL */
     struct engine_gang gang;
     struct engine_rank rank;

@@ -13,6 +13,7 @@ struct engine_override {
     char *backend, *version; /* when given, those of the folder's name */
     struct string_list command;
     struct string_map env;
+    struct string_list device_types;
     struct engine_override_rank {
         struct string_list command;
         struct string_map env;

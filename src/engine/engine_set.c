@@ -102,6 +102,7 @@ static struct engine make_copy(const struct engine *builtin, const char *dir, co
         .metrics_path = mem_strdup(builtin->metrics_path),
         .token_env = mem_strdup(builtin->token_env),
         .apis = builtin->apis,
+        .device_types = copy_list(&builtin->device_types),
         .dir = mem_strdup(dir),
         .gang = {.args = copy_list(&builtin->gang.args),
                  .env = copy_map(&builtin->gang.env),
@@ -155,6 +156,7 @@ static int apply_override(const char *file, struct engine *engine, struct engine
         return rc;
     take_list(&engine->command, &override->command);
     take_map(&engine->env, &override->env);
+    take_list(&engine->device_types, &override->device_types);
     take_list(&engine->rank.command, &override->rank.command);
     take_map(&engine->rank.env, &override->rank.env);
     rc = engine_check_placeholders(engine, err);

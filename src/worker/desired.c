@@ -17,6 +17,7 @@ static const struct field fields[] = {
     {FIELD_OF(struct desired_instance, backend_parameters), .kind = FIELD_STRINGS},
     {FIELD_OF(struct desired_instance, env), .kind = FIELD_MAP},
     {FIELD_OF(struct desired_instance, gpu_indexes), .kind = FIELD_INTS},
+    {FIELD_OF(struct desired_instance, claim), .kind = FIELD_JSON},
     {FIELD_OF(struct desired_instance, restart_on_error), .kind = FIELD_BOOL, .fallback = "true"},
     {FIELD_OF(struct desired_instance, max_restarts), .kind = FIELD_INT, .max = INT32_MAX},
     {FIELD_OF(struct desired_instance, draining), .kind = FIELD_BOOL},
@@ -57,6 +58,21 @@ bool desired_instance_is_same_try(const struct desired_instance *a,
 {
     return a->model_generation == b->model_generation && a->rank == b->rank &&
            a->gang_epoch == b->gang_epoch;
+}
+
+void desired_instance_claim(const struct desired_instance *instance, struct resource_claim *ret)
+{
+    claim_fini(ret);
+    if (instance->claim && claim_read(str_of(instance->claim), ret, NULL) < 0)
+        claim_fini(ret); /* of a desired state it was checked */
+}
+
+static int check_claim(const struct desired_instance *instance, struct err *err)
+{
+    struct resource_claim claim = {0};
+    int rc = instance->claim ? claim_read(str_of(instance->claim), &claim, err) : 0;
+    claim_fini(&claim);
+    return rc < 0 ? err_wrap(err, rc, "claim") : 0;
 }
 
 void desired_state_fini(struct desired_state *state)
@@ -106,6 +122,8 @@ static int read_instances(const json_t *array, struct desired_state *state, stru
             record_read(&desired_instance_type, item, json_array_get(array, i), RECORD_CREATE, err);
         if (rc == 0)
             rc = check_rank(item, err);
+        if (rc == 0)
+            rc = check_claim(item, err);
         if (rc < 0)
             return err_wrap(err, rc, "instances[%zu]", i);
     }

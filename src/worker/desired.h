@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "domain/claim.h"
 #include "domain/record.h"
 
 enum { DESIRED_INSTANCES_MAX = 1024 };
@@ -23,6 +24,8 @@ struct desired_instance {
     struct string_list backend_parameters;
     struct string_map env;
     struct int_list gpu_indexes;
+    char *claim; /* JSON of domain/claim.h, checked: what it may take of this worker; NULL: nobody
+                    has reckoned */
     bool restart_on_error;
     int64_t max_restarts; /* failures in a row after which no try follows; 0: no limit */
     bool draining;        /* end its engine when nothing is under way; start none */
@@ -59,6 +62,10 @@ bool desired_instance_is_gang(const struct desired_instance *instance);
 /* Whether both are the same try: what an engine of one runs with is what the other asks for. */
 bool desired_instance_is_same_try(const struct desired_instance *a,
                                   const struct desired_instance *b);
+
+/* What it may take of this worker; empty when nobody has reckoned. Over `ret`, which is zeroed or
+ * valid before. */
+void desired_instance_claim(const struct desired_instance *instance, struct resource_claim *ret);
 
 /* Deep copy into `to`, which is zeroed or valid before. */
 void desired_instance_copy(struct desired_instance *to, const struct desired_instance *from);

@@ -2,6 +2,7 @@
 #include "worker/prober.h"
 
 #include "base/log.h"
+#include "base/num.h"
 #include "proc/process.h"
 #include "proc/spawn.h"
 
@@ -42,6 +43,15 @@ void prober_write_line(const struct device_list *devices, const char *fault, str
     json_end_object(&w);
 }
 
+static const struct str answer_head = {"{\"answers\":", 11};
+
+void prober_write_answer(uint64_t answers, struct buf *out)
+{
+    buf_add_str(out, answer_head);
+    buf_add_uint(out, answers);
+    buf_add_char(out, '}');
+}
+
 /* ---- the child ---- */
 
 struct prober {
@@ -51,6 +61,10 @@ struct prober {
     void *ctx;
     struct process *process; /* NULL: none runs */
     int pipe;                /* its stdout; -1: none */
+    int requests;            /* its stdin; -1: none */
+    uint64_t asked;          /* rounds that were asked for, of all children together */
+    uint64_t answered;       /* of them */
+    uint64_t asked_before;   /* this child was started: its first round answers them */
     struct watch *watch;     /* of the pipe */
     struct buf input;        /* the line that is coming */
     struct timer timer;      /* silence while a child runs, else its restart */
@@ -65,7 +79,9 @@ static void close_pipe(struct prober *prober)
     watch_free(TAKE(prober->watch));
     if (prober->pipe >= 0)
         close(prober->pipe);
-    prober->pipe = -1;
+    if (prober->requests >= 0)
+        close(prober->requests);
+    prober->pipe = prober->requests = -1;
     buf_clear(&prober->input);
 }
 
@@ -80,11 +96,29 @@ static void tell_fault(struct prober *prober, const char *fault)
     mem_replace(&prober->last_fault, fault);
 }
 
+static bool take_answer(struct prober *prober, struct str line)
+{
+    uint64_t answers = 0;
+    if (!str_has_prefix(line, answer_head) || line.len <= answer_head.len + 1 ||
+        num_parse_u64(str_sub(line.ptr + answer_head.len, line.len - answer_head.len - 1),
+                      &answers) < 0)
+        return false;
+    if (answers <= prober->asked - prober->asked_before)
+        prober->answered = prober->asked_before + answers;
+    prober->on_answer(prober->ctx);
+    return true;
+}
+
 static void take_line(struct prober *prober, struct str line)
 {
     timer_start(&prober->timer, PROBER_SILENCE_MS);
     prober->restart_ms = PROBER_RESTART_MIN_MS;
-    if (prober->last_line && str_eq(str_of(prober->last_line), line))
+    if (take_answer(prober, line))
+        return;
+    bool is_first = prober->answered < prober->asked_before;
+    if (is_first)
+        prober->answered = prober->asked_before;
+    if (!is_first && prober->last_line && str_eq(str_of(prober->last_line), line))
         return;
     struct device_list devices = {0};
     auto_free char *fault = NULL;
@@ -174,13 +208,13 @@ static void on_child_exit(struct process *process, struct process_exit exit, voi
     restart_later(prober);
 }
 
-static int start_child(struct prober *prober, int output, struct err *err)
+static int start_child(struct prober *prober, int input, int output, struct err *err)
 {
     const char *const *environment = (const char *const *)environ;
     struct spawn_params params = {.argv = prober->argv,
                                   .env = environment,
                                   .argv0 = "gpustack",
-                                  .stdin_fd = -1,
+                                  .stdin_fd = input,
                                   .stdout_fd = output,
                                   .stderr_fd = STDERR_FILENO,
                                   .pass_fd = -1,
@@ -194,19 +228,28 @@ static int start_child(struct prober *prober, int output, struct err *err)
     return rc < 0 ? err_errno(err, -rc, "can't watch the prober") : 0;
 }
 
+/* Both pipes and the child; on failure what there is is closed by close_pipe(). */
+static int start_with_pipes(struct prober *prober, struct err *err)
+{
+    int in[2], out[2];
+    if (pipe2(out, O_CLOEXEC) < 0)
+        return err_errno(err, errno, "no descriptors for the prober");
+    prober->pipe = out[0];
+    auto_close int output = out[1];
+    if (pipe2(in, O_CLOEXEC) < 0)
+        return err_errno(err, errno, "no descriptors for the prober");
+    prober->requests = in[1];
+    auto_close int input = in[0];
+    /* A child that hangs reads nothing: its pipe must not stop the loop. */
+    (void)fcntl(prober->requests, F_SETFL, O_NONBLOCK);
+    return start_child(prober, input, output, err);
+}
+
 static void start(struct prober *prober)
 {
-    int ends[2];
     struct err err = {0};
-    if (pipe2(ends, O_CLOEXEC) < 0) {
-        tell_fault(prober, "no descriptors for its pipe");
-        restart_later(prober);
-        return;
-    }
-    prober->pipe = ends[0];
-    int rc = start_child(prober, ends[1], &err);
-    close(ends[1]);
-    if (rc < 0) {
+    prober->asked_before = prober->asked;
+    if (start_with_pipes(prober, &err) < 0) {
         tell_fault(prober, err.text);
         close_pipe(prober);
         restart_later(prober);
@@ -237,6 +280,7 @@ struct prober *prober_new(struct loop *loop, const char *const *argv, void (*on_
                               .on_answer = on_answer,
                               .ctx = ctx,
                               .pipe = -1,
+                              .requests = -1,
                               .restart_ms = PROBER_RESTART_MIN_MS};
     timer_init(&prober->timer, loop, on_timer, prober);
     start(prober);
@@ -267,4 +311,17 @@ const struct device_list *prober_devices(const struct prober *prober)
 bool prober_has_answered(const struct prober *prober)
 {
     return prober->last_line != NULL;
+}
+
+uint64_t prober_look(struct prober *prober)
+{
+    prober->asked++;
+    if (prober->requests >= 0)
+        (void)!write(prober->requests, "?", 1); /* should it be dead, the next one answers */
+    return prober->asked;
+}
+
+bool prober_has_looked(const struct prober *prober, uint64_t look)
+{
+    return prober->answered >= look;
 }

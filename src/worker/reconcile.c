@@ -26,7 +26,9 @@ static void start_when_due(const struct desired_instance *wanted,
                            const struct observed_instance *seen, int64_t now_ms, int64_t *wake_ms,
                            struct effects *effects)
 {
-    if (seen->phase == PHASE_FAILED && restart_judge(wanted, seen->failures) != RESTART_LATER)
+    /* One that was refused hasn't failed: looking again is no restart. */
+    if (seen->phase == PHASE_FAILED && !seen->is_refused &&
+        restart_judge(wanted, seen->failures) != RESTART_LATER)
         return;
     if (seen->phase == PHASE_FAILED && now_ms < seen->retry_at_ms) {
         wake_at(wake_ms, seen->retry_at_ms);

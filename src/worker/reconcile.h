@@ -24,6 +24,7 @@
 enum {
     RESTART_DELAY_MIN_MS = 10 * 1000,
     RESTART_DELAY_MAX_MS = 5 * 60 * 1000,
+    REFUSED_DELAY_MS = 30 * 1000, /* for control to take away what can't be started here */
     RESTART_HEALTHY_MS =
         10 * 60 * 1000,        /* serving for so long makes failures before it forgotten */
     STALL_MS = 10 * 60 * 1000, /* no sign of work while starting */
@@ -48,7 +49,9 @@ struct observed_instance {
     int64_t rank, gang_epoch; /* 0 for one that is alone */
     enum runner_phase phase;
     unsigned failures;         /* in a row */
-    int64_t launch_at_ms;      /* PREPARED: not before, the machine's devices aren't known yet */
+    bool is_refused;           /* FAILED: it wasn't even started, what it was given isn't free */
+    int64_t launch_at_ms;      /* PREPARED: not before, the machine's devices aren't known yet, or
+                                  how much of them is free */
     int64_t retry_at_ms;       /* FAILED: loop time of the next try */
     int64_t progress_at_ms;    /* STARTING: loop time of the last sign of work */
     int64_t quiet_since_ms;    /* draining: since when nothing is under way; INT64_MAX: something */

@@ -50,6 +50,7 @@ struct engine_record {
     char *ready_path;          /* probe; NULL: none, or it is no rank that takes requests */
     char *resolved_path;       /* model file that it was started with; NULL: unknown */
     int64_t model_bytes;       /* size of the model's files */
+    char *measured_claim;      /* JSON of domain/claim.h: what it took when it began to serve */
     char *token; /* instance token, so that the relay serves without control; secret */
 };
 

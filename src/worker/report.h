@@ -7,6 +7,7 @@
 #pragma once
 
 #include "worker/fault_log.h"
+#include "worker/inventory.h"
 #include "worker/join.h"
 #include "worker/post.h"
 #include "worker/prober.h"
@@ -16,13 +17,14 @@
 enum {
     REPORT_INTERVAL_MS = 5000,
     REPORT_RETRY_MS = 1000,        /* after a failed one that had news */
-    REPORT_DEVICES_WAIT_MS = 5000, /* the first one waits so long for the prober */
+    REPORT_DEVICES_WAIT_MS = 5000, /* the first one waits so long for prober and engines */
 };
 
 struct report {
     struct loop *loop;
     const struct runner_set *runners;
     const struct prober *prober;
+    const struct inventory *inventory;
     /* The server doesn't know us (404) or our token (401). The report is stopped already. */
     void (*on_unknown)(struct report *report, void *ctx);
     void *ctx;
@@ -32,12 +34,12 @@ struct report {
     struct post post;
     struct timer timer;
     bool is_due;            /* changed while one was under way */
-    int64_t devices_due_ms; /* loop time until which the prober is waited for */
+    int64_t devices_due_ms; /* loop time until which those two are waited for */
     struct machine_status machine;
     struct fault_log faults;
 };
 
-/* The memory must be zeroed; `runners`, `prober`, `on_unknown` and `ctx` are the owner's to set. */
+/* The memory must be zeroed; the pointers up to `ctx` are the owner's to set. */
 void report_init(struct report *report, struct loop *loop, struct http_pool *pool);
 void report_fini(struct report *report);
 

@@ -96,6 +96,8 @@ void runner_renew(struct runner *runner, const struct desired_instance *wanted)
     runner_drop_job(runner);
     prepared_fini(&runner->prepared);
     runner_release_ports(runner);
+    runner->look = 0;
+    runner->launch_at_ms = 0;
     if (wanted->model_generation != runner->wanted.model_generation)
         runner->failures = 0;
     desired_instance_copy(&runner->wanted, wanted);
@@ -234,6 +236,7 @@ void runner_free(struct runner *runner)
     desired_instance_fini(&runner->wanted);
     engine_record_fini(&runner->record);
     trouble_fini(&runner->fault);
+    claim_fini(&runner->before);
     free(runner);
 }
 

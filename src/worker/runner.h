@@ -44,6 +44,8 @@ enum {
     RUNNER_PROGRESS_MS = 5000,      /* between two looks at what a starting engine has done */
     RUNNER_DRAIN_MS = 500,          /* between two looks at the connections of a draining one */
     RUNNER_DEVICES_WAIT_MS = 10000, /* after which a prober that says nothing isn't waited for */
+    RUNNER_ROOM_WAIT_MS = 500,      /* between two looks whether another engine has made room */
+    RUNNER_TAKING_MS = 600000,      /* after its launch an engine may still take what it claims */
 };
 
 struct runner;
@@ -64,6 +66,10 @@ struct runner_host {
     const struct device_list *(*devices)(void *ctx);
     /* Loop time from which they are known, or are taken as they are; 0: now. */
     int64_t (*devices_known_at)(void *ctx);
+    /* Asks for a look at the devices that begins now; what comes back is for has_looked(). */
+    uint64_t (*look)(void *ctx);
+    bool (*has_looked)(void *ctx, uint64_t look);
+    const struct list_node *runners; /* all of this worker */
     /* Something that reconciling or the report depends on has changed. Not from inside a call. */
     void (*on_change)(struct runner *runner, void *ctx);
     void *ctx;
@@ -89,6 +95,12 @@ struct runner {
     bool may_serve;               /* requests may have been sent to the process */
     unsigned missed_probes;       /* in a row */
     unsigned failures;            /* in a row, for the back-off */
+    uint64_t look;                /* PREPARED, SERVING: at the devices, awaited; 0: none */
+    int64_t look_until_ms;        /* and until when */
+    int64_t launch_at_ms;         /* PREPARED: not before, another engine is to make room */
+    int64_t launched_ms;          /* loop time; 0: its engine, if it has one, was adopted */
+    struct resource_claim before; /* what its devices had in use then */
+    bool is_disturbed; /* another engine on one of them came or went since, or was about to */
     int64_t retry_at_ms;          /* FAILED */
     int64_t serving_since_ms;     /* SERVING */
     int64_t progress_at_ms;       /* STARTING: last sign of work */
@@ -121,7 +133,10 @@ void runner_update(struct runner *runner, const struct desired_instance *wanted)
 /* Phase NEW or FAILED: begins a try; how the preparing ends is told by on_change(). */
 void runner_start(struct runner *runner, const struct desired_instance *wanted);
 
-/* Phase PREPARED: starts the engine. */
+/*
+ * Phase PREPARED: starts the engine if what it may take is free, else enters FAILED without
+ * counting a failure. Before it knows it stays PREPARED, to be called again.
+ */
 void runner_launch(struct runner *runner, const struct desired_instance *wanted);
 
 /* No process: becomes NEW with other settings or of another try; run numbers and logs go on. */
@@ -129,6 +144,9 @@ void runner_renew(struct runner *runner, const struct desired_instance *wanted);
 
 /* Phase STARTING or SERVING: begins the stop ladder. */
 void runner_stop(struct runner *runner, enum stop_reason reason);
+
+/* The devices were looked at. */
+void runner_hear_devices(struct runner *runner);
 
 /* What the decision needs to know. */
 struct observed_instance runner_observe(const struct runner *runner);

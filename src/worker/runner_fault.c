@@ -33,18 +33,35 @@ static void record_failure(struct runner *runner)
     record->serving_since_ms = record->draining_since_ms = 0;
 }
 
-void runner_fail(struct runner *runner, struct trouble *fault)
+static void end_try(struct runner *runner, int64_t delay_ms, struct trouble *fault)
 {
-    int64_t served_ms =
-        runner->phase == PHASE_SERVING ? runner_now_ms(runner) - runner->serving_since_ms : 0;
     prepared_fini(&runner->prepared);
     runner_release_ports(runner);
-    runner->failures = restart_failures(runner->failures, served_ms);
-    runner->retry_at_ms = runner_now_ms(runner) + restart_delay_ms(runner->failures);
+    runner->look = 0;
+    runner->retry_at_ms = runner_now_ms(runner) + delay_ms;
     trouble_move(&runner->fault, fault);
     record_failure(runner);
     runner_set_phase(runner, PHASE_FAILED);
     runner_save_or_warn(runner);
+}
+
+void runner_fail(struct runner *runner, struct trouble *fault)
+{
+    int64_t served_ms =
+        runner->phase == PHASE_SERVING ? runner_now_ms(runner) - runner->serving_since_ms : 0;
+    runner->failures = restart_failures(runner->failures, served_ms);
+    end_try(runner, restart_delay_ms(runner->failures), fault);
+}
+
+void runner_refuse(struct runner *runner, struct trouble *fault)
+{
+    end_try(runner, REFUSED_DELAY_MS, fault);
+}
+
+bool runner_is_refused(const struct runner *runner)
+{
+    return runner->phase == PHASE_FAILED && reason_is_memory_taken(runner->fault.reason) &&
+           !runner_is_gang(runner);
 }
 
 void runner_recall_failure(struct runner *runner)
@@ -173,6 +190,7 @@ void runner_on_exit(struct process *process, struct process_exit exit, void *ctx
     else if (!on_purpose)
         find_cause(runner, exit, &fault);
     runner_stop_observing(runner);
+    runner_disturb_others(runner);
     process_free(TAKE(runner->process));
     if (on_purpose)
         end_on_purpose(runner);

@@ -61,7 +61,40 @@ void runner_observe_drain(struct runner *runner);
 void runner_on_probe(struct probe *probe, bool serves, const char *text, void *ctx);
 void runner_on_port(struct port_watch *watch, const struct port_use *use, void *ctx);
 
+/* ---- runner_confirm.c ---- */
+
+enum runner_room {
+    ROOM_THERE,
+    ROOM_TAKEN,   /* by others: it can't start here */
+    ROOM_UNKNOWN, /* not yet, or another engine is about to make room */
+};
+
+/* Whether what it may take is free. Asks for a look at the devices first; TAKEN sets `fault`. */
+enum runner_room runner_confirm(struct runner *runner, struct trouble *fault);
+
+/* Asks for a look at the devices, and whether it is over; after 10 s it is. */
+void runner_ask_look(struct runner *runner);
+bool runner_has_looked(const struct runner *runner);
+
+/* PREPARED: loop time before which launching it is of no use. */
+int64_t runner_launch_at_ms(const struct runner *runner);
+
+/* Its process is about to start: what its devices have in use, and others' measures are spoilt. */
+void runner_note_launch(struct runner *runner);
+
+/* Its process has come or gone: what others on its devices measure would be of it as well. */
+void runner_disturb_others(const struct runner *runner);
+
+/* It serves: what it has taken is measured, as soon as the devices have been looked at. */
+void runner_begin_measure(struct runner *runner);
+
 /* ---- runner_fault.c ---- */
+
+/* Enters FAILED though nothing was started: no failure counts, the next look is in 30 s. */
+void runner_refuse(struct runner *runner, struct trouble *fault);
+
+/* Whether that is why it is FAILED, and it isn't for the gang to decide. */
+bool runner_is_refused(const struct runner *runner);
 
 /* Enters FAILED. Takes the content of `fault`. */
 void runner_fail(struct runner *runner, struct trouble *fault);

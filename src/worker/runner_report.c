@@ -17,8 +17,6 @@ static int64_t drain_deadline_ms(const struct runner *runner)
 
 struct observed_instance runner_observe(const struct runner *runner)
 {
-    const struct runner_host *host = runner->host;
-    bool needs_devices = runner->wanted.gpu_indexes.count > 0;
     return (struct observed_instance){
         .id = runner->record.id,
         .model_generation = runner->wanted.model_generation,
@@ -26,7 +24,8 @@ struct observed_instance runner_observe(const struct runner *runner)
         .gang_epoch = runner->wanted.gang_epoch,
         .phase = runner->phase,
         .failures = runner->failures,
-        .launch_at_ms = needs_devices ? host->devices_known_at(host->ctx) : 0,
+        .is_refused = runner_is_refused(runner),
+        .launch_at_ms = runner_launch_at_ms(runner),
         .retry_at_ms = runner->retry_at_ms,
         .progress_at_ms = runner->progress_at_ms,
         .quiet_since_ms = runner->quiet_since_ms,
@@ -39,6 +38,8 @@ struct observed_instance runner_observe(const struct runner *runner)
 /* What comes after a failure. Returns owned. */
 static char *next_step(const struct runner *runner)
 {
+    if (runner_is_refused(runner))
+        return mem_printf("; next look in %d s", REFUSED_DELAY_MS / 1000);
     switch (restart_judge(&runner->wanted, runner->failures)) {
     case RESTART_LATER:
         return mem_printf("; next try in %lld s",
@@ -73,7 +74,7 @@ static void write_reason(const struct runner *runner, struct json_writer *w)
 {
     struct trouble end = {0};
     const struct trouble *fault = &runner->fault;
-    enum restart_verdict verdict = runner->phase == PHASE_FAILED
+    enum restart_verdict verdict = runner->phase == PHASE_FAILED && !runner_is_refused(runner)
                                        ? restart_judge(&runner->wanted, runner->failures)
                                        : RESTART_LATER;
     if (verdict == RESTART_LIMITED) {
@@ -147,6 +148,18 @@ static void write_process(const struct runner *runner, struct json_writer *w)
     json_put_int(w, "download_progress", record->resolved_path ? 100 : 0);
 }
 
+/* Before it has served nothing is known but that it will read its model's files. */
+static void write_measured(const struct runner *runner, struct json_writer *w)
+{
+    const struct resource_claim least = {.ram_bytes = (uint64_t)runner->model_bytes};
+    if (runner->record.measured_claim)
+        json_add_raw(w, str_of(runner->record.measured_claim));
+    else if (runner->model_bytes)
+        claim_write(&least, w);
+    else
+        json_add_null(w);
+}
+
 void runner_write_report(const struct runner *runner, struct json_writer *w)
 {
     json_begin_object(w);
@@ -154,14 +167,8 @@ void runner_write_report(const struct runner *runner, struct json_writer *w)
     json_put_int(w, "model_generation", runner->wanted.model_generation);
     write_state(runner, w);
     write_process(runner, w);
-    json_add_key(w, "computed_resource_claim");
-    if (runner->model_bytes) {
-        json_begin_object(w);
-        json_put_int(w, "ram", runner->model_bytes);
-        json_end_object(w);
-    } else {
-        json_add_null(w);
-    }
+    json_add_key(w, "measured_claim");
+    write_measured(runner, w);
     json_end_object(w);
 }
 

@@ -15,6 +15,8 @@ struct runner_set {
     struct timer tend;
     int64_t devices_due_ms; /* loop time until which the devices are waited for */
     const struct device_list *(*devices)(void *ctx);
+    uint64_t (*look)(void *ctx);
+    bool (*has_looked)(void *ctx, uint64_t look);
     void (*on_change)(void *ctx);
     void *ctx;
 };
@@ -150,6 +152,18 @@ static int64_t devices_known_at(void *ctx)
     return set->devices(set->ctx) ? 0 : set->devices_due_ms;
 }
 
+static uint64_t look(void *ctx)
+{
+    const struct runner_set *set = ctx;
+    return set->look(set->ctx);
+}
+
+static bool has_looked(void *ctx, uint64_t number)
+{
+    const struct runner_set *set = ctx;
+    return set->has_looked(set->ctx, number);
+}
+
 static void on_tend(struct timer *timer, void *ctx)
 {
     struct runner_set *set = ctx;
@@ -161,8 +175,12 @@ static void on_tend(struct timer *timer, void *ctx)
 
 void runner_set_wake(struct runner_set *set)
 {
-    if (set)
-        timer_start(&set->pass, 0);
+    if (!set)
+        return;
+    LIST_FOR_EACH(struct runner, runner, &set->runners, node) {
+        runner_hear_devices(runner);
+    }
+    timer_start(&set->pass, 0);
 }
 
 void runner_set_join(struct runner_set *set)
@@ -207,6 +225,8 @@ int runner_set_new(const struct runner_set_params *params, struct runner_set **r
     set->serve_dir = TAKE(serve_dir);
     set->bin_dir = mem_strdup(config->bin_dir);
     set->devices = params->devices;
+    set->look = params->look;
+    set->has_looked = params->has_looked;
     set->devices_due_ms = loop_now_ms(params->loop) + RUNNER_DEVICES_WAIT_MS;
     set->on_change = params->on_change;
     set->ctx = params->ctx;
@@ -222,6 +242,9 @@ int runner_set_new(const struct runner_set_params *params, struct runner_set **r
                              .reserve_ports = reserve_ports,
                              .devices = devices,
                              .devices_known_at = devices_known_at,
+                             .look = look,
+                             .has_looked = has_looked,
+                             .runners = &set->runners,
                              .on_change = on_runner_change,
                              .ctx = set};
     list_init(&set->runners);

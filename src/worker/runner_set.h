@@ -20,6 +20,9 @@ struct runner_set_params {
     const struct node *node;
     /* This machine's devices; NULL while nobody knows. */
     const struct device_list *(*devices)(void *ctx);
+    /* Asks for a look at them that begins now, and whether it is over. */
+    uint64_t (*look)(void *ctx);
+    bool (*has_looked)(void *ctx, uint64_t look);
     /* Something of the report has changed. May come often; not from inside a call. */
     void (*on_change)(void *ctx);
     void *ctx;
@@ -44,7 +47,7 @@ void runner_set_join(struct runner_set *set);
 /* A new desired state; takes its content. */
 void runner_set_desire(struct runner_set *set, struct desired_state *desired);
 
-/* The devices are known or others than before. NULL is fine. */
+/* The devices were looked at. NULL is fine. */
 void runner_set_wake(struct runner_set *set);
 
 /* The runner of an instance, or NULL; valid until the caller returns to the loop. */

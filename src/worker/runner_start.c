@@ -178,6 +178,7 @@ static int spawn_engine(struct runner *runner, struct trouble *fault)
                             .worker_uuid = host->node->uuid,
                             .cluster_id = host->node->cluster_id};
     struct proc_identity id;
+    runner_note_launch(runner);
     int rc = launch_engine(&launch, &id, fault);
     if (rc < 0)
         return rc;
@@ -195,6 +196,11 @@ void runner_launch(struct runner *runner, const struct desired_instance *wanted)
 {
     struct trouble fault = {0};
     desired_instance_copy(&runner->wanted, wanted);
+    enum runner_room room = runner_confirm(runner, &fault);
+    if (room == ROOM_TAKEN)
+        runner_refuse(runner, &fault);
+    if (room != ROOM_THERE)
+        return;
     mem_replace(&runner->record.model_name, wanted->model_name); /* perhaps renamed meanwhile */
     int64_t probe_ms = runner->prepared.engine->ready_interval_ms;
     int rc = spawn_engine(runner, &fault);

@@ -51,6 +51,7 @@ static void enter_serving(struct runner *runner)
     runner->missed_probes = 0;
     runner_set_phase(runner, PHASE_SERVING);
     runner_save_or_warn(runner);
+    runner_begin_measure(runner);
 }
 
 static void miss_probe(struct runner *runner, const char *text)
@@ -213,6 +214,7 @@ void runner_stop_observing(struct runner *runner)
 {
     probe_stop(&runner->probe);
     port_watch_stop(&runner->port_watch);
+    runner->look = 0;
     runner->missed_probes = 0;
     runner->quiet_since_ms = INT64_MAX;
     runner->was_probed = true;

@@ -9,6 +9,7 @@ struct session {
     struct session_params params;
     struct join join;
     struct report report;
+    struct inventory inventory;
     struct line_stream *stream; /* NULL while joining */
     struct fault_log stream_faults;
     struct fault_log line_faults;
@@ -25,6 +26,11 @@ static void join_again(struct session *session)
 static void on_unknown(struct report *report, void *ctx)
 {
     join_again(ctx);
+}
+
+static void on_inventory(struct inventory *inventory, void *ctx)
+{
+    session_report(ctx);
 }
 
 static void on_line(struct line_stream *stream, struct str line, void *ctx)
@@ -95,7 +101,13 @@ int session_new(const struct session_params *params, struct session **ret, struc
     session->join.node = params->node;
     session->join.on_joined = on_joined;
     session->join.ctx = session;
+    session->inventory = (struct inventory){.loop = params->loop,
+                                            .bin_dir = params->config->bin_dir,
+                                            .on_change = on_inventory,
+                                            .ctx = session};
+    inventory_start(&session->inventory);
     report_init(&session->report, params->loop, params->pool);
+    session->report.inventory = &session->inventory;
     session->report.runners = params->runners;
     session->report.prober = params->prober;
     session->report.on_unknown = on_unknown;
@@ -120,6 +132,7 @@ void session_free(struct session *session)
         return;
     line_stream_free(session->stream);
     report_fini(&session->report);
+    inventory_fini(&session->inventory);
     join_fini(&session->join);
     fault_log_fini(&session->stream_faults);
     fault_log_fini(&session->line_faults);

@@ -80,6 +80,19 @@ static const struct device_list *known_devices(void *ctx)
     return is_known ? prober_devices(role->prober) : NULL;
 }
 
+/* Without a prober there is nothing to wait for. */
+static uint64_t look(void *ctx)
+{
+    struct worker_role *role = ctx;
+    return role->prober ? prober_look(role->prober) : 0;
+}
+
+static bool has_looked(void *ctx, uint64_t number)
+{
+    const struct worker_role *role = ctx;
+    return !role->prober || prober_has_looked(role->prober, number);
+}
+
 static int start_runners(struct worker_role *role, struct loop *loop, const struct config *config,
                          struct err *err)
 {
@@ -89,6 +102,8 @@ static int start_runners(struct worker_role *role, struct loop *loop, const stru
                                        .config = config,
                                        .node = &role->node,
                                        .devices = known_devices,
+                                       .look = look,
+                                       .has_looked = has_looked,
                                        .on_change = on_change,
                                        .ctx = role};
     return runner_set_new(&params, &role->runners, err);

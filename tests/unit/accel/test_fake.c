@@ -59,8 +59,8 @@ static void test_entries_are_expanded_and_numbered(void **state)
 static void test_neighbours_make_islands(void **state)
 {
     struct device_list list =
-        parse("[{\"type\":\"npu\",\"name\":\"910B4\",\"count\":5,\"memory_total\":5,\"link\":\"hccs\","
-              "  \"island_size\":2},"
+        parse("[{\"type\":\"npu\",\"name\":\"910B4\",\"count\":5,\"memory_total\":5,"
+              "  \"link\":\"hccs\",\"island_size\":2},"
               " {\"type\":\"cuda\",\"name\":\"x\",\"memory_total\":5,\"healthy\":false},"
               " {\"type\":\"cuda\",\"name\":\"y\",\"memory_total\":5,\"island_size\":8}]");
     static const int64_t islands[] = {0, 0, 1, 1, 2, -1, 3};

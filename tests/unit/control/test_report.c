@@ -167,7 +167,7 @@ static void test_engines_are_typed(void **state)
 }
 
 #define DEVICE(index, used, healthy)                                                               \
-    "{\"index\":" #index ",\"memory\":{\"total\":1073741824,\"used\":" #used                         \
+    "{\"index\":" #index ",\"memory\":{\"total\":1073741824,\"used\":" #used                       \
     "},\"healthy\":" #healthy "}"
 
 static void test_more_room_is_news(void **state)

@@ -26,7 +26,7 @@ static void assert_written(const struct device_list *list, const char *expected)
     "{\"index\":0,\"device_index\":1,\"device_chip_index\":0,\"name\":\"NVIDIA H200\","            \
     "\"vendor\":\"NVIDIA\",\"type\":\"cuda\",\"uuid\":\"GPU-1\",\"driver_version\":\"550\","       \
     "\"runtime_version\":null,\"temperature\":31,\"power\":70.5,"                                  \
-    "\"island\":1,\"link\":\"nvlink\",\"healthy\":false,"                                            \
+    "\"island\":1,\"link\":\"nvlink\",\"healthy\":false,"                                          \
     "\"core\":{\"total\":0,\"utilization_rate\":12.5},"                                            \
     "\"memory\":{\"total\":150754820096,\"used\":37688705024,\"is_unified_memory\":false,"         \
     "\"utilization_rate\":25}}"

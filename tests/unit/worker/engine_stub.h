@@ -8,6 +8,7 @@
  *     memory  says that its device has no memory left and exits with status 1
  *     taken   says that its port is taken and exits with status 1
  *     deaf    does nothing, for ever
+ *     stubborn  says "stubborn", and doesn't end when it is asked to
  *
  * Ranks above 0 of a gang are the same program by another name, <bin_dir>/.../ggml-rpc-server.
  */
@@ -96,6 +97,12 @@ static inline int engine_stub_main(int argc, char **argv)
         printf("%s\n",
                *mode == 'm' ? "cudaMalloc failed: out of memory" : "Address already in use");
         return 1;
+    }
+    if (strcmp(mode, "stubborn") == 0) {
+        const struct sigaction ignored = {.sa_handler = SIG_IGN};
+        sigaction(SIGTERM, &ignored, NULL);
+        printf("stubborn\n");
+        fflush(stdout);
     }
     for (;;)
         pause();

@@ -89,6 +89,23 @@ static void test_an_instance_is_alone_unless_said(void **state)
     desired_state_fini(&desired);
 }
 
+static void test_reads_claims(void **state)
+{
+    struct desired_state desired = {0};
+    struct resource_claim claim = {.ram_bytes = 7};
+    struct str line = STR("{\"generation\":7,\"instances\":[" HEAD
+                          ",\"claim\":{\"ram\":5,\"vram\":{\"1\":9}}},"
+                          "{\"id\":2,\"name\":\"b\",\"model_name\":\"m\",\"source\":\"x\","
+                          "\"token\":\"t\"}]}");
+    assert_int_equal(desired_state_read(line, &desired, NULL), 0);
+    desired_instance_claim(desired_state_find(&desired, 1), &claim);
+    assert_int_equal(claim.ram_bytes, 5);
+    assert_int_equal(claim_device_bytes(&claim, 1), 9);
+    desired_instance_claim(desired_state_find(&desired, 2), &claim);
+    assert_true(claim_is_empty(&claim));
+    desired_state_fini(&desired);
+}
+
 static void test_reads_an_empty_state(void **state)
 {
     struct desired_state desired = {0};
@@ -115,6 +132,8 @@ static void test_refuses(void **state)
         {"{\"generation\":1,\"instances\":[" INSTANCE("0") "]}", "id"},
         {"{\"generation\":1,\"instances\":[" HEAD ",\"rank\":1}]}", "rank_count 1"},
         {"{\"generation\":1,\"instances\":[" HEAD ",\"rank_count\":0}]}", "rank_count"},
+        {"{\"generation\":1,\"instances\":[" HEAD ",\"claim\":{\"ram\":-1}}]}", "claim: ram"},
+        {"{\"generation\":1,\"instances\":[" HEAD ",\"claim\":[]}]}", "claim"},
         {"{\"generation\":1,\"instances\":[" HEAD ",\"rank_count\":2,\"go\":true}]}", "ranks"},
         {"{\"generation\":1,\"instances\":[" HEAD ",\"ranks\":{}}]}", "array"},
         {"{\"generation\":1,\"instances\":[" HEAD ",\"ranks\":[{\"rank\":1,\"ip\":\"::1\"}]}]}",
@@ -155,6 +174,7 @@ int main(void)
         cmocka_unit_test(test_reads_instances),
         cmocka_unit_test(test_reads_drains_and_gangs),
         cmocka_unit_test(test_an_instance_is_alone_unless_said),
+        cmocka_unit_test(test_reads_claims),
         cmocka_unit_test(test_reads_an_empty_state),
         cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_refuses_too_many),

@@ -87,6 +87,42 @@ static void test_is_replaced_and_devices_stay_known(void **state)
     loop_free(loop);
 }
 
+/* The shell answers what it is asked, after a line of other devices. */
+static void test_a_round_is_done_when_asked_for(void **state)
+{
+    static const char script[] = "echo '{\"devices\":[]}'; head -c 2 >/dev/null; "
+                                 "echo '{\"devices\":[{\"index\":0,\"name\":\"A\"}]}'; "
+                                 "echo '{\"answers\":2}'; exec sleep 60";
+    const char *argv[] = {"/bin/sh", "-c", script, NULL};
+    struct loop *loop = loop_new(&clock_system);
+    struct prober *prober = prober_new(loop, argv, on_answer, loop);
+    loop_run(loop);
+    uint64_t first = prober_look(prober), second = prober_look(prober);
+    assert_false(prober_has_looked(prober, first));
+    while (!prober_has_looked(prober, second))
+        loop_run(loop);
+    assert_true(prober_has_looked(prober, first));
+    assert_int_equal(prober_devices(prober)->count, 1);
+    assert_false(prober_has_looked(prober, prober_look(prober)));
+    prober_free(prober);
+    loop_free(loop);
+}
+
+/* One that dies with a question is replaced, and the next one's first round answers. */
+static void test_the_next_child_answers(void **state)
+{
+    static const char script[] = "echo '{\"devices\":[]}'; head -c 1 >/dev/null";
+    const char *argv[] = {"/bin/sh", "-c", script, NULL};
+    struct loop *loop = loop_new(&clock_system);
+    struct prober *prober = prober_new(loop, argv, on_answer, loop);
+    loop_run(loop);
+    uint64_t look = prober_look(prober);
+    while (!prober_has_looked(prober, look))
+        loop_run(loop);
+    prober_free(prober);
+    loop_free(loop);
+}
+
 int main(void)
 {
     log_set_level(LOG_ERROR);
@@ -94,6 +130,8 @@ int main(void)
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_written_lines_can_be_read),
         cmocka_unit_test(test_is_replaced_and_devices_stay_known),
+        cmocka_unit_test(test_a_round_is_done_when_asked_for),
+        cmocka_unit_test(test_the_next_child_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,8 +42,7 @@ static void test_starts_and_serves(void **state)
     assert_int_equal(json_member_int(report, "pid", 0), process_identity(runner->process)->pid);
     assert_int_equal(json_member_int(report, "port", 0), runner_port(runner));
     assert_int_equal(json_member_int(report, "restart_count", -1), 0);
-    assert_int_equal(json_member_int(json_object_get(report, "computed_resource_claim"), "ram", 0),
-                     1000);
+    assert_true(json_member_int(json_object_get(report, "measured_claim"), "ram", 0) > 1000);
 
     auto_free char *record = record_path(bench);
     auto_free char *log = log_path(bench, 0);

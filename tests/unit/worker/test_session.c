@@ -176,6 +176,7 @@ static void test_joins_and_reports(void **state)
     auto_fini(json_release) json_t *report = parse(&control->report);
     assert_int_equal(json_member_int(report, "generation", -1), 0);
     assert_non_null(json_object_get(json_object_get(report, "status"), "gpu_devices"));
+    assert_true(json_is_array(json_object_get(json_object_get(report, "status"), "engines")));
     assert_int_equal(json_array_size(json_object_get(report, "instances")), 0);
     fixture_free(fixture);
 }

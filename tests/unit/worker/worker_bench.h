@@ -24,6 +24,8 @@ struct bench {
     const char *model;                 /* of bench_desire_with() */
     const char *model_name;            /* likewise */
     const struct device_list *devices; /* what the prober says; NULL: nothing yet */
+    uint64_t looks, looked; /* at the devices, that were asked for and that are over */
+    bool looks_later;       /* the test says when a look is over */
 };
 
 static inline void bench_on_change(void *ctx)
@@ -38,6 +40,21 @@ static inline const struct device_list *bench_devices(void *ctx)
     return bench->devices;
 }
 
+static inline uint64_t bench_look(void *ctx)
+{
+    struct bench *bench = ctx;
+    bench->looks++;
+    if (!bench->looks_later)
+        bench->looked = bench->looks;
+    return bench->looks;
+}
+
+static inline bool bench_has_looked(void *ctx, uint64_t look)
+{
+    const struct bench *bench = ctx;
+    return bench->looked >= look;
+}
+
 static inline void bench_start_set(struct bench *bench)
 {
     struct runner_set_params params = {.loop = bench->loop,
@@ -45,6 +62,8 @@ static inline void bench_start_set(struct bench *bench)
                                        .config = &bench->config,
                                        .node = &bench->node,
                                        .devices = bench_devices,
+                                       .look = bench_look,
+                                       .has_looked = bench_has_looked,
                                        .on_change = bench_on_change,
                                        .ctx = bench};
     struct err err = {0};

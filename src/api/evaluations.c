@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Evaluation of models before they are deployed, in GPUStack's shape. Control knows its workers, so
- * it tells of faults in the settings and of placement; what a model's files need is found out by
- * the worker that opens them, so there is no claim yet.
+ * Evaluation of models before they are deployed, in GPUStack's shape and more: faults in the
+ * settings, where an instance would go, or why nowhere and what could be done. See doc/placement.md.
  */
 #include "api/api_priv.h"
 
@@ -17,13 +16,18 @@ static int read_spec(const json_t *spec, struct model *ret, struct err *err)
     return rc == 0 ? model_validate(ret, err) : rc;
 }
 
-static void write_messages(struct json_writer *w, const char *key, const char *message)
+static void write_fault(struct json_writer *w, const char *fault)
 {
-    json_add_key(w, key);
+    json_put_bool(w, "compatible", false);
+    json_add_key(w, "compatibility_messages");
     json_begin_array(w);
-    if (message)
-        json_add_cstring(w, message);
+    json_add_cstring(w, fault);
     json_end_array(w);
+    json_add_key(w, "scheduling_messages");
+    json_begin_array(w);
+    json_end_array(w);
+    json_add_key(w, "resource_claim");
+    json_add_null(w);
 }
 
 static void write_result(struct request *rq, const json_t *spec)
@@ -31,20 +35,18 @@ static void write_result(struct request *rq, const json_t *spec)
     struct model model = {0};
     struct err err = {0};
     int rc = read_spec(spec, &model, &err);
-    auto_free char *refusal = rc == 0 ? control_explain_placement(rq->control, &model) : NULL;
-    record_fini(&model_type, &model);
     struct json_writer *w = &rq->json;
     json_begin_object(w);
-    json_put_bool(w, "compatible", rc == 0 && !refusal);
-    write_messages(w, "compatibility_messages", rc < 0 ? err.text : NULL);
-    write_messages(w, "scheduling_messages", refusal);
+    if (rc == 0)
+        control_evaluate(rq->control, &model, w);
+    else
+        write_fault(w, err.text);
     json_add_key(w, "default_spec");
-    json_add_null(w);
-    json_add_key(w, "resource_claim");
     json_add_null(w);
     json_put_bool(w, "error", rc < 0);
     json_put_string(w, "error_message", rc < 0 ? err.text : NULL);
     json_end_object(w);
+    record_fini(&model_type, &model);
 }
 
 int evaluations_create(struct request *rq, struct err *err)

@@ -44,6 +44,7 @@ static int start_role(struct control_role *role, struct err *err)
         .store = role->store,
         .cluster_token = role->config.token,
         .reserved_ram_bytes = role->config.system_reserved_ram,
+        .reserved_vram_bytes = role->config.system_reserved_vram,
         .usage_retention_days = role->config.usage_retention_days,
         .reschedule_grace_ms = role->config.reschedule_grace * 1000,
     };

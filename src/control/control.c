@@ -4,8 +4,8 @@
 #include "auth/auth.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "control/evaluation.h"
 #include "control/ledger.h"
-#include "control/placing.h"
 #include "control/turn_priv.h"
 
 enum {
@@ -43,7 +43,8 @@ struct control {
     struct watch_hub *watch;
     struct http_pool *pool;
     char *cluster_token;
-    uint64_t reserved_ram_bytes;
+    uint64_t reserved_ram_bytes, reserved_vram_bytes;
+    struct needs *needs; /* estimates that were made */
     struct turn *open;       /* turn in progress, or NULL */
     struct list_node sealed; /* turns whose commit is under way, oldest first */
     uint64_t change_count;
@@ -127,14 +128,22 @@ static char *make_suffix(void *ctx)
     return random_text(5, "abcdefghijklmnopqrstuvwxyz0123456789");
 }
 
-static void run_reconciler(struct control *control)
+static struct reconcile_env reconcile_env(struct control *control)
 {
-    struct reconcile_env env = {
+    return (struct reconcile_env){
         .now_ms = control_now_ms(control),
         .make_suffix = make_suffix,
+        .ctx = control,
         .reserved_ram_bytes = control->reserved_ram_bytes,
+        .reserved_vram_bytes = control->reserved_vram_bytes,
+        .needs = control->needs,
         .lost = &control->lost,
     };
+}
+
+static void run_reconciler(struct control *control)
+{
+    const struct reconcile_env env = reconcile_env(control);
     /* A pass may make work for the next (a ready count, a freed place); it settles in two or three.
      */
     for (int i = 0; dirty_has_work(&control->dirty) && i < RECONCILE_PASSES_MAX; i++) {
@@ -273,6 +282,7 @@ int control_new(const struct control_params *params, struct control **ret, struc
     control->store = params->store;
     control->cluster_token = mem_strdup(params->cluster_token);
     control->reserved_ram_bytes = params->reserved_ram_bytes;
+    control->reserved_vram_bytes = params->reserved_vram_bytes;
     list_init(&control->sealed);
     cluster_init(&control->cluster);
     int rc = load_cluster(control, err);
@@ -287,6 +297,7 @@ int control_new(const struct control_params *params, struct control **ret, struc
     }
     control->cluster.sink = &sink;
     control->cluster.sink_ctx = control;
+    control->needs = needs_new(NULL);
     control->pool = http_pool_new(control->loop);
     control->feed = feed_hub_new(control);
     control->fleet = fleet_new(control, params->reschedule_grace_ms);
@@ -319,6 +330,7 @@ void control_free(struct control *control)
     ledger_free(control->ledger);
     watch_hub_free(control->watch);
     http_pool_free(control->pool);
+    needs_free(control->needs);
     abandon_turns(control);
     dirty_fini(&control->dirty);
     int_list_fini(&control->lost);
@@ -379,14 +391,12 @@ uint64_t control_change_count(const struct control *control)
     return control->change_count;
 }
 
-char *control_explain_placement(struct control *control, const struct model *model)
+void control_evaluate(struct control *control, const struct model *model, struct json_writer *w)
 {
-    const struct reconcile_env env = {.now_ms = control_now_ms(control),
-                                      .reserved_ram_bytes = control->reserved_ram_bytes};
+    const struct reconcile_env env = reconcile_env(control);
     struct placing placing = {.cluster = &control->cluster, .env = &env};
-    char *why = placing_refusal(&placing, model);
+    evaluation_write(&placing, model, w);
     placing_fini(&placing);
-    return why;
 }
 
 void control_when_durable(struct control *control, void (*fn)(void *ctx), void *ctx)

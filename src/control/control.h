@@ -29,7 +29,8 @@ struct control_params {
     struct loop *loop;           /* borrowed, as all of these, for control's life */
     struct store *store;         /* open and not started */
     const char *cluster_token;   /* what workers and gateways join with */
-    uint64_t reserved_ram_bytes; /* per worker, not for engines */
+    uint64_t reserved_ram_bytes;  /* per worker, not for engines */
+    uint64_t reserved_vram_bytes; /* per device */
     int64_t usage_retention_days; /* of records of single requests; 0: the default of
                                      control/ledger.h */
     int64_t reschedule_grace_ms; /* without contact, after which a worker's instances move; 0: the
@@ -68,10 +69,10 @@ bool control_is_cluster_token(const struct control *control, const char *token);
 uint64_t control_change_count(const struct control *control);
 
 /*
- * Why no worker would take an instance of the model as things are now, or NULL when one would; the
- * model need not be the cluster's. Changes nothing. Returns owned.
+ * Writes what would become of an instance of the model as things are now, see control/evaluation.h;
+ * the model need not be the cluster's. Changes nothing.
  */
-char *control_explain_placement(struct control *control, const struct model *model);
+void control_evaluate(struct control *control, const struct model *model, struct json_writer *w);
 
 /* Runs fn(ctx) once everything changed so far is durable; at the end of this turn at the earliest.
  */

@@ -1,289 +1,360 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/placing.h"
 
+#include "control/refusals.h"
 #include "control/states.h"
-#include "control/wishes.h"
 #include "domain/gang.h"
 
 #include <assert.h>
 
-/* ---- what placement sees ---- */
-
-/* Main memory that an instance holds, by placement's word or as its worker has measured; or 0. */
-static uint64_t claimed_ram(const struct model_instance *instance)
+void placing_fini(struct placing *placing)
 {
-    const char *text = instance->computed_resource_claim ? instance->computed_resource_claim
-                                                         : instance->measured_claim;
-    struct resource_claim claim = {0};
-    if (!text || claim_read(str_of(text), &claim, NULL) < 0)
-        return 0;
-    uint64_t ram = claim.ram_bytes;
-    claim_fini(&claim);
+    place_board_free(placing->board);
+    place_view_fini(&placing->view);
+    free(placing->engines);
+    free(placing->refusal);
+    free(placing->refusal_args);
+    placing->board = NULL;
+    placing->engines = NULL;
+    placing->refusal = placing->refusal_args = NULL;
+    placing->has_view = false;
+}
+
+/* ---- looking ---- */
+
+/* What is expected to come: another replica of each model that there is. */
+static void add_models(struct placing *placing, struct mix *mix)
+{
+    CLUSTER_FOR_EACH(placing->cluster, KIND_MODEL, struct model, model) {
+        struct need_source source;
+        struct need need;
+        struct demand demand;
+        placing_source_of(placing, model, &source);
+        needs_of(placing->env->needs, model, &source, &placing->view, &need);
+        if (model->replicas > 0 && need_demand(&need, &demand))
+            mix_add(mix, &demand, (double)model->replicas);
+    }
+}
+
+void placing_look(struct placing *placing)
+{
+    if (placing->board)
+        return;
+    if (!placing->has_view)
+        placing_view_workers(placing);
+    placing->has_view = true;
+    struct mix mix = {0};
+    if (placing->env->needs && placing->view.class_count > 0)
+        add_models(placing, &mix);
+    placing->board = place_board_new(&placing->view, &mix);
+    placing->ways_out_left = PLACING_WAYS_OUT;
+    mix_fini(&mix);
+}
+
+/* ---- what speaks against asking at all ---- */
+
+/* Why a place isn't even looked for, or REASON_NONE. Words are owned. */
+static enum reason not_yet(const struct asking *asking, char **ret_words)
+{
+    const struct need_source *source = &asking->source;
+    const char *message = source->message ? source->message : "";
+    *ret_words = NULL;
+    if (source->known == KNOWN_SOON) {
+        *ret_words = mem_strdup("its files are being looked at");
+        return REASON_READING_MODEL;
+    }
+    if (asking->need.error[0]) {
+        *ret_words = mem_strdup(asking->need.error);
+        return REASON_BAD_PARAMETERS;
+    }
+    if (asking->wishes.device_count > 0)
+        return REASON_NONE; /* devices chosen by hand need no estimate */
+    if (source->known == KNOWN_UNREACHABLE || source->known == KNOWN_MISSING)
+        *ret_words = mem_printf("what it needs isn't known: %s", message);
+    return source->known == KNOWN_UNREACHABLE ? REASON_MODEL_UNREACHABLE
+           : source->known == KNOWN_MISSING   ? REASON_MODEL_MISSING
+                                              : REASON_NONE;
+}
+
+/* ---- deciding ---- */
+
+/* The largest claim that a worker has measured for an instance of this model; 0 when none has. */
+static uint64_t known_ram(const struct cluster *cluster, int64_t model_id)
+{
+    uint64_t ram = 0;
+    CLUSTER_FOR_KEY(&cluster->instances_of_model, model_id, struct model_instance, instance) {
+        struct resource_claim claim = {0};
+        instance_claim_on(instance, instance->worker_id, &claim);
+        ram = claim.ram_bytes > ram ? claim.ram_bytes : ram;
+        claim_fini(&claim);
+    }
     return ram;
 }
 
-/* The view of the worker with that id, or NULL; the views are in the order of ids. */
-static struct place_worker *find_view(const struct placing *placing, int64_t id)
+static void add_all(struct int_list *to, const struct int_list *from)
 {
-    size_t low = 0, high = placing->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (placing->views[middle].id < id)
-            low = middle + 1;
-        else
-            high = middle;
+    for (size_t i = 0; from && i < from->count; i++)
+        int_list_add(to, from->items[i]);
+}
+
+/* Elsewhere than it failed if possible; never where it was refused a moment ago. */
+static int decide(struct placing *placing, struct asking *asking, const struct int_list *soft,
+                  const struct int_list *hard, struct place_result *ret)
+{
+    int rc = -1;
+    asking->request.ram_bytes = known_ram(placing->cluster, asking->need.model->id);
+    asking->request.avoid_worker_ids = &asking->avoid;
+    if (soft && soft->count) {
+        add_all(&asking->avoid, soft);
+        add_all(&asking->avoid, hard);
+        rc = place(placing->board, &asking->request, ret);
+        int_list_fini(&asking->avoid);
     }
-    return low < placing->count && placing->views[low].id == id ? &placing->views[low] : NULL;
-}
-
-static void hold_devices(struct place_worker *view, const struct int_list *indexes)
-{
-    for (size_t i = 0; i < indexes->count; i++)
-        for (size_t k = 0; k < view->device_count; k++)
-            if (view->devices[k].index == indexes->items[i])
-                view->devices[k].is_held = true;
-}
-
-static void count_rank(const struct placing *placing, int64_t worker_id,
-                       const struct int_list *indexes, uint64_t ram_bytes)
-{
-    struct place_worker *view = find_view(placing, worker_id);
-    if (!view)
-        return;
-    view->instance_count++;
-    view->ram_claimed_bytes += ram_bytes;
-    hold_devices(view, indexes);
-}
-
-static void count_instance(const struct placing *placing, const struct model_instance *instance)
-{
-    uint64_t ram = claimed_ram(instance);
-    count_rank(placing, instance->worker_id, &instance->gpu_indexes, ram);
-    if (!instance_is_gang(instance))
-        return;
-    struct gang gang = {0};
-    if (gang_read(instance->distributed_servers, &gang, NULL) == 0)
-        for (size_t i = 1; i < gang.rank_count; i++)
-            count_rank(placing, gang.ranks[i].worker_id, &gang.ranks[i].gpu_indexes, ram);
-    gang_fini(&gang);
-}
-
-static size_t view_devices(const struct worker *worker, struct place_device *devices)
-{
-    for (size_t i = 0; i < worker->device_indexes.count; i++)
-        devices[i] = (struct place_device){.index = worker->device_indexes.items[i],
-                                           .type = worker->device_types.items[i]};
-    return worker->device_indexes.count;
-}
-
-static struct place_device *make_device_space(const struct table *workers)
-{
-    size_t devices = 0;
-    for (size_t i = 0; i < workers->count; i++)
-        devices += ((const struct worker *)workers->rows[i])->device_indexes.count;
-    return mem_alloc_array(devices + 1, sizeof(struct place_device));
-}
-
-static void view_workers(struct placing *placing)
-{
-    if (placing->views)
-        return;
-    const struct table *table = &placing->cluster->tables[KIND_WORKER];
-    placing->views = mem_alloc_array(table->count + 1, sizeof *placing->views);
-    placing->devices = make_device_space(table);
-    placing->count = table->count;
-    struct place_device *devices = placing->devices;
-    for (size_t i = 0; i < table->count; i++) {
-        const struct worker *worker = table->rows[i];
-        struct place_worker *view = &placing->views[i];
-        *view = (struct place_worker){.id = worker->id,
-                                      .name = worker->name,
-                                      .labels = &worker->labels,
-                                      .is_ready = worker->state == WORKER_READY,
-                                      .is_in_maintenance = worker->state == WORKER_MAINTENANCE,
-                                      .ram_total_bytes = (uint64_t)worker->memory_total,
-                                      .ram_reserved_bytes = placing->env->reserved_ram_bytes,
-                                      .devices = devices};
-        view->device_count = view_devices(worker, devices);
-        devices += view->device_count;
+    if (rc < 0) {
+        add_all(&asking->avoid, hard);
+        rc = place(placing->board, &asking->request, ret);
     }
-    CLUSTER_FOR_EACH(placing->cluster, KIND_INSTANCE, struct model_instance, instance)
-        count_instance(placing, instance);
-}
-
-void placing_fini(struct placing *placing)
-{
-    free(placing->views);
-    free(placing->devices);
-    free(placing->refusal);
-    free(placing->refusal_args);
-}
-
-/* ---- choosing ---- */
-
-/* The largest claim that a worker has measured for an instance of this model; 0 when none has. */
-static uint64_t known_claim(const struct cluster *cluster, int64_t model_id)
-{
-    uint64_t claim = 0;
-    CLUSTER_FOR_KEY(&cluster->instances_of_model, model_id, struct model_instance, instance) {
-        uint64_t ram = claimed_ram(instance);
-        claim = ram > claim ? ram : claim;
-    }
-    return claim;
-}
-
-static struct place_request request_for(const struct placing *placing, const struct model *model,
-                                        const struct wishes *wishes)
-{
-    return (struct place_request){.selector = &model->worker_selector,
-                                  .ram_bytes = known_claim(placing->cluster, model->id),
-                                  .device_count = wishes->device_count,
-                                  .gpu_ids = &wishes->gpu_ids,
-                                  .may_span = model->distributed_inference_across_workers};
-}
-
-static char *refusal_text(const struct placing *placing, const struct buf *reasons)
-{
-    return placing->count ? mem_printf("no worker fits: %s", reasons->ptr)
-                          : mem_strdup("no worker has joined yet");
+    return rc;
 }
 
 bool placing_has_room(struct placing *placing, const struct model *model,
                       const struct int_list *avoid_worker_ids)
 {
-    view_workers(placing);
-    struct wishes wishes = wishes_of(model);
-    struct place_request request = request_for(placing, model, &wishes);
-    request.avoid_worker_ids = avoid_worker_ids;
+    struct asking asking;
+    char *words;
+    placing_look(placing);
+    asking_begin(&asking, placing, model);
     struct place_result result = {0};
-    bool fits = place(&request, placing->views, placing->count, &result, NULL, NULL) == 0;
+    bool fits = not_yet(&asking, &words) == REASON_NONE &&
+                decide(placing, &asking, NULL, avoid_worker_ids, &result) == 0;
     place_result_fini(&result);
-    wishes_fini(&wishes);
+    asking_end(&asking);
+    free(words);
     return fits;
 }
 
-char *placing_refusal(struct placing *placing, const struct model *model)
+/* ---- why not ---- */
+
+static char *refusal_words(const struct placing *placing, const struct asking *asking,
+                           const struct place_explanation *why)
 {
-    view_workers(placing);
-    struct wishes wishes = wishes_of(model);
-    struct place_request request = request_for(placing, model, &wishes);
-    struct place_result result = {0};
-    struct buf reasons = {0};
-    bool fits = place(&request, placing->views, placing->count, &result, &reasons, NULL) == 0;
-    char *why = fits ? NULL : refusal_text(placing, &reasons);
-    place_result_fini(&result);
-    buf_fini(&reasons);
-    wishes_fini(&wishes);
-    return why;
+    struct buf words = {0};
+    place_explain_words(why, &placing->view, &asking->request, &words);
+    char *text = placing->view.count ? mem_printf("no worker fits: %s", words.ptr)
+                                     : mem_strdup("no worker has joined yet");
+    buf_fini(&words);
+    return text;
 }
 
-static char *refusal_args(size_t workers, const unsigned refusals[PLACE_REFUSAL_COUNT])
+static char *refusal_args(struct placing *placing, const struct model *model,
+                          const struct place_explanation *why)
 {
     struct buf text = {0};
     struct json_writer w = json_writer_into(&text);
     json_begin_object(&w);
-    json_put_int(&w, "workers", (int64_t)workers);
-    json_add_key(&w, "refusals");
-    json_begin_object(&w);
-    for (int i = PLACE_FITS + 1; i < PLACE_REFUSAL_COUNT; i++)
-        if (refusals[i])
-            json_put_int(&w, place_refusal_name((enum place_refusal)i), refusals[i]);
-    json_end_object(&w);
+    place_explain_write(why, &placing->view, PLACING_DEVICES_TOLD, &w);
+    if (placing->ways_out_left > 0 && placing->env->needs) {
+        placing->ways_out_left--;
+        json_add_key(&w, "ways_out");
+        placing_write_ways_out(placing, model, &w);
+    }
     json_end_object(&w);
     return buf_take(&text);
 }
 
-static void note_refusal(struct placing *placing, const struct model *model,
-                         const struct buf *reasons, const unsigned refusals[PLACE_REFUSAL_COUNT])
+static enum reason no_place(const struct placing *placing)
+{
+    return placing->view.count ? REASON_NO_WORKER_FITS : REASON_NO_WORKER;
+}
+
+static void note_refusal(struct placing *placing, const struct model *model, enum reason reason,
+                         char *words, char *args)
 {
     free(placing->refusal);
     free(placing->refusal_args);
-    placing->refusal = refusal_text(placing, reasons);
-    placing->refusal_args = refusal_args(placing->count, refusals);
+    placing->refusal = words;
+    placing->refusal_args = args;
+    placing->refused_reason = reason;
     placing->refused_model_id = model->id;
 }
 
-/* Where the instance goes: elsewhere than it failed if possible. 0, or -1 with the refusal noted.
- */
-static int choose(struct placing *placing, const struct model *model,
-                  const struct model_instance *instance, struct place_result *ret)
+static void refuse(struct placing *placing, const struct model *model,
+                   const struct asking *asking)
 {
-    if (placing->refused_model_id == model->id)
-        return -1;
-    struct wishes wishes = wishes_of(model);
-    struct place_request request = request_for(placing, model, &wishes);
-    struct buf reasons = {0};
-    unsigned refusals[PLACE_REFUSAL_COUNT] = {0};
-    int rc = -1;
-    request.avoid_worker_ids = &instance->avoid_worker_ids;
-    if (instance->avoid_worker_ids.count)
-        rc = place(&request, placing->views, placing->count, ret, NULL, NULL);
-    request.avoid_worker_ids = NULL;
-    if (rc < 0)
-        rc = place(&request, placing->views, placing->count, ret, &reasons, refusals);
-    if (rc == 0)
-        place_take(&request, ret, placing->views);
-    else
-        note_refusal(placing, model, &reasons, refusals);
-    buf_fini(&reasons);
-    wishes_fini(&wishes);
-    return rc;
+    struct place_explanation why;
+    place_explain(&placing->view, &asking->request, &why);
+    char *words = refusal_words(placing, asking, &why);
+    note_refusal(placing, model, no_place(placing), words, refusal_args(placing, model, &why));
+    place_explanation_fini(&why);
+}
+
+void placing_ask(struct placing *placing, const struct model *model, struct placing_answer *ret)
+{
+    placing_look(placing);
+    *ret = (struct placing_answer){0};
+    asking_begin(&ret->asking, placing, model);
+    ret->reason = not_yet(&ret->asking, &ret->words);
+    if (ret->reason != REASON_NONE ||
+        decide(placing, &ret->asking, NULL, NULL, &ret->result) == 0)
+        return;
+    struct place_explanation why;
+    place_explain(&placing->view, &ret->asking.request, &why);
+    ret->words = refusal_words(placing, &ret->asking, &why);
+    ret->reason = no_place(placing);
+    place_explanation_fini(&why);
+}
+
+void placing_answer_fini(struct placing_answer *answer)
+{
+    place_result_fini(&answer->result);
+    asking_end(&answer->asking);
+    free(answer->words);
 }
 
 /* ---- giving out ---- */
 
-static const struct worker *worker_of(const struct placing *placing, const struct place_rank *rank)
+static void make_claim(const struct asking *asking, const struct place_result *result, size_t at,
+                       struct resource_claim *ret)
 {
-    return cluster_find(placing->cluster, KIND_WORKER, placing->views[rank->worker].id);
+    const struct place_rank *rank = &result->ranks[at];
+    const struct need *need = &asking->need;
+    *ret = (struct resource_claim){.ram_bytes = rank->ram_bytes,
+                                   .context_length = (int64_t)result->context_length,
+                                   .tensor_parallel = result->tensor_parallel,
+                                   .pipeline_parallel = result->pipeline_parallel,
+                                   .is_whole = result->mode == PLACE_WHOLE};
+    if (at == 0 && need->is_known && need->engine == ESTIMATE_LLAMA_CPP) {
+        ret->layers_total = (int64_t)need->source->shape->layer_count + 1;
+        ret->layers_offloaded = (int64_t)result->layers_offloaded;
+    }
+    for (size_t i = 0; i < rank->gpu_indexes.count; i++)
+        claim_add_device(ret, rank->gpu_indexes.items[i], (uint64_t)rank->gpu_bytes.items[i]);
 }
 
-static void make_gang(const struct placing *placing, const struct place_result *result,
-                      struct model_instance *copy)
+static const struct worker *worker_of(const struct placing *placing, const struct place_rank *rank)
+{
+    return cluster_find(placing->cluster, KIND_WORKER, placing->view.workers[rank->worker].id);
+}
+
+static void make_gang(const struct placing *placing, const struct asking *asking,
+                      const struct place_result *result, struct model_instance *copy)
 {
     struct gang gang = {.epoch = 1, .failed_rank = -1};
     for (size_t i = 0; i < result->rank_count; i++) {
         const struct worker *worker = worker_of(placing, &result->ranks[i]);
         gang_add_rank(&gang, worker->id, worker->name, worker->ip, &result->ranks[i].gpu_indexes);
+        if (asking->need.is_known)
+            make_claim(asking, result, i, &gang.ranks[i].claim);
     }
     gang_store(&gang, copy);
     gang_fini(&gang);
 }
 
-static void assign(const struct placing *placing, struct place_result *result,
-                   struct model_instance *copy)
+static void assign(const struct placing *placing, const struct asking *asking,
+                   struct place_result *result, struct model_instance *copy)
 {
     const struct worker *worker = worker_of(placing, &result->ranks[0]);
+    struct resource_claim claim = {0};
     copy->worker_id = worker->id;
     mem_replace(&copy->worker_name, worker->name);
     mem_replace(&copy->worker_ip, worker->ip);
+    free(copy->computed_resource_claim);
+    copy->computed_resource_claim = NULL;
+    if (asking->need.is_known) {
+        make_claim(asking, result, 0, &claim);
+        copy->computed_resource_claim = claim_text(&claim);
+        claim_fini(&claim);
+    }
     if (result->rank_count > 1)
-        make_gang(placing, result, copy);
+        make_gang(placing, asking, result, copy);
     int_list_fini(&copy->gpu_indexes);
     copy->gpu_indexes = result->ranks[0].gpu_indexes;
     result->ranks[0].gpu_indexes = (struct int_list){0};
 }
 
-void placing_place(struct placing *placing, const struct model_instance *instance)
+/* Sets what the instance gets, or notes the refusal. */
+static int choose(struct placing *placing, const struct model *model,
+                  struct model_instance *copy)
+{
+    struct asking asking;
+    struct place_result result = {0};
+    struct int_list refused = {0};
+    char *words;
+    if (placing->refused_model_id == model->id)
+        return -1;
+    asking_begin(&asking, placing, model);
+    enum reason reason = not_yet(&asking, &words);
+    refusals_active(copy, placing->cluster, placing->env->now_ms, &refused);
+    int rc = reason ? -1 : decide(placing, &asking, &copy->avoid_worker_ids, &refused, &result);
+    if (rc == 0) {
+        place_take(placing->board, &asking.request, &result);
+        assign(placing, &asking, &result, copy);
+    } else if (reason) {
+        note_refusal(placing, model, reason, TAKE(words), NULL);
+    } else {
+        refuse(placing, model, &asking);
+    }
+    place_result_fini(&result);
+    int_list_fini(&refused);
+    asking_end(&asking);
+    free(words);
+    return rc;
+}
+
+bool placing_place(struct placing *placing, const struct model_instance *instance)
 {
     struct cluster *cluster = placing->cluster;
     const struct model *model = cluster_find(cluster, KIND_MODEL, instance->model_id);
     assert(model);
-    view_workers(placing);
-    struct place_result result = {0};
+    placing_look(placing);
     struct model_instance copy = {0};
     record_copy(&model_instance_type, &copy, instance);
-    if (choose(placing, model, instance, &result) == 0) {
-        assign(placing, &result, &copy);
+    bool is_placed = choose(placing, model, &copy) == 0;
+    if (is_placed) {
         state_enter(cluster, &copy, INSTANCE_SCHEDULED, &(struct cause){0}, placing->env->now_ms);
     } else {
-        const struct cause cause = {
-            .reason = placing->count ? REASON_NO_WORKER_FITS : REASON_NO_WORKER,
-            .args = placing->refusal_args,
-            .message = placing->refusal};
-        state_enter(cluster, &copy, INSTANCE_PENDING, &cause, placing->env->now_ms);
+        const struct cause cause = {.reason = placing->refused_reason,
+                                    .args = placing->refusal_args,
+                                    .message = placing->refusal};
+        bool is_early = placing->refused_reason == REASON_READING_MODEL;
+        state_enter(cluster, &copy, is_early ? INSTANCE_ANALYZING : INSTANCE_PENDING, &cause,
+                    placing->env->now_ms);
     }
-    place_result_fini(&result);
     cluster_put(cluster, KIND_INSTANCE, &copy, placing->env->now_ms);
+    return is_placed;
+}
+
+/* ---- keeping ---- */
+
+/* Where it would go if some of what is there weren't; keeps what is free of that now. */
+static bool keep_as_if(struct placing *placing, const struct model *model, int64_t without)
+{
+    struct placing other = {
+        .cluster = placing->cluster, .env = placing->env, .without_model_id = without};
+    struct place_result result = {0};
+    struct asking asking;
+    char *words;
+    placing_look(&other);
+    asking_begin(&asking, &other, model);
+    bool is_kept = not_yet(&asking, &words) == REASON_NONE && asking.request.is_known &&
+                   decide(&other, &asking, NULL, NULL, &result) == 0 &&
+                   result.ranks[0].gpu_indexes.count > 0;
+    if (is_kept)
+        place_keep(placing->board, &result);
+    place_result_fini(&result);
+    asking_end(&asking);
+    placing_fini(&other);
+    free(words);
+    return is_kept;
+}
+
+bool placing_keep(struct placing *placing, const struct model_instance *instance)
+{
+    const struct model *model = cluster_find(placing->cluster, KIND_MODEL, instance->model_id);
+    if (!placing->env->needs || placing->view.class_count == 0)
+        return false;
+    return keep_as_if(placing, model, PLACING_WITHOUT_LEAVING) ||
+           keep_as_if(placing, model, PLACING_WITHOUT_ALL);
 }
 
 /* ---- staying ---- */
@@ -306,6 +377,9 @@ static bool is_allowed_on(const struct cluster *cluster, const struct model *mod
 bool placing_may_stay(const struct cluster *cluster, const struct model *model,
                       const struct model_instance *instance)
 {
+    /* New settings may need more, or less, of devices: only placing it anew tells. */
+    if (instance->computed_resource_claim)
+        return false;
     struct wishes wishes = wishes_of(model);
     size_t held = instance->gpu_indexes.count;
     bool may = is_allowed_on(cluster, model, &wishes, instance->worker_id, &instance->gpu_indexes);

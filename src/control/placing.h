@@ -15,13 +15,15 @@
 enum {
     PLACING_DEVICES_TOLD = 64, /* devices in an instance's reason */
     PLACING_WAYS_OUT = 8,      /* reasons of a pass for which ways out are looked for */
+    PLACING_WITHOUT_ALL = -1,     /* as if nothing ran */
+    PLACING_WITHOUT_LEAVING = -2, /* as if those that drain had gone */
 };
 
 /* The zero value with `cluster` and `env` set. */
 struct placing {
     struct cluster *cluster;         /* borrowed */
     const struct reconcile_env *env; /* borrowed */
-    int64_t without_model_id;        /* as if that model had no instances; 0: none */
+    int64_t without_model_id;        /* as if it had no instances; 0: none; or one of those below */
     struct place_view view;
     struct place_engine *engines;    /* owned; of all workers */
     struct place_board *board;       /* owned; NULL: not asked for yet */
@@ -77,6 +79,20 @@ struct asking {
 void asking_begin(struct asking *asking, struct placing *placing, const struct model *model);
 void asking_end(struct asking *asking);
 
-/* "needs 41 GiB": ranked ways in which the model would find room, as a JSON array. */
+/* What becomes of one more instance of the model, without giving anything out. */
+struct placing_answer {
+    struct asking asking;
+    struct place_result result; /* with REASON_NONE */
+    enum reason reason;
+    char *words;                /* why not; owned; NULL with REASON_NONE */
+};
+
+void placing_ask(struct placing *placing, const struct model *model, struct placing_answer *ret);
+void placing_answer_fini(struct placing_answer *answer);
+
+/*
+ * Ranked ways in which the model would find a place, as a JSON array of {"code","message"}; each was
+ * tried.
+ */
 void placing_write_ways_out(struct placing *placing, const struct model *model,
                             struct json_writer *w);

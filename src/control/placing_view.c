@@ -177,13 +177,21 @@ static void hold_instance(struct placing *placing, size_t at, const struct model
     claim_fini(&claim);
 }
 
+static bool is_left_out(const struct placing *placing, const struct model_instance *instance)
+{
+    if (placing->without_model_id == PLACING_WITHOUT_LEAVING)
+        return instance->is_draining;
+    return placing->without_model_id == PLACING_WITHOUT_ALL ||
+           placing->without_model_id == instance->model_id;
+}
+
 static void hold_instances(struct placing *placing)
 {
     for (size_t i = 0; i < placing->view.count; i++) {
         int64_t worker_id = placing->view.workers[i].id;
         CLUSTER_FOR_KEY(&placing->cluster->instances_on_worker, worker_id, struct model_instance,
                         instance) {
-            if (instance->model_id != placing->without_model_id)
+            if (!is_left_out(placing, instance))
                 hold_instance(placing, i, instance);
         }
     }

@@ -17,19 +17,68 @@ static struct id_set take_models(struct dirty *dirty)
     return models;
 }
 
-/* Only room news can bring a place to those whose model isn't looked at in this pass. */
+struct waiting {
+    const struct model_instance *instance;
+    int64_t priority;
+};
+
+/* By falling priority, then by age; ids grow with time. */
+static int compare_waiting(const void *one, const void *other)
+{
+    const struct waiting *a = one, *b = other;
+    if (a->priority != b->priority)
+        return a->priority > b->priority ? -1 : 1;
+    int64_t id_of_a = a->instance->id, id_of_b = b->instance->id;
+    return (id_of_a > id_of_b) - (id_of_a < id_of_b);
+}
+
+/* Those whose model is looked at, and with room news all; in the order in which they are placed. */
+static size_t list_waiting(const struct pass *pass, const struct id_set *models, bool has_room_news,
+                           struct waiting *waiting)
+{
+    size_t count = 0;
+    CLUSTER_FOR_KEY(&pass->cluster->instances_on_worker, 0, struct model_instance, instance) {
+        const struct model *model = cluster_find(pass->cluster, KIND_MODEL, instance->model_id);
+        if (has_room_news || id_set_has(models, instance->model_id))
+            waiting[count++] = (struct waiting){instance, model->priority};
+    }
+    qsort(waiting, count, sizeof *waiting, compare_waiting);
+    return count;
+}
+
+/*
+ * Whether what the first one in the queue waits for is kept from this one: always if it has a lower
+ * priority, else for a while, so that many small ones don't keep a large one out for ever.
+ */
+static bool is_kept_from(const struct pass *pass, const struct waiting *first,
+                         const struct waiting *next)
+{
+    if (next->instance->model_id == first->instance->model_id)
+        return false;
+    return next->priority < first->priority ||
+           pass->env->now_ms - first->instance->created_at < RECONCILE_RESERVE_MS;
+}
+
+/*
+ * Only room news can bring a place to those whose model isn't looked at in this pass. Those behind
+ * the first one that finds no place get what it doesn't wait for.
+ */
 static void place_unplaced(struct pass *pass, const struct id_set *models, bool has_room_news)
 {
     const struct index_bucket *bucket = number_index_find(&pass->cluster->instances_on_worker, 0);
-    size_t count = bucket ? bucket->count : 0;
+    const size_t most = bucket ? bucket->count : 0;
     /* Placing takes them out of the bucket. */
-    auto_free void **unplaced = mem_alloc_array(count + 1, sizeof *unplaced);
-    if (bucket)
-        memcpy(unplaced, bucket->rows, count * sizeof *unplaced);
+    auto_free struct waiting *waiting = mem_alloc_array(most + 1, sizeof *waiting);
+    const size_t count = list_waiting(pass, models, has_room_news, waiting);
+    size_t first = SIZE_MAX;
+    bool is_kept = false;
     for (size_t i = 0; i < count; i++) {
-        const struct model_instance *instance = unplaced[i];
-        if (has_room_news || id_set_has(models, instance->model_id))
-            placing_place(&pass->placing, instance);
+        if (first != SIZE_MAX && !is_kept && is_kept_from(pass, &waiting[first], &waiting[i])) {
+            placing_keep(&pass->placing, waiting[first].instance);
+            is_kept = true;
+        }
+        if (!placing_place(&pass->placing, waiting[i].instance) && first == SIZE_MAX)
+            first = i;
     }
     pass->dirty->has_unplaced = number_index_find(&pass->cluster->instances_on_worker, 0) != NULL;
 }

@@ -3,6 +3,7 @@
 
 #include "control/events.h"
 #include "control/gangs.h"
+#include "control/refusals.h"
 #include "control/states.h"
 
 #define FOR_EACH_OF(pass, model, var)                                                              \
@@ -288,6 +289,41 @@ static bool move_failed(struct pass *pass, const struct model *model)
     return false;
 }
 
+/* ---- refused by a worker ---- */
+
+static void note_refused(const struct pass *pass, const struct model_instance *old)
+{
+    const char *worker = old->worker_name ? old->worker_name : "";
+    auto_free char *args = mem_printf("{\"from\":\"%s\",\"reason\":\"%s\"}", worker,
+                                      reason_name((enum reason)old->state_reason));
+    events_note(pass->cluster, KIND_INSTANCE, old, EVENT_MOVED, args, pass->env->now_ms,
+                "did not start on worker %s, another place is looked for: %s", worker,
+                old->state_message ? old->state_message : "");
+}
+
+/* Its worker had less room than it was thought to have: another place is looked for at once. */
+static bool move_refused(struct pass *pass, const struct model *model)
+{
+    FOR_EACH_OF(pass, model, one) {
+        if (!refusals_is_refused(one))
+            continue;
+        auto_free char *refusals = refusals_after(one, pass->env->now_ms);
+        int64_t replaces_id = one->replaces_id;
+        struct int_list avoid = {0};
+        for (size_t i = 0; i < one->avoid_worker_ids.count; i++)
+            int_list_add(&avoid, one->avoid_worker_ids.items[i]);
+        note_refused(pass, one);
+        remove_instance(pass, one);
+        struct model_instance copy = {0};
+        record_copy(&model_instance_type, &copy, replicas_add(pass, model, replaces_id, &avoid));
+        copy.refusals = TAKE(refusals);
+        put(pass, &copy);
+        int_list_fini(&avoid);
+        return true;
+    }
+    return false;
+}
+
 /* ---- serving ones, one at a time ---- */
 
 /*
@@ -391,7 +427,7 @@ void replicas_step(struct pass *pass, const struct model *model)
 {
     static bool (*const steps[])(struct pass *, const struct model *) = {
         drop_stranded, end_drains,  end_surge,    remove_surplus, add_missing,
-        move_idle,     move_failed, move_serving, show_name};
+        move_idle,    move_refused, move_failed, move_serving, show_name};
     bool has_changed = true;
     while (has_changed) {
         has_changed = false;

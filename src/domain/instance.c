@@ -54,6 +54,7 @@ static const struct field fields[] = {
     {FIELD(download_progress), .kind = FIELD_DOUBLE, .flags = FIELD_READ_ONLY, .max = 100},
     {FIELD(resolved_path), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY},
     {FIELD(computed_resource_claim), .kind = FIELD_JSON, .flags = FIELD_READ_ONLY},
+    {FIELD(refusals), .kind = FIELD_JSON, .flags = FIELD_READ_ONLY},
     {FIELD(measured_claim), .kind = FIELD_JSON, .flags = FIELD_READ_ONLY},
     {FIELD(restart_count), .kind = FIELD_INT, .flags = FIELD_READ_ONLY, .max = INT64_MAX},
     {FIELD(last_restart_time), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY},

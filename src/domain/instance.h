@@ -36,6 +36,7 @@ struct model_instance {
     bool is_draining;      /* serves what it has, gets nothing new, and goes */
     int64_t replaces_id;   /* the instance that goes when this one serves; 0: none */
     struct int_list avoid_worker_ids; /* where this replica failed twice in a row */
+    char *refusals;        /* JSON array of workers that hadn't the room, see control/refusals.h */
     char *distributed_servers; /* JSON of a gang, see domain/gang.h; NULL: one worker runs it */
     struct int_list subordinate_worker_ids; /* of a gang's ranks 1 and on, in their order */
     char *backend, *backend_version;

@@ -10,7 +10,7 @@ static const char *const source_names[] = {
 };
 
 static const char *const placement_names[] = {
-    [PLACEMENT_SPREAD] = "spread", [PLACEMENT_BINPACK] = "binpack"};
+    [PLACEMENT_SPREAD] = "spread", [PLACEMENT_BINPACK] = "binpack", [PLACEMENT_AUTO] = "auto"};
 
 static const char *const access_names[] = {
     [MODEL_ACCESS_AUTHED] = "authed",
@@ -36,7 +36,8 @@ static const struct field fields[] = {
      .max = INT64_MAX},
     {FIELD(categories), .kind = FIELD_STRINGS, .max = 16},
     {FIELD(placement_strategy), .kind = FIELD_ENUM, .names = placement_names,
-     .name_count = PLACEMENT_COUNT, .fallback = "\"spread\""},
+     .name_count = PLACEMENT_COUNT, .fallback = "\"auto\""},
+    {FIELD(priority), .kind = FIELD_INT, .max = MODEL_PRIORITY_MAX},
     {FIELD(worker_selector), .kind = FIELD_MAP, .flags = FIELD_SETTING, .max = 64},
     {FIELD(gpu_selector), .kind = FIELD_JSON, .flags = FIELD_SETTING},
     {FIELD(backend), .kind = FIELD_STRING, .flags = FIELD_SETTING, .max = 128},

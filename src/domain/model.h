@@ -6,7 +6,8 @@
 
 enum model_source { MODEL_HUGGINGFACE, MODEL_MODEL_SCOPE, MODEL_LOCAL_PATH, MODEL_SOURCE_COUNT };
 
-enum placement_strategy { PLACEMENT_SPREAD, PLACEMENT_BINPACK, PLACEMENT_COUNT };
+/* See sched/place.h; `auto` weighs all that counts, the others are GPUStack's. */
+enum placement_strategy { PLACEMENT_SPREAD, PLACEMENT_BINPACK, PLACEMENT_AUTO, PLACEMENT_COUNT };
 
 /* Who may use it. Only `authed` has a meaning in this version: any user or key that may infer. */
 enum model_access {
@@ -22,6 +23,7 @@ enum {
     MODEL_RESTARTS_MAX = 10000,
     MODEL_DEVICES_MAX = 4096,
     MODEL_FIRST_BYTE_S_MAX = 86400,
+    MODEL_PRIORITY_MAX = 1000,
 };
 
 struct model {
@@ -37,6 +39,7 @@ struct model {
     int64_t ready_replicas; /* running now; transient */
     struct string_list categories; /* llm, embedding, image, reranker, speech_to_text, ... */
     int placement_strategy;
+    int64_t priority;       /* of those that wait, the higher is placed first; 0-MODEL_PRIORITY_MAX */
     struct string_map worker_selector; /* labels that a worker must have */
     char *gpu_selector;     /* JSON {"gpu_ids":[...],"gpus_per_replica":N} or NULL */
     char *backend;          /* engine name ("llama.cpp"); NULL: chosen from the file */

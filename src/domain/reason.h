@@ -14,7 +14,11 @@ enum reason {
     REASON_NONE,
     /* pending */
     REASON_NO_WORKER,      /* none has joined */
-    REASON_NO_WORKER_FITS, /* {"workers":N,"refusals":{"label_mismatch":N,...}} */
+    REASON_NO_WORKER_FITS, /* {"workers":N,"refusals":{...},"funnel":[...],"devices":[...],
+                              "ways_out":[...]}: doc/placement.md */
+    REASON_READING_MODEL,  /* what it is made of is being found out */
+    REASON_MODEL_UNREACHABLE, /* its files' hub can't be reached, so its need isn't known */
+    REASON_MODEL_MISSING,  /* they aren't there */
     /* scheduled */
     REASON_NEW_SETTINGS,      /* {"generation":N}: restarts with the model's new settings */
     REASON_UNKNOWN_TO_WORKER, /* {"worker":NAME}: it lost what it knew, say with its disk */

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What would become of a model if it were deployed now: where an instance would go and what it
+ * would hold there, or why it finds no place and what could be done. Changes nothing.
+ */
+#pragma once
+
+#include "control/placing.h"
+
+/*
+ * Writes members (not the braces) of GPUStack's evaluation: "compatible", "compatibility_messages",
+ * "scheduling_messages", "resource_claim"; and ours: "known" (what is known of its files),
+ * "placement" or "reason", and "ways_out".
+ */
+void evaluation_write(struct placing *placing, const struct model *model, struct json_writer *w);
+
+/* Why none would find a place, in words, or NULL when one would. Returns owned. */
+char *evaluation_refusal(struct placing *placing, const struct model *model);

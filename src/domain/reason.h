@@ -41,7 +41,7 @@ enum reason {
     REASON_NO_FREE_PORT, /* {"first":N,"last":N} */
     REASON_PORT_TAKEN,   /* {"port":N}: by a program that isn't ours */
     REASON_SPAWN_FAILED, /* {"errno":N}: the start, or the record that must come before it */
-    REASON_DEVICE_MEMORY_TAKEN, /* {"gpu_index":N,"needs":B,"free":B}: others have it; not started */
+    REASON_DEVICE_MEMORY_TAKEN, /* {"gpu_index":N,"needs":B,"free":B}: by others; not started */
     REASON_HOST_MEMORY_TAKEN,   /* {"needs":B,"free":B}: the same of main memory */
     /* error: device */
     REASON_OUT_OF_DEVICE_MEMORY, /* {"log":LINE} */

@@ -27,6 +27,19 @@ static const struct desc_key rank_keys[] = {
     {KEY(engine_rank, takes_parameters), .kind = DESC_BOOL},
 };
 
+#define FIGURE(figure, text)                                                                       \
+    {.name = text, .kind = DESC_TEXTS, .offset = (figure) * sizeof(struct string_list)}
+
+/* Of both sections, `placed` and `placed_unless`: into arrays of lists. */
+static const struct desc_key placed_keys[ENGINE_FIGURE_COUNT] = {
+    FIGURE(ENGINE_LAYERS, "layers"),
+    FIGURE(ENGINE_SPLIT, "split"),
+    FIGURE(ENGINE_CONTEXT, "context"),
+    FIGURE(ENGINE_MEMORY_FRACTION, "memory_fraction"),
+    FIGURE(ENGINE_TENSOR_PARALLEL, "tensor_parallel"),
+    FIGURE(ENGINE_PIPELINE_PARALLEL, "pipeline_parallel"),
+};
+
 static const struct desc_key engine_keys[] = {
     {KEY(engine, name), .kind = DESC_TEXT, .is_required = true},
     {KEY(engine, aliases), .kind = DESC_TEXTS},
@@ -40,6 +53,10 @@ static const struct desc_key engine_keys[] = {
      .section_count = ARRAY_LEN(gang_keys)},
     {KEY(engine, rank), .kind = DESC_SECTION, .section = rank_keys,
      .section_count = ARRAY_LEN(rank_keys)},
+    {KEY(engine, placed), .kind = DESC_SECTION, .section = placed_keys,
+     .section_count = ARRAY_LEN(placed_keys)},
+    {KEY(engine, placed_unless), .kind = DESC_SECTION, .section = placed_keys,
+     .section_count = ARRAY_LEN(placed_keys)},
     {KEY(engine, ready_path), .kind = DESC_PATH, .is_required = true},
     {KEY(engine, ready_interval_ms), .kind = DESC_INT, .min = READY_INTERVAL_MIN_MS,
      .max = READY_INTERVAL_MAX_MS},
@@ -120,6 +137,10 @@ void engine_fini(struct engine *engine)
     string_list_fini(&engine->reserved);
     string_list_fini(&engine->device_types);
     string_map_fini(&engine->env);
+    for (int i = 0; i < ENGINE_FIGURE_COUNT; i++) {
+        string_list_fini(&engine->placed[i]);
+        string_list_fini(&engine->placed_unless[i]);
+    }
     string_list_fini(&engine->gang.args);
     string_map_fini(&engine->gang.env);
     string_list_fini(&engine->rank.command);

@@ -11,6 +11,8 @@
 #pragma once
 
 #include "base/err.h"
+#include "domain/claim.h"
+#include "domain/device.h"
 #include "domain/record.h"
 #include "engine/peers.h"
 
@@ -38,6 +40,19 @@ struct engine_rank {
     bool takes_parameters; /* the model's parameters follow the arguments, as on rank 0 */
 };
 
+/* What placement reckons with and an engine can be told; keys of the section `placed`. */
+enum engine_figure {
+    ENGINE_LAYERS,            /* {layers}: how many go to devices */
+    ENGINE_SPLIT,             /* {split}: over several devices, their parts in proportion */
+    ENGINE_CONTEXT,           /* {context}: tokens */
+    ENGINE_MEMORY_FRACTION,   /* {memory_fraction}: of each device's memory, 0.001-1.000 */
+    ENGINE_TENSOR_PARALLEL,   /* {tensor_parallel} */
+    ENGINE_PIPELINE_PARALLEL, /* {pipeline_parallel} */
+    ENGINE_FIGURE_COUNT
+};
+
+extern const char *const engine_figure_names[ENGINE_FIGURE_COUNT];
+
 struct engine {
     char *name;                  /* "llama.cpp": the model's `backend` */
     struct string_list aliases;  /* "llama-box" */
@@ -58,6 +73,9 @@ struct engine {
     char *dir;         /* folder that it was found in; NULL */
     struct engine_gang gang;
     struct engine_rank rank;
+    /* Arguments that tell it a figure, and the model's flags and variables that forbid them. */
+    struct string_list placed[ENGINE_FIGURE_COUNT];
+    struct string_list placed_unless[ENGINE_FIGURE_COUNT];
 };
 
 struct engine_set;
@@ -86,6 +104,19 @@ bool engine_ranks_need_model(const struct engine *engine);
 /* How many neighbouring ports a process of it needs; `rank_count` 1: it is alone. */
 unsigned engine_port_count(const struct engine *engine, int64_t rank, int64_t rank_count);
 
+/* Each figure as text; the zero value knows none. */
+struct engine_figures {
+    char *texts[ENGINE_FIGURE_COUNT]; /* owned; NULL: not known, or of no use here */
+};
+
+/*
+ * The figures of a claim; `is_alone` unless it is a rank of several, `devices` are the machine's.
+ * `ret` is zeroed before, and the caller's to free.
+ */
+void engine_figures_of(const struct resource_claim *claim, bool is_alone,
+                       const struct device_list *devices, struct engine_figures *ret);
+void engine_figures_fini(struct engine_figures *figures);
+
 /* What the placeholders are filled from; the manual has their list. */
 struct engine_values {
     const char *model_path;
@@ -95,10 +126,13 @@ struct engine_values {
     int64_t rank;                 /* decides which program it is */
     const struct peers *peers;    /* all ranks; NULL or empty: it is alone */
     const char *ranks;            /* the same as JSON text */
+    const struct engine_figures *figures; /* what was reckoned with; NULL: nothing */
+    const struct string_map *env;         /* the model's own environment; NULL: none */
 };
 
 /*
- * Full argv: command, args with placeholders filled, then the model's own parameters. A parameter
+ * Full argv: command, args with placeholders filled, what was reckoned with unless the model says
+ * it itself, then the model's own parameters. A parameter
  * that repeats a flag of the template replaces it there ("--ctx-size 4096"). "--key=value" and
  * "--key value" in one list item are both understood: each becomes two arguments; nothing is split
  * further and nothing unquoted. ERR_INVALID for an unknown placeholder or a reserved flag.

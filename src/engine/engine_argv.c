@@ -95,6 +95,48 @@ static int read_template(const struct engine *engine, const struct engine_values
     return 0;
 }
 
+/* Whether the model, or the template, says by itself what these arguments say. */
+static bool is_said(const struct engine_values *values, const struct string_list *args,
+                    const struct string_list *unless, struct groups *template,
+                    struct groups *parameters)
+{
+    const char *flag = args->items[0];
+    if (groups_find(template, flag) || groups_find(parameters, flag))
+        return true;
+    for (size_t i = 0; i < unless->count; i++)
+        if (groups_find(parameters, unless->items[i]) ||
+            (values->env && string_map_get(values->env, unless->items[i])))
+            return true;
+    return false;
+}
+
+static int add_placed_args(const struct engine *engine, const struct engine_values *values,
+                           const struct string_list *args, struct groups *ret, struct err *err)
+{
+    for (size_t i = 0; i < args->count; i++) {
+        auto_free char *item = NULL;
+        int rc = engine_fill(engine, values, args->items[i], &item, err);
+        if (rc < 0)
+            return err_wrap(err, rc, "engine %s", engine->name);
+        add_item(ret, item);
+    }
+    return 0;
+}
+
+/* What was reckoned with, behind the template. */
+static int add_placed(const struct engine *engine, const struct engine_values *values,
+                      struct groups *parameters, struct groups *ret, struct err *err)
+{
+    int rc = 0;
+    for (int i = 0; rc == 0 && values->figures && i < ENGINE_FIGURE_COUNT; i++) {
+        const struct string_list *args = &engine->placed[i];
+        if (args->count && values->figures->texts[i] &&
+            !is_said(values, args, &engine->placed_unless[i], ret, parameters))
+            rc = add_placed_args(engine, values, args, ret, err);
+    }
+    return rc;
+}
+
 /* Puts the model's groups over those of the template, or behind them. Moves out of `parameters`. */
 static int merge(const struct engine *engine, struct groups *groups, struct groups *parameters,
                  struct err *err)
@@ -154,6 +196,8 @@ int engine_build_argv(const struct engine *engine, const struct engine_values *v
     int rc = write_command(engine, values, &argv, err);
     if (rc == 0)
         rc = read_template(engine, values, &groups, err);
+    if (rc == 0 && takes_parameters)
+        rc = add_placed(engine, values, &extra, &groups, err);
     if (rc == 0)
         rc = merge(engine, &groups, &extra, err);
     if (rc == 0) {

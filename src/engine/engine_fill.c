@@ -125,6 +125,9 @@ static bool add_value(const struct fill *fill, struct str name)
         return add_text(fill, fill->engine->dir);
     if (str_has_prefix(name, STR("port")))
         return add_port(fill, values->ports, str_skip(name, STR("port").len));
+    const char *figure = engine_figure(values->figures, name);
+    if (figure)
+        return add_text(fill, figure);
     return add_gang_value(fill, name);
 }
 
@@ -232,8 +235,12 @@ int engine_check_placeholders(const struct engine *engine, struct err *err)
         {.ip = ip, .ports = {numbers, engine_port_count(engine, 0, 2)}},
         {.rank = 1, .ip = ip, .ports = {numbers, engine_port_count(engine, 1, 2)}}};
     struct peers peers = {two, ARRAY_LEN(two)};
-    struct engine_values values = {"", "", "", &ports, 0, NULL, "[]"};
-    int rc = check_role(engine, &values,
+    struct engine_values values = {
+        .model_path = "", .model_name = "", .host = "", .ports = &ports, .ranks = "[]"};
+    int rc = engine_check_placed(engine, err);
+    if (rc < 0)
+        return rc;
+    rc = check_role(engine, &values,
                         (struct role){&engine->command, &engine->args, &engine->env}, err);
     if (rc < 0 || !engine_is_distributable(engine))
         return rc;

@@ -41,5 +41,11 @@ bool engine_names_place(const char *text);
 /* Whether every placeholder of `engine` can be filled. ERR_INVALID naming the key. */
 int engine_check_placeholders(const struct engine *engine, struct err *err) must_check;
 
+/* The figure of that name, or NULL when it isn't known or there is none such. Borrows. */
+const char *engine_figure(const struct engine_figures *figures, struct str name);
+
+/* Whether the section `placed` can be filled, each key from its own figure. ERR_INVALID. */
+int engine_check_placed(const struct engine *engine, struct err *err) must_check;
+
 /* The PATH that the engine runs with. Borrows from `engine` or the process. */
 const char *engine_path(const struct engine *engine);

@@ -115,6 +115,10 @@ static struct engine make_copy(const struct engine *builtin, const char *dir, co
     };
     look_in_dir(&copy.command);
     look_in_dir(&copy.rank.command);
+    for (int figure = 0; figure < ENGINE_FIGURE_COUNT; figure++) {
+        copy.placed[figure] = copy_list(&builtin->placed[figure]);
+        copy.placed_unless[figure] = copy_list(&builtin->placed_unless[figure]);
+    }
     return copy;
 }
 

@@ -124,6 +124,14 @@ static int build(const struct launch *launch, const struct engine_values *values
     return rc;
 }
 
+static void find_figures(const struct launch *launch, struct engine_figures *ret)
+{
+    struct resource_claim claim = {0};
+    desired_instance_claim(launch->wanted, &claim);
+    engine_figures_of(&claim, !desired_instance_is_gang(launch->wanted), launch->devices, ret);
+    claim_fini(&claim);
+}
+
 /* What control gave out must be what is reserved here: the other ranks go by it. */
 static int check_peers(const struct launch *launch, const struct peers *peers,
                        struct trouble *fault)
@@ -153,6 +161,8 @@ static int launch_with(const struct launch *launch, const struct peers *peers,
     int rc = is_gang ? check_peers(launch, peers, fault) : 0;
     if (rc < 0)
         return rc;
+    struct engine_figures figures = {0};
+    find_figures(launch, &figures);
     struct engine_values values = {.model_path = launch->prepared->model_path,
                                    .model_name = wanted->model_name,
                                    .host = wanted->rank > 0 ? peers->items[wanted->rank].ip
@@ -160,7 +170,9 @@ static int launch_with(const struct launch *launch, const struct peers *peers,
                                    .ports = launch->ports,
                                    .rank = wanted->rank,
                                    .peers = is_gang ? peers : NULL,
-                                   .ranks = wanted->ranks};
+                                   .ranks = wanted->ranks,
+                                   .figures = &figures,
+                                   .env = &wanted->env};
     struct string_list argv = {0}, env = {0};
     struct err err = {0};
     rc = build(launch, &values, &argv, &env, fault);
@@ -168,6 +180,7 @@ static int launch_with(const struct launch *launch, const struct peers *peers,
         trouble_set(fault, REASON_SPAWN_FAILED, "worker %s: %s", launch->worker_name, err.text);
         trouble_add_int(fault, "errno", -rc);
     }
+    engine_figures_fini(&figures);
     string_list_fini(&argv);
     string_list_fini(&env);
     return rc;

@@ -3,6 +3,7 @@
 limits, gangs over llama.cpp's RPC, orphans, a full disk. Control is one that says what a test
 wants."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -193,6 +194,59 @@ def test_an_adopted_engine_may_be_slow_to_answer(control, demo_model):
     control.wait_reports(1)
     assert control.seen(7)["state"] == "running"
     assert chat(http)
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+
+GIB = 1 << 30
+
+
+def write_devices(path, used):
+    """Two devices of 8 GiB with so much in use, as another program's memory would be."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps([{"type": "cuda", "name": "Fake 8G", "memory_total": 8 * GIB,
+                                  "memory_used": bytes, "island_size": 2, "link": "nvlink"}
+                                 for bytes in used]))
+    fresh.rename(path)
+
+
+def test_memory_that_others_took_meanwhile(control, demo_model, tmp_path):
+    devices = tmp_path / "devices.json"
+    write_devices(devices, [0, 0])
+    worker = control.add_worker("w1", "--fake-devices", str(devices))
+    control.wait_reports(1)
+    status = control.reports[worker.number]["status"]
+    assert [device["link"] for device in status["gpu_devices"]] == ["nvlink", "nvlink"]
+    assert [device["healthy"] for device in status["gpu_devices"]] == [True, True]
+    assert any(engine["name"] == "llama.cpp" and engine["version"] and engine["present"]
+               for engine in status["engines"])
+
+    # Placement goes by that report; somebody takes 6 GiB before the worker hears of it.
+    write_devices(devices, [0, 6 * GIB])
+    wanted = instance(demo_model, gpu_indexes=[1], restart_on_error=False,
+                      claim={"ram": 1 << 20, "vram": {"1": 3 * GIB}, "offload_layers": 1,
+                             "total_layers": 99})
+    control.desire(wanted)
+    seen = control.wait(7, lambda seen: seen["state"] == "error")
+    assert seen["state_reason"] == "device_memory_taken"
+    assert seen["state_args"] == {"gpu_index": 1, "needs": 3 * GIB, "free": 2 * GIB}
+    assert "needs 3.0 GiB of device 1, 2.0 GiB of 8.0 GiB are free" in seen["state_message"]
+    assert seen["failures"] == 0 and not worker.engine_pids()
+
+    # More than any machine has, of main memory.
+    control.desire({**wanted, "model_generation": 2, "claim": {"ram": 1 << 55}})
+    seen = control.wait(7, lambda seen: seen["state_reason"] == "host_memory_taken")
+    assert seen["state_args"]["needs"] == 1 << 55 and seen["state_args"]["free"] < 1 << 50
+
+    # They give it back, and the next try finds it.
+    write_devices(devices, [0, 0])
+    control.desire({**wanted, "model_generation": 3})
+    seen = control.wait(7, lambda seen: running(seen) and seen["measured_claim"]["ram"] > 10 << 20)
+    assert "vram" not in seen["measured_claim"] # nothing has used the device that isn't there
+    command = pathlib.Path(f"/proc/{seen['pid']}/cmdline").read_text().split("\0")
+    assert command[command.index("--n-gpu-layers") + 1] == "1"
+    assert "--tensor-split" not in command
 
 
 # --- gangs ---------------------------------------------------------------------------------------

@@ -13,13 +13,18 @@ static int64_t numbers[ENGINE_PORTS_MAX];
 static void use(const struct engine *engine, int64_t rank, const struct peers *peers)
 {
     struct int_list ports = {numbers, engine_port_count(engine, rank, peers ? 2 : 1)};
+    char one[] = "1";
+    struct engine_figures figures = {0};
+    for (int i = 0; i < ENGINE_FIGURE_COUNT; i++)
+        figures.texts[i] = one;
     struct engine_values values = {.model_path = "/m/a.gguf",
                                    .model_name = "a",
                                    .host = "127.0.0.1",
                                    .ports = &ports,
                                    .rank = rank,
                                    .peers = peers,
-                                   .ranks = "[]"};
+                                   .ranks = "[]",
+                                   .figures = &figures};
     struct string_list none = {0}, argv = {0}, env = {0};
     struct string_map extra = {0};
     assert(engine_build_argv(engine, &values, &none, &argv, NULL) == 0);

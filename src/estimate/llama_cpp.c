@@ -16,60 +16,62 @@ static uint64_t runtime_bytes(const struct estimate_device *device)
 /* --- weights ------------------------------------------------------------------------------- */
 
 struct weights_sum {
-    uint64_t layers, experts, output;
+    uint64_t layers, experts, output, input;
     unsigned layer_count;
 };
 
-static bool has_experts_on_host(const struct llama_plan *plan, unsigned il)
+enum { PLACES = ESTIMATE_DEVICES_MAX + 1 }; /* the host is the first */
+
+static void sum_layer(const struct llama_plan *plan, uint32_t il, struct weights_sum *sums)
 {
-    return plan->options.cpu_moe || il < plan->options.cpu_moe_layers;
+    uint64_t bytes[LLAMA_TENSOR_COUNT];
+    llama_layer_tensors(plan->shape, il, bytes);
+    sums[plan->layer_device[il] + 1].layer_count++;
+    for (unsigned i = 0; i < LLAMA_TENSOR_COUNT; i++) {
+        struct weights_sum *sum = &sums[plan->tensors[il][i].device + 1];
+        if (i < LLAMA_GATE_EXPS)
+            sum->layers += bytes[i];
+        else
+            sum->experts += bytes[i];
+    }
 }
 
-/* What is at `place`: of layers that are on devices, experts may be on the host all the same. */
-static struct weights_sum weights_at(const struct llama_plan *plan, int place)
+static void sum_weights(const struct llama_plan *plan, struct weights_sum sums[PLACES])
 {
     const struct model_shape *shape = plan->shape;
-    struct weights_sum sum = {0};
-    for (uint32_t il = 0; il < shape->layer_count; il++) {
-        const struct layer_shape *layer = &shape->layers[il];
-        const bool moves = has_experts_on_host(plan, il);
-        const bool is_here = plan->layer_device[il] == place;
-        if (is_here) {
-            sum.layer_count++;
-            sum.layers += layer->bytes - layer->expert_bytes;
-        }
-        if (moves ? place == ESTIMATE_HOST : is_here)
-            sum.experts += layer->expert_bytes;
-    }
-    if (plan->layer_device[shape->layer_count] == place) {
-        sum.output = shape->output_bytes;
-        if (shape->is_tied && place != ESTIMATE_HOST) /* a second copy of the embedding */
-            sum.output += shape->input_bytes;
-        sum.layers += shape->draft_bytes;
-    }
-    return sum;
+    const int output = plan->layer_device[shape->layer_count];
+    for (uint32_t il = 0; il < shape->layer_count; il++)
+        sum_layer(plan, il, sums);
+    sums[plan->output.device + 1].output += shape->output_bytes;
+    if (shape->is_tied && output != ESTIMATE_HOST) /* a second copy of the embedding */
+        sums[output + 1].output += shape->input_bytes;
+    sums[output + 1].layers += shape->draft_bytes;
+    sums[plan->embedding.device + 1].input = shape->input_bytes;
 }
 
-static void add_weights(const struct llama_plan *plan, int place, struct estimate *ret)
+static void add_weights(const struct llama_plan *plan, int place, const struct weights_sum *sum,
+                        struct estimate *ret)
 {
     const struct model_shape *shape = plan->shape;
-    const struct weights_sum sum = weights_at(plan, place);
-    estimate_add(ret, place, ESTIMATE_WEIGHTS, sum.layers, "%u of %u layers%s", sum.layer_count,
-                 shape->layer_count, sum.experts ? ", without experts" : "");
-    estimate_add(ret, place, ESTIMATE_WEIGHTS, sum.experts, "experts of %llu",
+    const bool has_copy = shape->is_tied && place != ESTIMATE_HOST;
+    estimate_add(ret, place, ESTIMATE_WEIGHTS, sum->layers, "%u of %u layers%s%s",
+                 sum->layer_count, shape->layer_count, sum->experts ? ", without experts" : "",
+                 plan->options.overrides.count ? ", as --override-tensor moves them" : "");
+    estimate_add(ret, place, ESTIMATE_WEIGHTS, sum->experts, "experts of %llu",
                  (unsigned long long)shape->expert_count);
-    estimate_add(ret, place, ESTIMATE_WEIGHTS, sum.output, "output matrix and norm%s",
-                 shape->is_tied && place != ESTIMATE_HOST ? ", with a copy of the embedding" : "");
-    if (place == ESTIMATE_HOST)
-        estimate_add(ret, place, ESTIMATE_WEIGHTS, shape->input_bytes,
-                     "token embedding: always on the host");
+    estimate_add(ret, place, ESTIMATE_WEIGHTS, sum->output, "output matrix and norm%s",
+                 has_copy ? ", with a copy of the embedding" : "");
+    estimate_add(ret, place, ESTIMATE_WEIGHTS, sum->input, "token embedding%s",
+                 place == ESTIMATE_HOST ? ": on the host unless it is moved" : "");
 }
 
 /* Tensors of no layer go where the first layer is. */
 static void add_all_weights(const struct llama_plan *plan, struct estimate *ret)
 {
+    struct weights_sum sums[PLACES] = {0};
+    sum_weights(plan, sums);
     for (int place = ESTIMATE_HOST; place < (int)ret->device_count; place++)
-        add_weights(plan, place, ret);
+        add_weights(plan, place, &sums[place + 1], ret);
     estimate_add(ret, plan->layer_device[0], ESTIMATE_WEIGHTS,
                  plan->shape->other_bytes - llama_projector_part(plan->shape),
                  "tensors of no layer");
@@ -134,14 +136,12 @@ static void spread_rows(const struct llama_plan *plan, struct estimate *ret)
 /* For large batches the host's weights are brought to the first device, one at a time. */
 static uint64_t largest_host_tensor(const struct llama_plan *plan)
 {
-    uint64_t largest = 0;
+    uint64_t largest = 0, bytes[LLAMA_TENSOR_COUNT];
     for (uint32_t il = 0; il < plan->shape->layer_count; il++) {
-        const struct layer_shape *layer = &plan->shape->layers[il];
-        const bool on_host = plan->layer_device[il] == ESTIMATE_HOST;
-        if (on_host || has_experts_on_host(plan, il))
-            largest = max_u64(largest, layer->expert_bytes / 3);
-        if (on_host)
-            largest = max_u64(largest, (layer->bytes - layer->expert_bytes) / 4);
+        llama_layer_tensors(plan->shape, il, bytes);
+        for (unsigned i = 0; i < LLAMA_TENSOR_COUNT; i++)
+            if (plan->tensors[il][i].device == ESTIMATE_HOST)
+                largest = max_u64(largest, bytes[i]);
     }
     return largest;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "estimate/llama_cpp_priv.h"
-#include "estimate/parameters.h"
 
 #include "base/num.h"
 
@@ -29,6 +28,9 @@ static const struct parameter table[] = {
     {"no-kv-offload", "-nkvo", PARAMETER_OFF, AT(kv_offload), 0, 0},
     {"cpu-moe", "-cmoe", PARAMETER_ON, AT(cpu_moe), 0, 0},
     {"n-cpu-moe", "-ncmoe", PARAMETER_COUNT, AT(cpu_moe_layers), 0, MODEL_SHAPE_LAYERS_MAX},
+    {"override-tensor", "-ot", PARAMETER_LIST, AT(overrides), 0, 0},
+    {"override-tensor-draft", "-otd --spec-draft-override-tensor", PARAMETER_LIST,
+     AT(draft.overrides), 0, 0},
     {"embedding", "--embeddings", PARAMETER_ON, AT(embedding), 0, 0},
     {"reranking", "--rerank", PARAMETER_ON, AT(reranking), 0, 0},
     {"no-mmproj", "--no-mmproj-auto", PARAMETER_OFF, AT(projector), 0, 0},
@@ -160,6 +162,7 @@ static void take_draft_options(struct llama_options *options)
     options->type_k = options->draft.type_k;
     options->type_v = options->draft.type_v;
     options->gpu_layers = options->draft.gpu_layers;
+    options->overrides = options->draft.overrides;
     options->cpu_moe = options->draft.cpu_moe;
     options->cpu_moe_layers = options->draft.cpu_moe_layers;
     if (options->draft.ubatch)

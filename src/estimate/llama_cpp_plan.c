@@ -152,7 +152,8 @@ static int plan_layers(struct llama_plan *plan, struct err *err)
         int device = ESTIMATE_HOST;
         if (il >= start)
             device = is_one ? (int)plan->options.main_gpu
-                            : device_at(plan->shares, count, (float)(il - start) / (float)offloaded);
+                            : device_at(plan->shares, count,
+                                        (float)(il - start) / (float)offloaded);
         plan->layer_device[il] = device;
         if (device >= 0)
             used[device] = true;
@@ -169,6 +170,7 @@ static void plan_copies(struct llama_plan *plan)
     const bool is_pipeline = plan->device_count > 1 && plan->layers_on_host == 0 &&
                              plan->options.kv_offload && !plan->options.cpu_moe &&
                              plan->options.cpu_moe_layers == 0 &&
+                             plan->options.overrides.count == 0 &&
                              str_eq(plan->options.split_mode, STR("layer"));
     plan->copies = is_pipeline ? PIPELINE_COPIES : 1;
 }
@@ -188,6 +190,8 @@ int llama_plan_make(const struct estimate_request *request, bool is_draft, struc
     plan_context(ret);
     plan_batch(ret);
     rc = plan_layers(ret, err);
+    if (rc == 0)
+        rc = llama_place_tensors(ret, err);
     plan_copies(ret);
     return rc;
 }

@@ -125,6 +125,16 @@ static int parse_number(const struct parameter *parameter, struct str value, dou
                    value.ptr);
 }
 
+static int append(const struct parameter *parameter, struct str value,
+                  struct parameter_list *list, struct err *err)
+{
+    if (list->count == PARAMETER_LIST_MAX)
+        return err_set(err, ERR_TOO_LARGE, "--%s is there more than %d times", parameter->name,
+                       PARAMETER_LIST_MAX);
+    list->items[list->count++] = value;
+    return 0;
+}
+
 static int store(const struct parameter *parameter, struct str value, void *values, struct err *err)
 {
     void *slot = (char *)values + parameter->offset;
@@ -150,6 +160,9 @@ static int store(const struct parameter *parameter, struct str value, void *valu
     case PARAMETER_TEXT:
     case PARAMETER_SWITCH:
         *(struct str *)slot = value;
+        break;
+    case PARAMETER_LIST:
+        rc = append(parameter, value, slot, err);
         break;
     case PARAMETER_ON:
     case PARAMETER_OFF:

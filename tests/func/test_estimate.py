@@ -135,6 +135,19 @@ def test_experts_on_the_host(engine, models, estimate):
         assert mine[place]["weights"] == pytest.approx(logged[place]["weights"], rel=0.01)
 
 
+@pytest.mark.parametrize("overrides", [
+    ["-ot", "exps=CPU"], ["-ot", r"blk\.(0|2)\.ffn_(up|gate)_exps=CPU", "-ot", "output.weight=CPU"],
+    ["-ot", r"blk\.[13]\.attn_[qkv]\.=CPU,blk\.2\.=CPU"], ["-ngl", "2", "-ot", "exps=RPC0"],
+], ids=" ".join)
+def test_tensors_by_name(engine, models, estimate, overrides):
+    arguments = ["-c", "4096", "-ngl", "99"]
+    with engine.lend_devices(1) as rpc:
+        named = [word.replace("RPC0", f"RPC0[{rpc}]") for word in overrides]
+        logged = engine.sizes(models["moe"], "--rpc", rpc, *arguments, *named)
+    mine = places(estimate(models["moe"], *arguments, *overrides, devices=1))
+    assert mine["0"]["weights"] == pytest.approx(logged["0"]["weights"], rel=0.01, abs=SMALL)
+
+
 # --- the command ---------------------------------------------------------------------------------
 
 

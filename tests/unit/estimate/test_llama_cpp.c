@@ -379,6 +379,99 @@ static void test_projector(void **state)
     free(shape.layers);
 }
 
+/* --- single tensors ------------------------------------------------------------------------- */
+
+/* 32 layers, each with 30 MiB of experts and 9 MiB of others, of which attention has 4 / 13. */
+static int move_tensors(const char *const *argv, uint64_t weights[3], struct err *err)
+{
+    struct model_shape shape;
+    shape_of(&llama_8b, &shape);
+    shape.expert_count = 8;
+    shape.expert_shared_count = 1;
+    shape.input_bytes = 100 << 20;
+    shape.output_bytes = 50 << 20;
+    for (unsigned il = 0; il < shape.layer_count; il++) {
+        shape.layers[il].is_moe = true;
+        shape.layers[il].bytes = 39 << 20;
+        shape.layers[il].expert_bytes = 30 << 20;
+        shape.layers[il].head_count_kv = 32;
+        shape.layers[il].feed_forward_length = 12288; /* 3 x hidden, 3 of them */
+    }
+    const struct estimate_device devices[2] = {{.is_remote = true}, {0}};
+    struct estimate_request request = {.shape = &shape, .engine = ESTIMATE_LLAMA_CPP,
+                                       .argv = argv, .devices = devices, .device_count = 2};
+    while (argv[request.argc])
+        request.argc++;
+    struct estimate estimate = {0};
+    const int rc = estimate_model(&request, &estimate, err);
+    weights[0] = estimate.host.parts[ESTIMATE_WEIGHTS];
+    for (int i = 0; i < 2; i++)
+        weights[i + 1] = estimate.devices[i].parts[ESTIMATE_WEIGHTS];
+    estimate_fini(&estimate);
+    free(shape.layers);
+    return rc;
+}
+
+static void assert_moved(const char *a, const char *b, double host, double remote, double local)
+{
+    const char *argv[] = {"-ts", "1,0", a, b, NULL};
+    const double expected[3] = {host, remote, local};
+    uint64_t weights[3];
+    struct err err = {0};
+    if (move_tensors(argv, weights, &err) < 0)
+        fail_msg("%s", err.text);
+    for (int i = 0; i < 3; i++)
+        assert_near((double)weights[i] / MIB, expected[i], 0.01);
+}
+
+/* Everything is on the remote device but for the embedding. */
+static void test_override(void **state)
+{
+    (void)state;
+    const double all = 32 * 39 + 50;
+    assert_moved(NULL, NULL, 100, all, 0);
+    assert_moved("-ot", "exps=CPU", 100 + 32 * 30, all - 32 * 30, 0);
+    assert_moved("--cpu-moe", NULL, 100 + 32 * 30, all - 32 * 30, 0);
+    assert_moved("--override-tensor=blk\\.[0-9]\\.ffn_(up|gate)_exps=CPU", NULL, 100 + 200,
+                 all - 200, 0);
+    assert_moved("-ot", "blk\\.(?:1\\d|2[0-3])\\.ffn_.*_exps\\.weight=CUDA0,exps=CPU",
+                 100 + 18 * 30, all - 32 * 30, 14 * 30);
+    assert_moved("-ot=token_embd=CUDA0", "-ot=^output=CPU", 50, all - 50, 100);
+    assert_moved("-ot", "blk.0.attn_[qkv]\\.=CUDA0", 100, all - 9 * 3.0 / 13, 9 * 3.0 / 13);
+    assert_moved("-ot", "shexp=CUDA0", 100, all - 32 * 9 * 9.0 / 13, 32 * 9 * 9.0 / 13);
+    assert_moved("-ot=output.weight=CPU", NULL, 150 + 32 * 9 / 13.0, all - 50 - 32 * 9 / 13.0, 0);
+    assert_moved("-ot", "exps=RPC0[10.0.0.1:50052]", 100, all, 0);
+    assert_moved("-otd", "exps=CPU", 100, all, 0); /* of a draft model, which isn't there */
+}
+
+static void test_override_refusals(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value, *words;
+    } rows[] = {{"exps", "PATTERN=BUFFER"},
+                {"exps=CUDA1", "no buffer type \"CUDA1\""},
+                {"exps=Nowhere7", "of the 2 devices"},
+                {"exps=99999999999999999999", "no buffer type"},
+                {"(exps=CPU", "regular expression"},
+                {"(e)\\1=CPU", "without references"},
+                {"(a{9}){9}=CPU", "at most one {n}"},
+                {"a{65}=CPU", "up to 64"}};
+    uint64_t weights[3];
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const char *argv[] = {"-ot", rows[i].value, NULL};
+        struct err err = {0};
+        assert_int_equal(move_tensors(argv, weights, &err), ERR_INVALID);
+        if (!strstr(err.text, rows[i].words))
+            fail_msg("%s", err.text);
+    }
+    const char *argv[67];
+    for (size_t i = 0; i < 66; i++)
+        argv[i] = i % 2 ? "exps=CPU" : "-ot";
+    argv[66] = NULL;
+    assert_int_equal(move_tensors(argv, weights, NULL), ERR_TOO_LARGE);
+}
+
 /* --- rows ------------------------------------------------------------------------------------ */
 
 /* The user's shares of rows; what the devices have counts only without them. */
@@ -442,6 +535,8 @@ int main(void)
         cmocka_unit_test(test_draft),
         cmocka_unit_test(test_draft_with_many_parameters),
         cmocka_unit_test(test_projector),
+        cmocka_unit_test(test_override),
+        cmocka_unit_test(test_override_refusals),
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_words_for_off),
     };

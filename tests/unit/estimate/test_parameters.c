@@ -14,6 +14,7 @@ struct values {
     double fraction;
     struct str type, flash;
     bool eager, mmap;
+    struct parameter_list overrides;
 };
 
 static const struct parameter table[] = {
@@ -25,6 +26,7 @@ static const struct parameter table[] = {
     {"flash-attn", "-fa", PARAMETER_SWITCH, offsetof(struct values, flash), 0, 0},
     {"enforce-eager", NULL, PARAMETER_ON, offsetof(struct values, eager), 0, 0},
     {"no-mmap", NULL, PARAMETER_OFF, offsetof(struct values, mmap), 0, 0},
+    {"override-tensor", "-ot", PARAMETER_LIST, offsetof(struct values, overrides), 0, 0},
     {0},
 };
 
@@ -74,6 +76,16 @@ static void test_kinds(void **state)
     assert_int_equal(values.context, 9);
 }
 
+/* All of a list count, in their order. */
+static void test_lists(void **state)
+{
+    (void)state;
+    const struct values values = READ("-ot", "a=CPU", "-c", "1", "--override_tensor=b=CUDA0");
+    assert_int_equal(values.overrides.count, 2);
+    assert_true(str_eq(values.overrides.items[0], STR("a=CPU")));
+    assert_true(str_eq(values.overrides.items[1], STR("b=CUDA0")));
+}
+
 static void assert_refused(const char *a, const char *b, const char *words)
 {
     struct values values = {0};
@@ -102,6 +114,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forms),
         cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_lists),
         cmocka_unit_test(test_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -156,12 +156,12 @@ static void add_buffers(const struct llama_plan *plan, struct estimate *ret)
                      (unsigned long long)plan->context,
                      plan->flash_attention ? ", flash attention" : "",
                      plan->copies > 1 ? ", inputs 4 times" : "");
-    const uint64_t logits = plan->is_encoder ? plan->shape->hidden_size
-                                             : plan->shape->vocabulary_size;
+    const uint64_t values = plan->shape->vocabulary_size +
+                            (plan->embeds ? plan->shape->hidden_size : 0);
     const uint64_t kept = plan->is_encoder || plan->rules.outputs_by_sequence ? plan->sequences
                                                                               : plan->tokens;
-    estimate_add(ret, ESTIMATE_HOST, ESTIMATE_COMPUTE, logits * kept * 4,
-                 "outputs: %llu values x %llu sequences x 4 B", (unsigned long long)logits,
+    estimate_add(ret, ESTIMATE_HOST, ESTIMATE_COMPUTE, values * kept * 4,
+                 "outputs: %llu values x %llu sequences x 4 B", (unsigned long long)values,
                  (unsigned long long)kept);
     const uint64_t streamed = largest_host_tensor(plan);
     if (plan->device_count > 0 && !request->devices[0].is_remote)

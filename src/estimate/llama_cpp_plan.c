@@ -37,16 +37,14 @@ static void plan_context(struct llama_plan *plan)
         plan->context = LLAMA_PAD;
 }
 
-/* An encoder sees its text at once: the ubatch grows to the batch, as llama-server does it. */
+/* A text whose vector is made has to be in one ubatch: all of its tokens are outputs. */
 static void plan_batch(struct llama_plan *plan)
 {
     const struct llama_options *options = &plan->options;
     const uint64_t all = plan->context * plan->streams;
+    plan->embeds = options->embedding || options->reranking || plan->is_encoder;
     plan->tokens = min_u64(min_u64(options->batch, options->ubatch), all);
-    const bool embeds = options->embedding || options->reranking || plan->is_encoder;
-    if (embeds)
-        plan->tokens = min_u64(options->ubatch, all);
-    plan->outputs = plan->rules.outputs_by_sequence && !embeds
+    plan->outputs = plan->rules.outputs_by_sequence && !plan->embeds
                         ? min_u64(plan->sequences, plan->tokens)
                         : plan->tokens;
 }

@@ -82,6 +82,7 @@ struct llama_plan {
     bool flash_attention;
     bool is_unified;
     bool is_encoder;          /* no cache; the whole batch at once */
+    bool embeds;              /* vectors of all tokens are outputs, beside the logits */
     uint64_t sequences;       /* slots */
     uint64_t streams;         /* caches side by side: 1 when unified */
     uint64_t context;         /* cells a stream: what one sequence may have */

@@ -32,11 +32,12 @@ def models(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def estimate(gpustack_binary, engine):
-    """Function (model, args, devices=0) -> the estimate's JSON."""
+    """Function (model, args, devices=0, draft=None) -> the estimate's JSON."""
 
-    def run(model, *args, devices=0):
+    def run(model, *args, devices=0, draft=None):
+        more = ["--draft", draft] if draft else []
         command = [gpustack_binary, "estimate", model, "--version", engine.version, "--json",
-                   "--devices", str(devices), "--remote", "--", *args]
+                   "--devices", str(devices), "--remote", *more, "--", *args]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
@@ -49,7 +50,7 @@ def places(estimated):
     out = {str(i): {} for i in range(len(estimated["devices"]))} | {"host": {}}
     for line in estimated["lines"]:
         part = line["part"]
-        if line["formula"].startswith("outputs:"):
+        if "outputs:" in line["formula"]:
             part = "outputs"
         place = out["host" if line["device"] is None else str(line["device"])]
         place[part] = place.get(part, 0) + line["bytes"] / (1 << 20)
@@ -106,6 +107,33 @@ def test_embedding(engine, models, estimate):
     """All tokens of a batch are outputs then."""
     arguments = ["-c", "4096", "-b", "2048", "-ub", "2048", "--embedding", "--pooling", "mean"]
     assert_same(estimate(models["gqa"], *arguments), engine.sizes(models["gqa"], *arguments))
+
+
+@pytest.mark.parametrize("arguments", [
+    [], ["-ub", "2048"], ["-fa", "off"], ["-np", "1", "-ub", "2048", "-fa", "off"], ["-b", "256"],
+], ids=" ".join)
+def test_encoder(engine, models, estimate, arguments):
+    arguments = ["-c", "2048", "--embedding", *arguments]
+    assert_same(estimate(models["encoder"], *arguments),
+                engine.sizes(models["encoder"], *arguments))
+
+
+def test_encoder_on_a_device(engine, models, estimate):
+    arguments = ["-c", "512", "--embedding", "-ngl", "99"]
+    with engine.lend_devices(1) as rpc:
+        logged = engine.sizes(models["encoder"], *arguments, "--rpc", rpc)
+    assert_same(estimate(models["encoder"], *arguments, devices=1), logged)
+
+
+@pytest.mark.parametrize("own", [[], ["-ngld", "2", "-ctkd", "q8_0", "-ctvd", "q8_0"]],
+                         ids=" ".join)
+def test_draft(engine, models, estimate, own):
+    """What a draft model doesn't share: layers on the device and types of its cache."""
+    arguments = ["-c", "4096", "-np", "2", "-ngl", "3", "-ctk", "q8_0", *own]
+    with engine.lend_devices(1) as rpc:
+        logged = engine.sizes(models["gqa"], *arguments, "--rpc", rpc, "-md", models["mha"],
+                              "--spec-type", "draft-simple")
+    assert_same(estimate(models["gqa"], *arguments, devices=1, draft=models["mha"]), logged)
 
 
 @pytest.mark.parametrize("layers", ["all", "3", "1", "0"])

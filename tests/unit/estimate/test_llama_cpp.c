@@ -379,6 +379,38 @@ static void test_projector(void **state)
     free(shape.layers);
 }
 
+/* Logged by llama-server 0.7.0 for a BERT of 384 x 4 layers: no cache, and nothing gates. */
+static void test_encoder(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *argv[8];
+        double mib;
+    } rows[] = {{{"-np", "4", "-c", "2048"}, 8.02},
+                {{"-np", "4", "-c", "2048", "-ub", "2048"}, 38.08},
+                {{"-np", "1", "-c", "2048", "-ub", "2048", "-fa=off"}, 133.05},
+                {{"-np", "3", "-c", "8192"}, 8.28},
+                {{"-np", "2", "-c", "4096", "-ub", "128"}, 1.94}};
+    struct model_shape shape;
+    shape_of(&(struct numbers){4, 6, 6, 64, 384, 1536, 1024, 2048, 0, 0, false}, &shape);
+    shape.kind = KIND_EMBEDDING;
+    shape.is_causal = false;
+    snprintf(shape.architecture, sizeof shape.architecture, "bert");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct estimate_request request = {.shape = &shape, .engine = ESTIMATE_LLAMA_CPP,
+                                           .argv = rows[i].argv};
+        while (rows[i].argv[request.argc])
+            request.argc++;
+        struct estimate estimate = {0};
+        assert_int_equal(estimate_model(&request, &estimate, NULL), 0);
+        assert_int_equal(estimate.host.parts[ESTIMATE_CACHE], 0);
+        assert_near((double)estimate.host.parts[ESTIMATE_COMPUTE] / MIB, rows[i].mib + 0.01,
+                    0.01 * rows[i].mib + 0.01);
+        estimate_fini(&estimate);
+    }
+    free(shape.layers);
+}
+
 /* --- single tensors ------------------------------------------------------------------------- */
 
 /* 32 layers, each with 30 MiB of experts and 9 MiB of others, of which attention has 4 / 13. */
@@ -535,6 +567,7 @@ int main(void)
         cmocka_unit_test(test_draft),
         cmocka_unit_test(test_draft_with_many_parameters),
         cmocka_unit_test(test_projector),
+        cmocka_unit_test(test_encoder),
         cmocka_unit_test(test_override),
         cmocka_unit_test(test_override_refusals),
         cmocka_unit_test(test_rows),

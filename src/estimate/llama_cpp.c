@@ -119,13 +119,13 @@ static void spread_rows(const struct llama_plan *plan, struct estimate *ret)
     const uint64_t all = device_weights(ret, &main_device);
     if (main_device < 0)
         return;
-    for (int i = 0; i < (int)ret->device_count; i++) {
+    for (size_t i = 0; i < plan->order_count; i++) {
         const float share = plan->shares[i] - (i ? plan->shares[i - 1] : 0);
         const uint64_t part = (uint64_t)((double)all * (double)share);
-        if (i == main_device)
+        if (plan->order[i] == main_device)
             continue;
         given += part;
-        estimate_add(ret, i, ESTIMATE_WEIGHTS, part, "rows of all matrices: %.1f %% of %llu B",
+        estimate_add(ret, plan->order[i], ESTIMATE_WEIGHTS, part, "rows of all matrices: %.1f %% of %llu B",
                      100 * (double)share, (unsigned long long)all);
     }
     take_weights(ret, main_device, min_u64(given, all));

@@ -91,7 +91,9 @@ struct llama_plan {
     unsigned layers_on_host;  /* the first ones */
     unsigned device_count;    /* that hold layers */
     unsigned copies;          /* of inputs: 4 with pipeline parallelism */
-    float shares[ESTIMATE_DEVICES_MAX]; /* of each device and those before it; up to 1 */
+    int order[ESTIMATE_DEVICES_MAX]; /* devices that may be used, as --device lists them */
+    size_t order_count;
+    float shares[ESTIMATE_DEVICES_MAX]; /* of each of these and those before it; up to 1 */
     int layer_device[MODEL_SHAPE_LAYERS_MAX + 1]; /* or ESTIMATE_HOST; the last one: the output */
     struct llama_place tensors[MODEL_SHAPE_LAYERS_MAX][LLAMA_TENSOR_COUNT];
     struct llama_place embedding, output;
@@ -119,6 +121,9 @@ uint64_t llama_projector_part(const struct model_shape *shape);
 /* Works out sizes and places; of a draft model, when the request's shape is that. */
 int llama_plan_make(const struct estimate_request *request, bool is_draft, struct llama_plan *ret,
                     struct err *err) must_check;
+
+/* "CUDA1", "RPC0[host:port]", "Metal": which device that is, or ESTIMATE_HOST. */
+int llama_device_of(const struct estimate_request *request, struct str name);
 
 /* Puts tensors where their layers are, or where parameters say. */
 int llama_place_tensors(struct llama_plan *plan, struct err *err) must_check;

@@ -100,7 +100,23 @@ static int nth_device(const struct estimate_request *request, bool is_remote, ui
     return ESTIMATE_HOST;
 }
 
-/* "CPU", "CUDA_Host", "CUDA1", "RPC0[host:port]", "Metal". */
+int llama_device_of(const struct estimate_request *request, struct str name)
+{
+    size_t letters = 0, end;
+    uint64_t index = 0;
+    while (letters < name.len && isalpha((unsigned char)name.ptr[letters]))
+        letters++;
+    for (end = letters; end < name.len && isdigit((unsigned char)name.ptr[end]);)
+        end++;
+    const bool has_end = end == name.len || name.ptr[end] == '[';
+    const bool has_number = end > letters;
+    if (letters == 0 || !has_end ||
+        (has_number && num_parse_u64(str_sub(name.ptr + letters, end - letters), &index) < 0))
+        return ESTIMATE_HOST;
+    return nth_device(request, str_has_prefix(name, STR("RPC")), index);
+}
+
+/* A device's name, "CPU", "CUDA_Host". */
 static int read_buffer(const struct llama_plan *plan, struct str name, int *ret, struct err *err)
 {
     char text[NAME_SIZE];
@@ -108,16 +124,7 @@ static int read_buffer(const struct llama_plan *plan, struct str name, int *ret,
     *ret = ESTIMATE_HOST;
     if (strncmp(text, "CPU", 3) == 0 || strstr(text, "_Host"))
         return 0;
-    size_t letters = 0, digits;
-    while (isalpha((unsigned char)text[letters]))
-        letters++;
-    for (digits = letters; isdigit((unsigned char)text[digits]);)
-        digits++;
-    uint64_t index = 0;
-    const struct str number = str_sub(text + letters, digits - letters);
-    const bool is_number = number.len == 0 || num_parse_u64(number, &index) == 0;
-    if (letters > 0 && is_number)
-        *ret = nth_device(plan->request, strncmp(text, "RPC", 3) == 0, index);
+    *ret = llama_device_of(plan->request, name);
     if (*ret != ESTIMATE_HOST)
         return 0;
     return err_set(err, ERR_INVALID,

@@ -154,6 +154,13 @@ def test_two_devices(engine, models, estimate, name):
     assert_same(estimate(models[name], *arguments, devices=2), logged)
 
 
+def test_chosen_device(engine, models, estimate):
+    arguments = ["-c", "4096", "-ngl", "99", "-dev", "RPC1"]
+    with engine.lend_devices(2) as rpc:
+        logged = engine.sizes(models["gqa"], "--rpc", rpc, *arguments)
+    assert_same(estimate(models["gqa"], *arguments, devices=2), {"1": logged["0"]})
+
+
 def test_experts_on_the_host(engine, models, estimate):
     arguments = ["-c", "4096", "-ngl", "99", "--n-cpu-moe", "2"]
     with engine.lend_devices(1) as rpc:

@@ -237,6 +237,27 @@ static void test_split(void **state)
         assert_int_equal(layers_on(&r, i), five[i]);
 }
 
+/* --device: which ones, and in which order; --tensor-split and --main-gpu are about these. */
+static void test_chosen_devices(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *argv[5];
+        unsigned layers[3];
+    } rows[] = {{{"-dev", "CUDA1"}, {0, 80, 0}},
+                {{"-dev=CUDA2,CUDA0", "-ts=8,10"}, {44, 0, 36}},
+                {{"-dev", "CUDA2,CUDA0", "-sm=none", "-mg=1"}, {80, 0, 0}},
+                {{"-dev", "none"}, {0, 0, 0}}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct run r = {.numbers = llama_70b, .device_count = 3,
+                        .argv = {"-c", "1024", "-np", "1"}};
+        for (size_t k = 0; rows[i].argv[k]; k++)
+            r.argv[4 + k] = rows[i].argv[k];
+        for (unsigned d = 0; d < 3; d++)
+            assert_int_equal(layers_on(&r, d), rows[i].layers[d]);
+    }
+}
+
 static void assert_refused(const char *a, const char *b, const char *words)
 {
     struct model_shape shape;
@@ -264,6 +285,8 @@ static void test_refusals(void **state)
     assert_refused("-ts", "a", "separated by commas");
     assert_refused("-sm", "diagonal", "none, layer, row, tensor");
     assert_refused("-np", "0", "1 is the least");
+    assert_refused("-dev", "CUDA1", "from 0, at most 1 as there are devices");
+    assert_refused("-dev", "CUDA0,CUDA0", "at most 1");
     assert_refused("-c", "9223372036854775808", "from 0 to 268435456");
     assert_refused("-fa=maybe", "-fa=maybe", "on, off, auto");
 }
@@ -562,6 +585,7 @@ int main(void)
         cmocka_unit_test(test_states),
         cmocka_unit_test(test_compute_of_old_versions),
         cmocka_unit_test(test_split),
+        cmocka_unit_test(test_chosen_devices),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_largest_context),
         cmocka_unit_test(test_draft),

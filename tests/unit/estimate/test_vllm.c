@@ -244,6 +244,10 @@ static void test_refusals(void **state)
     assert_refused(llama3_8b, 0, NULL, NULL, "at least one device");
     assert_refused(llama3_8b, 16, "--pipeline_parallel_size=33", NULL, "up to 32 do");
     assert_refused(llama3_8b, 1, "--gpu-memory-utilization", "90", "from 0.01 to 1");
+    assert_refused(llama3_8b, 1, "--tensor-parallel-size", "0", "from 1 to 1024");
+    assert_refused(llama3_8b, 8, "-tp=7", NULL, "7 doesn't divide 32 heads; 4 or 8 do");
+    assert_refused(llama3_8b, 1, "--max-num-seqs=64", "--max-num-batched-tokens=32",
+                   "32 is less than --max-num-seqs 64");
 }
 
 /* 61 layers: PP2 31, 30; PP4 15, 15, 16, 15. The stages' caches show it. */
@@ -262,6 +266,18 @@ static void test_stages(void **state)
         assert_int_equal(estimate.tensor_parallel, 1);
         estimate_fini(&estimate);
     }
+}
+
+/* Sequences that the user leaves open are no more than a batch has tokens for. */
+static void test_open_sequences(void **state)
+{
+    (void)state;
+    const struct run r = {.numbers = llama3_8b, .device_count = 1, .device_gib = 80,
+                          .argv = {"--max-num-batched-tokens", "512"}};
+    struct estimate estimate;
+    run(&r, &estimate);
+    assert_int_equal(estimate.sequences, 512);
+    estimate_fini(&estimate);
 }
 
 /* fp8 while loading halves layers; a cache in fp8 halves tokens. */
@@ -502,6 +518,7 @@ int main(void)
         cmocka_unit_test(test_profiles),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_stages),
+        cmocka_unit_test(test_open_sequences),
         cmocka_unit_test(test_quantised_while_loading),
         cmocka_unit_test(test_reporting_of_windows),
         cmocka_unit_test(test_not_enough),

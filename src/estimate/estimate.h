@@ -83,7 +83,8 @@ struct estimate_request {
     size_t argc;
     const struct estimate_device *devices;
     size_t device_count;                 /* 0: on the processor */
-    bool is_minimal; /* of engines that fill devices up: a cache for one request only */
+    bool is_minimal; /* of engines that fill devices up: a cache for one request only; and no */
+                     /* context is looked for that would fit, which takes longer than the rest */
 };
 
 /* One summand. */

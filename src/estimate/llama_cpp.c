@@ -125,8 +125,8 @@ static void spread_rows(const struct llama_plan *plan, struct estimate *ret)
         if (plan->order[i] == main_device)
             continue;
         given += part;
-        estimate_add(ret, plan->order[i], ESTIMATE_WEIGHTS, part, "rows of all matrices: %.1f %% of %llu B",
-                     100 * (double)share, (unsigned long long)all);
+        estimate_add(ret, plan->order[i], ESTIMATE_WEIGHTS, part,
+                     "rows of all matrices: %.1f %% of %llu B", 100 * (double)share, (unsigned long long)all);
     }
     take_weights(ret, main_device, min_u64(given, all));
 }
@@ -304,6 +304,20 @@ static uint64_t largest_context(const struct estimate_request *request, uint64_t
     return low * LLAMA_PAD;
 }
 
+/* Of what doesn't fit, says which context would. */
+static void advise(const struct estimate_request *request, struct estimate *ret)
+{
+    const uint64_t streams = ret->cache_tokens / ret->context_length;
+    const uint64_t longest = largest_context(request, ret->cache_tokens);
+    const size_t used = strlen(ret->advice);
+    ret->context_fits = longest / streams;
+    if (longest > 0)
+        snprintf(ret->advice + used, sizeof ret->advice - used, "; --ctx-size %llu would fit",
+                 (unsigned long long)longest);
+    else
+        snprintf(ret->advice + used, sizeof ret->advice - used, "; no context fits");
+}
+
 int estimate_llama_cpp(const struct estimate_request *request, struct estimate *ret,
                        struct err *err)
 {
@@ -313,14 +327,9 @@ int estimate_llama_cpp(const struct estimate_request *request, struct estimate *
     if (rc < 0)
         return rc;
     estimate_judge(request, ret);
-    ret->context_fits = ret->fits ? ret->context_length
-                                  : largest_context(request, ret->cache_tokens) /
-                                        (ret->cache_tokens / ret->context_length);
-    if (!ret->fits) {
-        const size_t used = strlen(ret->advice);
-        snprintf(ret->advice + used, sizeof ret->advice - used,
-                 ret->context_fits ? "; a context of %llu would fit" : "; no context fits",
-                 (unsigned long long)ret->context_fits);
-    }
+    if (ret->fits)
+        ret->context_fits = ret->context_length;
+    else if (!request->is_minimal)
+        advise(request, ret);
     return 0;
 }

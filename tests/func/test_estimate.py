@@ -219,7 +219,7 @@ def test_what_does_not_fit(gpustack_binary, models):
                "-np", "1")
     assert done.returncode == 0
     assert "does not fit: device 0 has 600.0 MiB" in done.stdout
-    assert "a context of" in done.stdout
+    assert "; --ctx-size " in done.stdout and "would fit" in done.stdout
 
 
 def test_faults(gpustack_binary, models, tmp_path):

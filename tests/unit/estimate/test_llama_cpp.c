@@ -315,6 +315,25 @@ static void test_largest_context(void **state)
     estimate_fini(&estimate);
 }
 
+/* The advice is what to say: the whole of the slots' contexts. */
+static void test_largest_context_of_slots(void **state)
+{
+    (void)state;
+    struct run r = {.numbers = llama_8b, .device_count = 1, .device_bytes = {4ULL << 30},
+                    .argv = {"-np", "4", "-c", "131072"}};
+    struct estimate estimate;
+    run(&r, &estimate);
+    char number[32], words[64];
+    snprintf(number, sizeof number, "%d", (int)estimate.context_fits * 4);
+    snprintf(words, sizeof words, "; --ctx-size %s would fit", number);
+    assert_non_null(strstr(estimate.advice, words));
+    estimate_fini(&estimate);
+    r.argv[3] = number;
+    run(&r, &estimate);
+    assert_true(estimate.fits);
+    estimate_fini(&estimate);
+}
+
 /* --- a draft model -------------------------------------------------------------------------- */
 
 static struct estimate run_with_draft(size_t argc, const char *const *argv, uint64_t device_bytes)
@@ -588,6 +607,7 @@ int main(void)
         cmocka_unit_test(test_chosen_devices),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_largest_context),
+        cmocka_unit_test(test_largest_context_of_slots),
         cmocka_unit_test(test_draft),
         cmocka_unit_test(test_draft_with_many_parameters),
         cmocka_unit_test(test_projector),

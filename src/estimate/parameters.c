@@ -92,7 +92,8 @@ static int parse_tokens(struct str text, double *ret)
     static const struct {
         char letter;
         double factor;
-    } units[] = {{'k', 1e3}, {'K', 0x1p10}, {'m', 1e6}, {'M', 0x1p20}, {'g', 1e9}, {'G', 0x1p30}};
+    } units[] = {{'k', 1e3}, {'K', 0x1p10}, {'m', 1e6}, {'M', 0x1p20}, {'g', 1e9}, {'G', 0x1p30},
+                 {'t', 1e12}, {'T', 0x1p40}};
     double factor = 1;
     for (size_t i = 0; text.len && i < ARRAY_LEN(units); i++)
         if (text.ptr[text.len - 1] == units[i].letter)

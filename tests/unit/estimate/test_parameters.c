@@ -63,6 +63,7 @@ static void test_kinds(void **state)
     assert_int_equal(READ("--max-model-len", "32k").length, 32000);
     assert_int_equal(READ("--max-model-len=32K").length, 32768);
     assert_int_equal(READ("--max-model-len", "25.6k").length, 25600);
+    assert_int_equal(READ("--max-model-len", "0.001t").length, 1000000000);
     assert_int_equal(READ("--max-model-len", "auto").length, -1);
     assert_true(READ("--memory", "0.85").fraction == 0.85);
     assert_true(str_eq(READ("-ctk", "q8_0").type, STR("q8_0")));

@@ -38,6 +38,7 @@ enum {
     ESTIMATE_WIDTH_MAX = 1 << 20,   /* hidden size; heads x length of one */
     ESTIMATE_FORWARD_MAX = 1 << 24, /* feed-forward length */
     ESTIMATE_VOCABULARY_MAX = 1 << 28,
+    ESTIMATE_IMAGE_MAX = 1 << 20,   /* tokens of an image */
 };
 
 enum estimate_engine {

@@ -4,8 +4,12 @@
  */
 #include "estimate/llama_cpp_priv.h"
 
+/* Of a projector; what a patch is made of are colours twice, as an image and in columns. */
 enum {
-    IMAGE_TOKENS = 4096, /* patches of an image when the projector doesn't tell */
+    PATCHES_OF_TOKEN = 4,     /* 2 x 2 become one token in most models */
+    PATCHES_MIN = 8464,       /* 1472 x 1472, which llama-server prepares for by itself */
+    PATCH_BYTES = 14 * 14 * 3 * 4 * 2,
+    PATCH_WIDTH_BYTES = 32,   /* the feed-forward part, four times as wide, and four others */
 };
 
 static uint64_t runtime_bytes(const struct estimate_device *device)
@@ -126,7 +130,8 @@ static void spread_rows(const struct llama_plan *plan, struct estimate *ret)
             continue;
         given += part;
         estimate_add(ret, plan->order[i], ESTIMATE_WEIGHTS, part,
-                     "rows of all matrices: %.1f %% of %llu B", 100 * (double)share, (unsigned long long)all);
+                     "rows of all matrices: %.1f %% of %llu B", 100 * (double)share,
+                     (unsigned long long)all);
     }
     take_weights(ret, main_device, min_u64(given, all));
 }
@@ -171,18 +176,22 @@ static void add_buffers(const struct llama_plan *plan, struct estimate *ret)
 
 /* What turns images into tokens: a file of its own, or read together with the model's. */
 struct projector {
-    uint64_t bytes, patches, hidden;
+    uint64_t bytes, patches, hidden, heads;
 };
 
-static struct projector projector_of(const struct estimate_request *request)
+/* Files tell the tokens of an image of the trained size; larger ones are taken, too. */
+static struct projector projector_of(const struct llama_plan *plan)
 {
-    const struct model_shape *beside = request->projector, *shape = request->shape;
-    const struct model_shape *numbers = beside ? beside : shape;
-    struct projector projector = {.patches = numbers->vision_tokens_max,
-                                  .hidden = numbers->vision_hidden_size};
-    projector.bytes = beside ? beside->tensor_bytes : llama_projector_part(shape);
-    if (projector.patches == 0)
-        projector.patches = IMAGE_TOKENS;
+    const struct model_shape *beside = plan->request->projector;
+    const struct model_shape *numbers = beside ? beside : plan->shape;
+    const uint64_t tokens = plan->options.image_tokens;
+    struct projector projector = {
+        .bytes = beside ? beside->tensor_bytes : llama_projector_part(plan->shape),
+        .patches = PATCHES_OF_TOKEN * (tokens ? tokens : numbers->vision_tokens_max),
+        .hidden = numbers->vision_hidden_size,
+        .heads = numbers->vision_head_count};
+    if (tokens == 0)
+        projector.patches = max_u64(projector.patches, PATCHES_MIN);
     if (beside)
         projector.hidden = max_u64(projector.hidden, beside->hidden_size);
     return projector;
@@ -191,7 +200,7 @@ static struct projector projector_of(const struct estimate_request *request)
 static void add_projector(const struct llama_plan *plan, struct estimate *ret)
 {
     const struct estimate_request *request = plan->request;
-    const struct projector projector = projector_of(request);
+    const struct projector projector = projector_of(plan);
     if (projector.bytes == 0 || !plan->options.projector)
         return;
     int place = ESTIMATE_HOST;
@@ -199,11 +208,15 @@ static void add_projector(const struct llama_plan *plan, struct estimate *ret)
         if (!request->devices[i - 1].is_remote)
             place = (int)i - 1;
     const uint64_t patches = projector.patches, hidden = projector.hidden;
+    const uint64_t heads = plan->flash_attention ? 0 : projector.heads;
     estimate_add(ret, place, ESTIMATE_WEIGHTS, projector.bytes, "projector");
-    estimate_add(ret, place, ESTIMATE_COMPUTE, patches * patches * 2 + patches * hidden * 4 * 8,
-                 "projector: %llu patches^2 x 2 B + %llu x %llu x 8 x 4 B",
-                 (unsigned long long)patches, (unsigned long long)patches,
-                 (unsigned long long)hidden);
+    estimate_add(ret, place, ESTIMATE_COMPUTE,
+                 patches * (hidden * PATCH_WIDTH_BYTES + PATCH_BYTES), "projector: %llu patches x "
+                 "(%llu x %d B + %d B)", (unsigned long long)patches, (unsigned long long)hidden,
+                 PATCH_WIDTH_BYTES, PATCH_BYTES);
+    estimate_add(ret, place, ESTIMATE_COMPUTE, patches * patches * heads * 4,
+                 "projector: scores of %llu patches^2 x %llu heads x 4 B",
+                 (unsigned long long)patches, (unsigned long long)heads);
 }
 
 static void add_runtime(const struct llama_plan *plan, struct estimate *ret)

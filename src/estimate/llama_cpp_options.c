@@ -34,6 +34,7 @@ static const struct parameter table[] = {
     {"embedding", "--embeddings", PARAMETER_ON, AT(embedding), 0, 0},
     {"reranking", "--rerank", PARAMETER_ON, AT(reranking), 0, 0},
     {"no-mmproj", "--no-mmproj-auto", PARAMETER_OFF, AT(projector), 0, 0},
+    {"image-max-tokens", NULL, PARAMETER_COUNT, AT(image_tokens), 0, 1 << 20},
     {"no-mmproj-offload", NULL, PARAMETER_OFF, AT(projector_offload), 0, 0},
     {"cache-type-k-draft", "-ctkd --spec-draft-type-k", PARAMETER_TEXT, AT(draft.type_k), 0, 0},
     {"cache-type-v-draft", "-ctvd --spec-draft-type-v", PARAMETER_TEXT, AT(draft.type_v), 0, 0},

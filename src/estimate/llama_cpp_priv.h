@@ -35,6 +35,7 @@ struct llama_options {
     uint64_t cpu_moe_layers;
     bool embedding, reranking;
     bool projector, projector_offload;
+    uint64_t image_tokens; /* at most; 0: as the projector has it */
     uint64_t cache_ram_mib;
     struct parameter_list overrides; /* "PATTERN=BUFFER,..." */
     struct {

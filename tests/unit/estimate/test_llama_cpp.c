@@ -391,7 +391,8 @@ static void test_projector(void **state)
     static const struct {
         const char *argv[3];
         uint64_t device_mib, host_mib;
-    } rows[] = {{{"-ngl", "0", NULL}, 600, 0}, {{"-ngl=0", "--no-mmproj-offload", NULL}, 0, 600},
+    } rows[] = {{{"-ngl=0", "--image-max-tokens=1024", NULL}, 600, 0},
+                {{"-ngl=0", "--no-mmproj-offload", NULL}, 0, 600},
                 {{"-ngl=0", "--no-mmproj", NULL}, 0, 0}};
     struct model_part part = {.name = "projector", .bytes = 600 << 20};
     struct model_shape shape, beside = {.kind = KIND_PROJECTOR, .tensor_bytes = 600 << 20,
@@ -410,7 +411,7 @@ static void test_projector(void **state)
         shape.vision_hidden_size = 1280;
         struct estimate estimate = {0};
         assert_int_equal(estimate_model(&request, &estimate, NULL), 0);
-        const uint64_t buffer = 1024 * 1024 * 2 + 1024 * 1280 * 32;
+        const uint64_t buffer = 4 * 1024 * (1280 * 32 + 14 * 14 * 3 * 4 * 2);
         assert_int_equal(estimate.devices[0].parts[ESTIMATE_WEIGHTS], 0);
         assert_int_equal(estimate.devices[1].parts[ESTIMATE_WEIGHTS], rows[i / 2].device_mib << 20);
         assert_int_equal(estimate.host.parts[ESTIMATE_WEIGHTS], rows[i / 2].host_mib << 20);
@@ -450,6 +451,32 @@ static void test_encoder(void **state)
                     0.01 * rows[i].mib + 0.01);
         estimate_fini(&estimate);
     }
+    free(shape.layers);
+}
+
+/* Images of any size are taken: 1472 x 1472 at least, whatever size the file tells. */
+static void test_images(void **state)
+{
+    (void)state;
+    struct model_shape shape, beside = {.kind = KIND_PROJECTOR, .tensor_bytes = 600 << 20,
+                                        .vision_tokens_max = 400, .vision_hidden_size = 1280,
+                                        .vision_head_count = 16};
+    shape_of(&llama_8b, &shape);
+    const struct estimate_device device = {0};
+    const char *argv[] = {"-ngl=0", "-fa=off"};
+    struct estimate_request request = {.shape = &shape, .projector = &beside, .argv = argv,
+                                       .argc = 1, .engine = ESTIMATE_LLAMA_CPP,
+                                       .devices = &device, .device_count = 1};
+    struct estimate estimate = {0};
+    const double layer = 8464.0 * (1280 * 32 + 14 * 14 * 3 * 4 * 2);
+    assert_int_equal(estimate_model(&request, &estimate, NULL), 0);
+    assert_true((double)estimate.devices[0].parts[ESTIMATE_COMPUTE] == layer);
+    estimate_fini(&estimate);
+    request.argc = 2;
+    assert_int_equal(estimate_model(&request, &estimate, NULL), 0);
+    assert_true((double)estimate.devices[0].parts[ESTIMATE_COMPUTE] ==
+                layer + 8464.0 * 8464 * 16 * 4);
+    estimate_fini(&estimate);
     free(shape.layers);
 }
 
@@ -611,6 +638,7 @@ int main(void)
         cmocka_unit_test(test_draft),
         cmocka_unit_test(test_draft_with_many_parameters),
         cmocka_unit_test(test_projector),
+        cmocka_unit_test(test_images),
         cmocka_unit_test(test_encoder),
         cmocka_unit_test(test_override),
         cmocka_unit_test(test_override_refusals),

@@ -25,6 +25,7 @@ struct commit_figures {
 struct api {
     struct control *control;
     struct http_server *server, *admin_server;
+    struct list_node hashes; /* passwords in the pool; they may outlive us */
     unsigned hashes_running;
     struct login_limit *login_limit;
     struct api_params params; /* its sockets are gone; `backends` is: */

@@ -393,6 +393,7 @@ void request_note_login(struct request *rq, bool is_right)
 }
 
 struct password_job {
+    struct list_node node; /* not linked: the API is gone, and control with it */
     struct request *rq;
     char *password; /* owned, wiped */
     char *hash;     /* to check against, or the result */
@@ -414,9 +415,12 @@ static void job_done(void *arg)
 {
     struct password_job *job = arg;
     struct request *rq = job->rq;
-    rq->api->hashes_running--;
+    if (list_is_linked(&job->node))
+        rq->api->hashes_running--;
+    list_remove(&job->node);
     rq->holds--;
-    rq->changes_before = control_change_count(rq->control);
+    if (rq->ex)
+        rq->changes_before = control_change_count(rq->control);
     if (!rq->ex)
         request_release(rq);
     else if (job->is_check)
@@ -439,6 +443,7 @@ static int start_job(struct request *rq, struct password_job job, struct err *er
     rq->holds++;
     struct password_job *copy = mem_alloc(sizeof *copy);
     *copy = job;
+    list_add_tail(&rq->api->hashes, &copy->node);
     loop_work(control_loop(rq->control), job_work, job_done, copy);
     return REQUEST_PENDING;
 }
@@ -472,6 +477,7 @@ int api_new(const struct api_params *params, struct api **ret, struct err *err)
     api->params.backends = api->backends = mem_strdup(params->backends);
     api->started_ms = loop_now_ms(loop);
     api->login_limit = login_limit_new();
+    list_init(&api->hashes);
     api->server = http_server_new(loop, on_request, api);
     api->admin_server = http_server_new(loop, on_admin_request, api);
     dashboard_start(api);
@@ -498,6 +504,8 @@ void api_free(struct api *api)
         return;
     http_server_free(api->server);
     http_server_free(api->admin_server);
+    LIST_FOR_EACH(struct password_job, job, &api->hashes, node)
+        list_remove(&job->node);
     dashboard_stop(api);
     free(api->backends);
     login_limit_free(api->login_limit);

@@ -4,6 +4,12 @@
 #include "base/num.h"
 #include "domain/timestamp.h"
 
+static bool has_parameter(const struct request *rq, const char *name)
+{
+    auto_free char *text = request_query(rq, name);
+    return text != NULL;
+}
+
 /* ---- times ---- */
 
 static int64_t round_down(int64_t ms, int64_t step_ms)
@@ -50,8 +56,13 @@ static int read_range(const struct request *rq, int64_t default_start_ms,
     int rc = usage_read_time(rq, "start", default_start_ms, &filter->start_ms, err);
     if (rc == 0)
         rc = usage_read_time(rq, "end", 0, &filter->end_ms, err);
-    if (rc == 0 && filter->end_ms && filter->end_ms <= filter->start_ms)
+    bool is_empty = filter->end_ms && filter->end_ms <= filter->start_ms;
+    if (rc == 0 && is_empty && has_parameter(rq, "start"))
         rc = err_set(err, ERR_INVALID, "start must be before end");
+    if (rc == 0 && is_empty)
+        rc = err_set(err, ERR_INVALID,
+                     "without start there are %d days, today included: name a start before end",
+                     USAGE_DEFAULT_DAYS);
     if (rc == 0)
         clamp(filter);
     return rc;
@@ -197,6 +208,11 @@ static int read_by(const struct request *rq, unsigned *ret, struct err *err)
     return rc;
 }
 
+bool usage_wants_all(const struct request *rq)
+{
+    return usage_wants_csv(rq) && !has_parameter(rq, "page") && !has_parameter(rq, "perPage");
+}
+
 static int read_query(const struct request *rq, struct usage_query *query, struct err *err)
 {
     int rc = read_range(rq, usage_days_back(rq, USAGE_DEFAULT_DAYS), &query->filter, err);
@@ -221,6 +237,7 @@ int usage_query_read(const struct request *rq, struct usage_query *ret, struct e
         return rc;
     }
     read_sort(rq, ret);
+    ret->is_walk = usage_wants_all(rq) && !has_parameter(rq, "sort_by");
     struct usage_filter *filter = &ret->filter;
     filter->start_ms = round_down(filter->start_ms, USAGE_HOUR_MS);
     if (filter->end_ms)
@@ -263,7 +280,7 @@ static int read_records_query(const struct request *rq, struct usage_records_que
         rc = read_cursor(rq, query, err);
     if (rc == 0)
         rc = usage_wants_csv(rq)
-                 ? request_query_int(rq, "limit", 1, INT64_MAX, 0, &query->limit, err)
+                 ? request_query_int(rq, "limit", 1, USAGE_EXPORT_MAX, 0, &query->limit, err)
                  : request_query_int(rq, "limit", 1, USAGE_ROWS_MAX, 100, &query->limit, err);
     query->filter.request_id = read_text(rq, "request_id");
     return rc;

@@ -10,11 +10,14 @@
 
 enum { USAGE_DEFAULT_DAYS = 31 }; /* that are summed up without `start`, today included */
 
+#define USAGE_EXPORT_MAX (INT64_C(1) << 53) /* records of one CSV: 2^53, see openapi.yaml */
+
 #define USAGE_CSV_TYPE "text/csv; charset=utf-8"
 
 enum { USAGE_HOUR_MS = 3600 * 1000, USAGE_DAY_MS = 24 * USAGE_HOUR_MS };
 
-/* GET /v2/usage. `ret` holds memory on success only: give it to the store, or free its filter. */
+/* GET /v2/usage. `ret` holds memory on success only. All rows are a walk, but those in an order
+ * that is asked for: it can't go on where a page has ended. */
 int usage_query_read(const struct request *rq, struct usage_query *ret, struct err *err) must_check;
 
 /* GET /v2/usage/records; of CSV a limit of 0 is none. */
@@ -40,6 +43,9 @@ int64_t usage_days_back(const struct request *rq, int days);
 
 /* Whether the answer shall be CSV: by `format`, else by Accept. */
 bool usage_wants_csv(const struct request *rq);
+
+/* Whether the answer shall be CSV of all sums, for no page of them is asked for. */
+bool usage_wants_all(const struct request *rq);
 
 /* The cursor behind a record. Returns owned. */
 char *usage_cursor(const struct usage_record_row *row);

@@ -2,17 +2,16 @@
 /* `gpustack usage`: what requests consumed, summed up or one by one. */
 #include "app/cli.h"
 #include "app/command.h"
+#include "app/usage_pages.h"
 #include "base/clock.h"
 #include "base/num.h"
 
 #include <errno.h>
 #include <stdio.h>
 
-enum {
-    RECORDS_SHOWN = 50,
-    DAYS_MAX = 100000,
-    PAGE_ROWS = 10000, /* that the server gives at once */
-};
+enum { RECORDS_SHOWN = 50, DAYS_MAX = 100000 };
+
+#define LIMIT_MAX (INT64_C(1) << 53) /* as of /v2/usage/records */
 
 struct usage_options {
     const char *by, *since, *until, *route, *operation, *outcome, *request_id, *limit;
@@ -71,17 +70,13 @@ static void print_piece(struct str data, void *ctx)
     (void)fwrite(data.ptr, 1, data.len, stdout);
 }
 
-static int flush_output(int rc, struct err *err)
-{
-    if (rc == 0 && fflush(stdout) != 0)
-        return err_set(err, -EIO, "can't write the output");
-    return rc;
-}
-
 static int print_csv(struct cli *cli, struct buf *path, struct err *err)
 {
     add_parameter(path, "format", "csv");
-    return flush_output(cli_stream(cli, HTTP_GET, path->ptr, NULL, print_piece, NULL, err), err);
+    int rc = cli_stream(cli, HTTP_GET, path->ptr, NULL, print_piece, NULL, err);
+    if (rc == 0 && (fflush(stdout) != 0 || ferror(stdout)))
+        rc = err_set(err, -EIO, "can't write the output");
+    return rc;
 }
 
 /* A member as a cell: times without what is the same in all of them. Returns owned. */
@@ -187,70 +182,6 @@ static void print_sums(const struct split *split, const json_t *answer)
     text_table_print(&table);
 }
 
-/* Without the first line, which is the head again. */
-static void print_rows(struct str data, void *ctx)
-{
-    bool *is_behind_head = ctx;
-    size_t skip = *is_behind_head ? 0 : str_find(data, '\n') + 1;
-    if (skip <= data.len) {
-        *is_behind_head = true;
-        print_piece(str_skip(data, skip), NULL);
-    }
-}
-
-static int64_t total_of(const json_t *answer)
-{
-    return json_member_int(json_object_get(answer, "pagination"), "total", 0);
-}
-
-static void page_path(const struct buf *query, int64_t page, struct buf *ret)
-{
-    buf_clear(ret);
-    buf_printf(ret, "%s&perPage=%d&page=%lld", query->ptr, PAGE_ROWS, (long long)page);
-}
-
-/* All pages one behind the other; how many there are tells a small one before. */
-static int print_sums_csv(struct cli *cli, const struct buf *query, struct err *err)
-{
-    struct buf path = {0};
-    auto_fini(json_release) json_t *answer = NULL;
-    buf_printf(&path, "%s&perPage=1", query->ptr);
-    int rc = cli_call(cli, HTTP_GET, path.ptr, NULL, &answer, err);
-    for (int64_t page = 1; rc == 0 && (page == 1 || (page - 1) * PAGE_ROWS < total_of(answer));
-         page++) {
-        bool is_behind_head = page == 1;
-        page_path(query, page, &path);
-        buf_add_cstr(&path, "&format=csv");
-        rc = cli_stream(cli, HTTP_GET, path.ptr, NULL, print_rows, &is_behind_head, err);
-    }
-    buf_fini(&path);
-    return flush_output(rc, err);
-}
-
-/* One answer with the rows of all pages. */
-static int read_sums(struct cli *cli, const struct buf *query, json_t **ret, struct err *err)
-{
-    struct buf path = {0};
-    int rc = 0;
-    for (int64_t page = 1; rc == 0 && (page == 1 || (page - 1) * PAGE_ROWS < total_of(*ret));
-         page++) {
-        auto_fini(json_release) json_t *answer = NULL;
-        page_path(query, page, &path);
-        rc = cli_call(cli, HTTP_GET, path.ptr, NULL, &answer, err);
-        if (rc == 0 && !*ret)
-            *ret = json_incref(answer);
-        else if (rc == 0)
-            json_array_extend(json_object_get(*ret, "items"), json_object_get(answer, "items"));
-    }
-    buf_fini(&path);
-    if (rc == 0 && total_of(*ret) > PAGE_ROWS) { /* it is one page now */
-        json_t *pagination = json_object_get(*ret, "pagination");
-        json_object_set_new(pagination, "perPage", json_integer(total_of(*ret)));
-        json_object_set_new(pagination, "totalPage", json_integer(1));
-    }
-    return rc;
-}
-
 static int show_sums(struct cli *cli, const struct usage_options *options, struct err *err)
 {
     struct buf path = {0};
@@ -262,7 +193,8 @@ static int show_sums(struct cli *cli, const struct usage_options *options, struc
     add_parameter(&path, "group_by", by);
     int rc = read_split(by, &split, err);
     if (rc == 0)
-        rc = options->csv ? print_sums_csv(cli, &path, err) : read_sums(cli, &path, &answer, err);
+        rc = options->csv ? print_csv(cli, &path, err)
+                          : usage_pages_sums(cli, path.ptr, split.names[0], &answer, err);
     if (rc == 0 && cli->json)
         cli_print_json(answer);
     else if (rc == 0 && !options->csv)
@@ -305,14 +237,19 @@ static int show_records(struct cli *cli, const struct usage_options *options, st
 {
     struct buf path = {0};
     auto_fini(json_release) json_t *answer = NULL;
-    auto_free char *shown = mem_printf("%d", RECORDS_SHOWN);
+    int64_t limit = RECORDS_SHOWN;
+    if (options->limit &&
+        num_parse_i64(str_of(options->limit), 1, LIMIT_MAX, &limit) < 0)
+        return cli_usage(err, "--limit must be 1-%lld, not \"%s\"", (long long)LIMIT_MAX,
+                         options->limit);
     buf_add_cstr(&path, "/v2/usage/records");
     add_filters(&path, options);
     add_parameter(&path, "outcome", options->outcome);
     add_parameter(&path, "request_id", options->request_id);
-    add_parameter(&path, "limit", options->limit || options->csv ? options->limit : shown);
+    if (options->csv)
+        add_parameter(&path, "limit", options->limit);
     int rc = options->csv ? print_csv(cli, &path, err)
-                          : cli_call(cli, HTTP_GET, path.ptr, NULL, &answer, err);
+                          : usage_pages_records(cli, path.ptr, limit, &answer, err);
     buf_fini(&path);
     if (rc < 0 || options->csv)
         return rc;
@@ -350,8 +287,7 @@ int cmd_usage(int argc, char **argv)
          .text = &usage.by},
         {.name = "since",
          .value = "TIME",
-         .help = "a date, a time with zone, or how long ago: 7d, 24h "
-                 "(sums: 31 days with today)",
+         .help = "a date, a time with zone, or how long ago: 7d, 24h",
          .text = &usage.since},
         {.name = "until", .value = "TIME", .help = "the same (now)", .text = &usage.until},
         {.name = "route", .value = "NAME", .help = "what clients named", .text = &usage.route},
@@ -378,7 +314,8 @@ int cmd_usage(int argc, char **argv)
         .command = "usage",
         .arguments = "[records]",
         .summary = "Shows what requests consumed: sums since a time, or single requests, the\n"
-                   "latest first. Times are UTC. Users who are no administrators see their own.",
+                   "latest first. Times are UTC. Users who are no administrators see their own.\n"
+                   "Without --since sums are of 31 days, today included, records of any time.",
         .options = options,
         .max_args = 1};
     return cli_main(&spec, argc, argv, run, &usage);

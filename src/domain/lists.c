@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/record.h"
 
+/* There is room up to the next power of two: a long list isn't moved for each of its items. */
 void string_list_add(struct string_list *list, const char *item)
 {
-    list->items = mem_resize(list->items, (list->count + 1) * sizeof *list->items);
+    if ((list->count & (list->count - 1)) == 0)
+        list->items = mem_resize(list->items, (list->count ? 2 * list->count : 1) *
+                                                  sizeof *list->items);
     list->items[list->count++] = mem_strdup(item);
 }
 

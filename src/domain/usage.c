@@ -66,8 +66,9 @@ struct member {
     bool may_be_null; /* the word is then the first, and need not be there */
 };
 
-/* Sums of a million records of such sizes still fit their columns. */
-#define TOKENS_MAX 1000000000000
+/* Sums of a million records of such sizes still fit their columns. A gateway believes an engine up
+ * to 2^40 for each number, and adds up to three of them for a prompt. */
+#define TOKENS_MAX (INT64_C(1) << 42)
 #define BYTES_MAX 1000000000000000
 #define TIME_US_MAX 10000000000000  /* 115 days */
 #define WALL_MS_MAX 253402300799999 /* the year 9999 */

@@ -50,16 +50,28 @@ void usage_filter_fini(struct usage_filter *filter)
     *filter = (struct usage_filter){0};
 }
 
+static void row_fini(struct usage_row *row)
+{
+    free(row->model);
+    free(row->route);
+    free(row->user_name);
+    free(row->key_name);
+    free(row->operation);
+}
+
+void usage_query_fini(struct usage_query *query)
+{
+    usage_filter_fini(&query->filter);
+    if (query->after)
+        row_fini(query->after);
+    free(query->after);
+    *query = (struct usage_query){0};
+}
+
 void usage_report_fini(struct usage_report *report)
 {
-    for (size_t i = 0; i < report->count; i++) {
-        struct usage_row *row = &report->rows[i];
-        free(row->model);
-        free(row->route);
-        free(row->user_name);
-        free(row->key_name);
-        free(row->operation);
-    }
+    for (size_t i = 0; i < report->count; i++)
+        row_fini(&report->rows[i]);
     free(report->rows);
     *report = (struct usage_report){0};
 }

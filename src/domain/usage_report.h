@@ -67,6 +67,12 @@ struct usage_query {
     int sort;    /* enum usage_count, or -1 - enum usage_by */
     bool is_descending;
     int64_t page, per_page; /* from 1; 1-USAGE_ROWS_MAX */
+
+    /* All rows, `per_page` by `per_page`, in the order of what they are split by, whatever `sort`
+     * and `page` say: rows that are there all the time come once, though others come up meanwhile.
+     * There is no summary, and the report's total is above its count when there are more. */
+    bool is_walk;
+    struct usage_row *after; /* owned; the last row of the page before, NULL: from the first */
 };
 
 struct usage_row {
@@ -106,5 +112,6 @@ struct usage_records {
 void usage_filter_copy(struct usage_filter *to, const struct usage_filter *from);
 
 void usage_filter_fini(struct usage_filter *filter);
+void usage_query_fini(struct usage_query *query);
 void usage_report_fini(struct usage_report *report);
 void usage_records_fini(struct usage_records *records);

@@ -60,7 +60,7 @@ static void count_code(struct series *series, unsigned status, enum outcome outc
         bool is_rest = i == SERIES_CODES - 1;
         if (count == 0) {
             code->status = is_rest ? CODE_OTHER : status;
-            code->outcome = outcome;
+            code->outcome = is_rest ? OUTCOME_OK : outcome; /* one series, of whatever outcome */
         }
         if (is_rest || (code->status == status && code->outcome == outcome)) {
             atomic_store_explicit(&code->count, count + 1, memory_order_release);

@@ -6,7 +6,7 @@
 #include "gateway/management.h"
 #include "gateway/process_stats.h"
 
-enum { INSTANCES_MAX = 10000 }; /* that are told one by one */
+enum { INSTANCES_MAX = 10000 }; /* that are told one by one; doc/metrics.md says so */
 
 /* Not one that another proxy on this machine passes on for somebody else. */
 static bool is_from_here(const struct http_exchange *ex)

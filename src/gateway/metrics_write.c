@@ -211,9 +211,18 @@ static void put_code(struct page *page, const struct series *series, const struc
     put_u64(page->out, sum->count);
 }
 
+/* It may be more than there are shards: a model that was deleted and made again has another id. */
+static size_t largest_group(const struct page *page)
+{
+    size_t most = 0;
+    for (size_t g = 0; g < page->group_count; g++)
+        most = page->groups[g].count > most ? page->groups[g].count : most;
+    return most;
+}
+
 static void write_requests(struct page *page)
 {
-    size_t most = page->view->shard_count * SERIES_CODES;
+    size_t most = largest_group(page) * SERIES_CODES;
     auto_free struct code_sum *sums = mem_alloc_array(most, sizeof sums[0]);
     begin_family(page, "requests_total", "counter",
                  "Requests that ended; code is the status sent to the client.");

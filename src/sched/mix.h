@@ -37,9 +37,9 @@ void mix_add(struct mix *mix, const struct demand *demand, double weight);
 void mix_add_prior(struct mix *mix, const struct inventory *inventory);
 
 /*
- * Keeps the most frequent kinds that make up the part `of_weight` of all, and behind them those that
- * ask for the most units, until `of_units` of what all ask for is covered: a few large demands may
- * be rare and yet want much. The weights of what is kept sum up to 1.
+ * Keeps the most frequent kinds that make up the part `of_weight` of all, and behind them those
+ * that ask for the most units, until `of_units` of what all ask for is covered: a few large demands
+ * may be rare and yet want much. The weights of what is kept sum up to 1.
  */
 void mix_finish(struct mix *mix, double of_weight, double of_units);
 

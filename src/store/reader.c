@@ -184,7 +184,7 @@ static void done_report(struct read_job *job, int rc, const struct err *err)
     struct report_job *own = (struct report_job *)job;
     own->done(rc, err->text, rc < 0 ? NULL : &own->report, own->ctx);
     usage_report_fini(&own->report);
-    usage_filter_fini(&own->query.filter);
+    usage_query_fini(&own->query);
     free(own);
 }
 

@@ -118,6 +118,13 @@ void usage_bind_filter(sqlite3_stmt *statement, const struct usage_filter *filte
     bind_text(statement, ":request_id", filter->request_id);
 }
 
+static void bind_after(sqlite3_stmt *statement, const struct usage_row *after)
+{
+    bind_text(statement, ":after_model", after->model);
+    bind_text(statement, ":after_route", after->route);
+    bind_text(statement, ":after_operation", after->operation);
+}
+
 /* ---- the question ---- */
 
 static void add_counts(struct buf *sql)
@@ -136,28 +143,65 @@ static void add_source(struct buf *sql, const struct usage_query *query)
     usage_add_filter(sql, filter);
 }
 
-/* Adds the numbers of the columns that rows are split by, in the order of the columns. */
+/* What rows are split by, in the order of the columns. */
+static const struct split {
+    unsigned by; /* set */
+    enum column column;
+    const char *text;      /* NULL: the period's */
+    const char *parameter; /* of its value; NULL: it is a number */
+} splits[] = {
+    {1U << USAGE_BY_HOUR | 1U << USAGE_BY_DAY | 1U << USAGE_BY_WEEK | 1U << USAGE_BY_MONTH,
+     COLUMN_STARTS, NULL, NULL},
+    {1U << USAGE_BY_MODEL, COLUMN_MODEL, "g.model", ":after_model"},
+    {1U << USAGE_BY_MODEL, COLUMN_MODEL_ID, "g.model_id", NULL},
+    {1U << USAGE_BY_ROUTE, COLUMN_ROUTE, "g.route", ":after_route"},
+    {1U << USAGE_BY_USER, COLUMN_USER_ID, "g.user_id", NULL},
+    {1U << USAGE_BY_KEY, COLUMN_KEY_ID, "g.key_id", NULL},
+    {1U << USAGE_BY_OPERATION, COLUMN_OPERATION, "g.operation", ":after_operation"},
+};
+
+/* Adds the numbers of the columns that rows are split by. */
 static void add_split(struct buf *sql, const struct usage_query *query, const char *before)
 {
-    static const struct {
-        unsigned by; /* set */
-        enum column column;
-    } columns[] = {
-        {1U << USAGE_BY_HOUR | 1U << USAGE_BY_DAY | 1U << USAGE_BY_WEEK | 1U << USAGE_BY_MONTH,
-         COLUMN_STARTS},
-        {1U << USAGE_BY_MODEL, COLUMN_MODEL},
-        {1U << USAGE_BY_MODEL, COLUMN_MODEL_ID},
-        {1U << USAGE_BY_ROUTE, COLUMN_ROUTE},
-        {1U << USAGE_BY_USER, COLUMN_USER_ID},
-        {1U << USAGE_BY_KEY, COLUMN_KEY_ID},
-        {1U << USAGE_BY_OPERATION, COLUMN_OPERATION},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(columns); i++) {
-        if (!(query->by & columns[i].by))
+    for (size_t i = 0; i < ARRAY_LEN(splits); i++) {
+        if (!(query->by & splits[i].by))
             continue;
-        buf_printf(sql, "%s%d", before, columns[i].column + 1);
+        buf_printf(sql, "%s%d", before, splits[i].column + 1);
         before = ", ";
     }
+}
+
+static int64_t number_of(const struct usage_row *row, enum column column)
+{
+    return column == COLUMN_STARTS     ? row->starts_ms
+           : column == COLUMN_MODEL_ID ? row->model_id
+           : column == COLUMN_USER_ID  ? row->user_id
+                                       : row->key_id;
+}
+
+/* Only what belongs to rows behind `after`; all that rows are split by is known before they are
+ * summed up. */
+static void add_after(struct buf *sql, const struct usage_query *query)
+{
+    struct buf values = {0};
+    const char *before = " AND (";
+    for (size_t i = 0; i < ARRAY_LEN(splits); i++) {
+        const struct split *split = &splits[i];
+        if (!(query->by & split->by))
+            continue;
+        buf_printf(sql, "%s%s", before, split->text ? split->text : period_text(query));
+        before = ", ";
+        buf_add_cstr(&values, values.len ? ", " : ") > (");
+        if (split->parameter)
+            buf_add_cstr(&values, split->parameter);
+        else
+            buf_printf(&values, "%lld", (long long)number_of(query->after, split->column));
+    }
+    if (values.len) {
+        buf_add_str(sql, buf_str(&values));
+        buf_add_char(sql, ')');
+    }
+    buf_fini(&values);
 }
 
 static enum column sort_column(const struct usage_query *query)
@@ -168,6 +212,18 @@ static enum column sort_column(const struct usage_query *query)
         [USAGE_BY_OPERATION] = COLUMN_OPERATION,
     };
     return query->sort >= 0 ? COLUMN_COUNTS + (unsigned)query->sort : columns[-1 - query->sort];
+}
+
+/* Of a walk one row more than asked for tells whether there are more. */
+static void add_order(struct buf *sql, const struct usage_query *query)
+{
+    if (query->is_walk) {
+        add_split(sql, query, " ORDER BY ");
+        buf_printf(sql, " LIMIT %lld", (long long)query->per_page + 1);
+        return;
+    }
+    buf_printf(sql, " ORDER BY %u%s", sort_column(query) + 1, query->is_descending ? " DESC" : "");
+    add_split(sql, query, ", ");
 }
 
 /* Returns owned. */
@@ -182,9 +238,10 @@ static char *report_sql(const struct usage_query *query)
     buf_add_cstr(&sql, is_by(query, USAGE_BY_OPERATION) ? ", g.operation, " : ", NULL, ");
     add_counts(&sql);
     add_source(&sql, query);
+    if (query->after)
+        add_after(&sql, query);
     add_split(&sql, query, " GROUP BY ");
-    buf_printf(&sql, " ORDER BY %u%s", sort_column(query) + 1, query->is_descending ? " DESC" : "");
-    add_split(&sql, query, ", ");
+    add_order(&sql, query);
     return buf_take(&sql);
 }
 
@@ -229,7 +286,7 @@ static void read_row(sqlite3_stmt *statement, struct usage_row *row)
 static int read_rows(sqlite3 *db, sqlite3_stmt *statement, const struct usage_query *query,
                      struct usage_report *report, struct err *err)
 {
-    int64_t first = (query->page - 1) * query->per_page;
+    int64_t first = query->is_walk ? 0 : (query->page - 1) * query->per_page;
     size_t room = 0;
     int step;
     while ((step = sqlite3_step(statement)) == SQLITE_ROW) {
@@ -271,7 +328,9 @@ int usage_report_read(sqlite3 *db, const struct usage_query *query, struct usage
     if (rc < 0)
         return rc;
     usage_bind_filter(statement, &query->filter);
+    if (query->after)
+        bind_after(statement, query->after);
     rc = read_rows(db, statement, query, ret, err);
     sqlite3_finalize(statement);
-    return rc == 0 ? read_summary(db, query, ret, err) : rc;
+    return rc == 0 && !query->is_walk ? read_summary(db, query, ret, err) : rc;
 }

@@ -579,6 +579,8 @@ def check_metrics(gateway, records):
         assert tokens == sum(record[member] for record in records)
     assert metric(gateway, "attempts_total") == sum(record["attempts"] for record in records)
     assert metric(gateway, "request_duration_seconds_count") == len(records)
+    streams = [record for record in records if record["is_stream"] and record["completion_tokens"]]
+    assert metric(gateway, "time_to_first_token_seconds_count") == len(streams) > 1
     assert metric(gateway, "aborted_total") == sum(record["outcome"] == "aborted"
                                                    for record in records)
     assert metric(gateway, "requests_in_flight") == 0

@@ -11,6 +11,9 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
+OUTCOMES = ("ok", "client_error", "engine_error", "cut", "aborted", "limited", "no_instance",
+            "timeout", "other")
+TOKEN_KINDS = ("input", "cached", "output")
 AWKWARD = 'a "quoted" \\ name\nof two lines'
 
 
@@ -50,6 +53,46 @@ def test_strict_parser_takes_it(page):
     text = re.sub(r"^(# (?:HELP|TYPE) \S+?)_total ", r"\1 ", page, flags=re.M)
     families = list(openmetrics.text_string_to_metric_families(text + "# EOF\n"))
     assert len(families) > 20
+
+
+def documented():
+    """Name and type, as the table of doc/metrics.md and the sentence below it have them."""
+    text = (TOP / "doc/metrics.md").read_text()
+    told = {}
+    for names, kind in re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| (\w+) \|", text, re.M):
+        told |= {"gpustack_gateway_" + name: kind for name in re.findall(r"\w+", names)}
+    for name in re.findall(r"`(process_\w+)`", text):
+        told[name] = "counter" if name.endswith("_total") else "gauge"
+    return text, told
+
+
+def test_the_document_tells_what_is_served(page, families):
+    text, told = documented()
+    assert told == dict(re.findall(r"^# TYPE (\S+) (\w+)$", page, re.M))
+    labels = {(sample.name, label) for family in families.values() for sample in family.samples
+              for label in sample.labels if label != "le"}
+    for names, own in re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| \w+ \| ([\w, ]*) ?\|", text, re.M):
+        for name in re.findall(r"\w+", names):
+            served = {label for sample, label in labels
+                      if re.fullmatch(f"gpustack_gateway_{name}(_bucket|_sum|_count)?", sample)}
+            assert served == set(re.findall(r"\w+", own)), name
+    for label, values in (("outcome", OUTCOMES), ("kind", TOKEN_KINDS)):
+        assert all(f"`{value}`" in text for value in values), label
+
+
+def test_limits_of_series_are_documented(page):
+    text, _ = documented()
+    source = TOP / "src/gateway"
+    for name, words in (("METRICS_SERIES_MAX", "at most {} combinations"),
+                        ("INSTANCES_MAX", "at most {} instances")):
+        values = {re.search(rf"\b{name} = (\d+)", path.read_text())
+                  for path in (source / "metrics.h", source / "metrics_page.c")}
+        (value,) = [found.group(1) for found in values if found]
+        assert words.format(value) in text
+    codes = re.search(r"SERIES_CODES = (\d+)", (source / "metrics_priv.h").read_text()).group(1)
+    assert f"at most {int(codes) - 1} pairs of code and outcome" in text
+    assert 'code="other",outcome="other"' in text
+    assert 'code="other",outcome="other"' in page
 
 
 def test_shards_are_summed(families):

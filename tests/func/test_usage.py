@@ -20,6 +20,7 @@ from harness import STRONG, UnixHttp, basic_auth, wait_for
 TOKEN = "cluster-token-of-this-test"
 GATEWAYS = ["6f1c3f0e-3c55-4d52-9c50-7f3f4d0f6a11", "0b9d5f3c-91b5-4c3e-8a53-aa4a3f1a2b01"]
 DAY = 24 * 3600 * 1000
+MANY = 10030  # rows, more than USAGE_ROWS_MAX
 ROUNDS = 6  # kills while batches are on their way
 OPERATIONS = ["chat", "embeddings", "messages"]
 OUTCOMES = ["ok", "ok", "ok", "aborted", "engine_error", "limited"]
@@ -87,10 +88,10 @@ class Server(Control):
             "/v2/api-keys", {"name": "laptop"}).expect(200)
         return number["id"], self.client(key["value"]), key["id"]
 
-    def cli(self, *args):
+    def cli(self, *args, stdout=subprocess.PIPE):
         return subprocess.run(
             [str(self.binary), "usage", "--server-url", f"unix:{self.folder}/run/admin.sock",
-             *args], capture_output=True, text=True, timeout=20,
+             *args], stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=20,
             env={"PATH": "/usr/bin:/bin", "HOME": str(self.folder)})
 
 
@@ -112,6 +113,20 @@ def filled(gpustack_binary, tmp_path_factory):
     for first in range(0, 3000, 1000):
         applied = role.send(GATEWAYS[0], role.records[first:first + 1000]).expect(200)
         assert applied == {"applied": first + 1000}
+    yield role
+    role.kill()
+
+
+@pytest.fixture(scope="module")
+def many(gpustack_binary, tmp_path_factory):
+    """One with more rows, by key, than one answer may have; tests of it change nothing."""
+    role = Server(gpustack_binary, tmp_path_factory.mktemp("many"))
+    role.start()
+    role.keys = [(seq * 7919) % MANY for seq in range(1, MANY + 1)]  # each once, in no order
+    records = [make_record(seq, key_id=key, route=f"r{key % 3}", completion_tokens=key % 50)
+               for seq, key in enumerate(role.keys, 1)]
+    for first in range(0, MANY, 1000):
+        role.send(GATEWAYS[0], records[first:first + 1000]).expect(200)
     yield role
     role.kill()
 
@@ -334,10 +349,12 @@ def test_order_and_pages(filled):
 @pytest.mark.parametrize("query,word", [
     ("start=yesterday", "start must be a date"), ("start=2026-02-30", "start must be a date"),
     ("start=2026-01-02&end=2026-01-01", "start must be before end"),
+    ("end=2020-01-01", "name a start before end"),
     ("group_by=planet", "group_by must be some of hour, day"),
     ("group_by=day,hour", "group_by must be by one of"), ("model_ids=x", "model_ids must be ids"),
     ("user_ids=" + "1," * 101, "at most 100 ids"), ("operation=dance", "operation must be some of"),
     ("sort_by=beauty", "sort_by"), ("perPage=10001", "perPage"), ("format=xml", "format"),
+    ("format=csv&perPage=10001", "perPage"),
     ("modelids=3", "modelids: is no parameter here")])
 def test_wrong_questions(filled, query, word):
     reply = filled.admin.get(f"/v2/usage?{query}")
@@ -353,6 +370,42 @@ def test_csv_of_sums(filled):
         items = filled.items("group_by=day,model&perPage=10000")
         assert [(row["day"], row["model"], row["total_tokens"]) for row in rows] == \
             [(item["day"], item["model"], str(item["total_tokens"])) for item in items]
+
+
+def csv_rows(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_csv_of_sums_is_all_of_them(many):
+    """In the order of what they are split by; an order of its own can't be told page by page."""
+    rows = csv_rows(many.admin.get("/v2/usage?group_by=key,route&format=csv").expect(200))
+    assert [(row["route"], int(row["key_id"])) for row in rows] == \
+        sorted((f"r{key % 3}", key) for key in many.keys)
+    assert sum(int(row["completion_tokens"]) for row in rows) == sum(k % 50 for k in many.keys)
+    reply = many.admin.get("/v2/usage?group_by=key&format=csv&sort_by=-requests")
+    assert reply.status == 422 and f"at most 10000 rows, not {MANY}" in reply.json()["message"]
+    for query, count in (("group_by=key&sort_by=key&perPage=9", 9), ("group_by=key&page=2", 30),
+                         ("group_by=route&sort_by=-requests", 3), ("", 1)):
+        rows = csv_rows(many.admin.get(f"/v2/usage?{query}&format=csv").expect(200))
+        assert len(rows) == count, query
+
+
+def test_a_client_that_leaves_an_export_of_sums(many):
+    for _ in range(5):
+        connection, _ = many.admin.open("GET", "/v2/usage?group_by=key&format=csv")
+        connection.close()
+    assert many.summary()["requests"] == MANY
+
+
+def test_limits_of_records(many):
+    """JSON has pages, CSV has what was asked for."""
+    reply = many.admin.get("/v2/usage/records?limit=10001")
+    assert reply.status == 422 and "1-10000" in reply.json()["message"]
+    for limit in (10001, 2 ** 53):
+        text = many.admin.get(f"/v2/usage/records?format=csv&limit={limit}").expect(200)
+        assert len(csv_rows(text)) == min(limit, MANY)
+    reply = many.admin.get(f"/v2/usage/records?format=csv&limit={2 ** 53 + 1}")
+    assert reply.status == 422 and "limit" in reply.json()["message"]
 
 
 # --- single records ------------------------------------------------------------------------------
@@ -515,24 +568,6 @@ def since_hour(records, start):
     return sum(one["started_ms"] >= start // hour * hour for one in records)
 
 
-def test_command_gives_all_pages(server):
-    """More rows than one answer of the API has, in each form; and records, of CSV any number."""
-    count = 10_050
-    for first in range(0, count, 1000):
-        records = [make_record(seq, route=f"r{seq}")
-                   for seq in range(first + 1, min(first + 1000, count) + 1)]
-        server.send(GATEWAYS[0], records).expect(200)
-    want = {f"r{seq}" for seq in range(1, count + 1)}
-    rows = list(csv.DictReader(io.StringIO(server.cli("--by", "route", "--csv").stdout)))
-    assert len(rows) == count and {row["route"] for row in rows} == want
-    answer = json.loads(server.cli("--by", "route", "--json").stdout)
-    items = answer["items"]
-    assert answer["pagination"] == {"page": 1, "perPage": count, "total": count, "totalPage": 1}
-    assert len(items) == count and {item["route"] for item in items} == want
-    assert server.cli("--by", "route").stdout.count("\n") == count + 2
-    assert server.cli("records", "--csv", "--limit", "10020").stdout.count("\n") == 10_021
-
-
 def test_command(filled):
     done = filled.cli("--by", "user,operation")
     assert done.returncode == 0, done.stderr
@@ -552,7 +587,45 @@ def test_command(filled):
     assert filled.cli("records", "--csv").stdout.count("\n") == 3001
 
 
+def test_command_shows_all_rows(many):
+    """However many pages the API makes of them, and however they are to be shown."""
+    for args in (["--by", "key"], ["--by", "key", "--since", "2d"]):
+        answer = json.loads(many.cli(*args, "--json").stdout)
+        assert sorted(item["key_id"] for item in answer["items"]) == sorted(many.keys)
+        assert answer["summary"]["requests"] == MANY
+        assert answer["pagination"] == {"page": 1, "perPage": MANY, "total": MANY, "totalPage": 1}
+    assert len(csv_rows(many.cli("--by", "key", "--csv").stdout)) == MANY
+    lines = many.cli("--by", "key").stdout.splitlines()
+    assert len(lines) == MANY + 2 and lines[-1].split()[:2] == ["total", str(MANY)]
+    for limit, count in (("10010", 10010), ("20000", MANY)):
+        answer = json.loads(many.cli("records", "--limit", limit, "--json").stdout)
+        assert len({item["seq"] for item in answer["items"]}) == len(answer["items"]) == count
+        assert (answer["next_cursor"] is None) == (count == MANY)
+        assert len(csv_rows(many.cli("records", "--limit", limit, "--csv").stdout)) == count
+        assert len(many.cli("records", "--limit", limit).stdout.splitlines()) == count + 1
+
+
+def test_full_disk_is_no_success(many):
+    for args in (["--by", "key"], ["--by", "route"], ["records"], ["records", "--limit", "9"]):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            done = many.cli(*args, "--csv", stdout=full)
+        assert done.returncode == 1 and "can't write the output" in done.stderr, args
+
+
+def test_help_says_what_is_shown_by_itself(server):
+    """31 days of sums, today included; of records all."""
+    days = [now_ms() - days * DAY for days in (0, 30, 31)]
+    server.send(GATEWAYS[0], [make_record(seq, started_ms=started)
+                              for seq, started in enumerate(days, 1)]).expect(200)
+    text = " ".join(server.cli("--help").stdout.split())
+    assert "Without --since sums are of 31 days, today included, records of any time." in text
+    assert json.loads(server.cli("--json").stdout)["summary"]["requests"] == 2
+    assert len(json.loads(server.cli("records", "--json").stdout)["items"]) == 3
+
+
 @pytest.mark.parametrize("args,status,word", [
+    (["records", "--limit", "0"], 2, "--limit must be 1-9007199254740992, not \"0\""),
+    (["records", "--limit", "all", "--csv"], 2, "not \"all\""),
     (["nonsense"], 2, "usage: gpustack usage [records]"),
     (["--csv", "--json"], 2, "can't be used together"),
     (["records", "--by", "model"], 2, "--by is for sums"),

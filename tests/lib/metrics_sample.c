@@ -30,6 +30,8 @@ int main(void)
     note(shards[1], "hello", 200, OUTCOME_OK);
     note(shards[1], "hello", 0, OUTCOME_ABORTED);
     note(shards[0], "a \"quoted\" \\ name\nof two lines", 429, OUTCOME_LIMITED);
+    for (unsigned status = 400; status < 420; status++)
+        note(shards[0], "refused", status, OUTCOME_CLIENT_ERROR);
     metrics_observe(shards[0], METRICS_ADDED_REQUEST, 17);
     metrics_observe(shards[1], METRICS_ADDED_REQUEST, 1000000);
     metrics_add(shards[1], METRICS_ENGINE_REUSED, 3);

@@ -115,7 +115,7 @@ static char *put_key(struct world *w, int64_t user_id, const char *name)
 }
 
 /* A model without replicas. */
-static int64_t put_model(struct world *w, const char *name)
+static inline int64_t put_model(struct world *w, const char *name)
 {
     struct model fresh = {0};
     record_init(&model_type, &fresh);
@@ -128,7 +128,7 @@ static int64_t put_model(struct world *w, const char *name)
     return model->id;
 }
 
-static void describe_model(struct world *w, int64_t id, const char *description)
+static inline void describe_model(struct world *w, int64_t id, const char *description)
 {
     struct model copy = {0};
     record_copy(&model_type, &copy, cluster_find(w->cluster, KIND_MODEL, id));

@@ -56,6 +56,21 @@ static void test_read(void **state)
     usage_batch_fini(&batch);
 }
 
+/* A gateway can't make a record of what an engine tells that is put aside here: three numbers of
+ * 2^40 are a prompt's most. */
+static void test_most_tokens_of_a_gateway(void **state)
+{
+    auto_fini(json_release) json_t *body = make_batch(1);
+    json_t *record = json_array_get(json_object_get(body, "records"), 0);
+    json_object_set_new(record, "prompt_tokens", json_integer(INT64_C(3) << 40));
+    json_object_set_new(record, "completion_tokens", json_integer(INT64_C(1) << 40));
+    struct usage_batch batch;
+    struct err err = {0};
+    assert_int_equal(usage_batch_read(body, &batch, &err), 0);
+    assert_int_equal(usage_tokens(&batch.records[0]), INT64_C(1) << 42);
+    usage_batch_fini(&batch);
+}
+
 static void refuse(const json_t *body, const char *text)
 {
     struct usage_batch batch;
@@ -81,6 +96,8 @@ static void test_wrong_members(void **state)
     refuse_member("status", json_integer(1000), "records[1].status: must be 0-999, not 1000");
     refuse_member("model_id", json_integer(0),
                   "records[1].model_id: must be 1-9223372036854775807, not 0");
+    refuse_member("prompt_tokens", json_integer((INT64_C(1) << 42) + 1),
+                  "records[1].prompt_tokens: must be 0-4398046511104, not 4398046511105");
     refuse_member("attempts", NULL, "records[1].attempts: must be 0-2147483647, not missing");
     refuse_member("is_stream", json_integer(1),
                   "records[1].is_stream: must be true or false, not 1");
@@ -138,7 +155,8 @@ static void test_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_read),          cmocka_unit_test(test_wrong_members),
+        cmocka_unit_test(test_read), cmocka_unit_test(test_most_tokens_of_a_gateway),
+        cmocka_unit_test(test_wrong_members),
         cmocka_unit_test(test_wrong_batches), cmocka_unit_test(test_drop),
         cmocka_unit_test(test_errors),
     };

@@ -83,7 +83,7 @@ static void test_what_a_record_counts(void **state)
     shard_metrics_free(metrics);
 }
 
-/* Only tokens that passed in a stream have times; what came in one piece has a first one alone. */
+/* Only tokens that passed in a stream have times: a response in one piece has none of its own. */
 static void test_times_of_tokens(void **state)
 {
     struct shard_metrics *metrics = shard_metrics_new();
@@ -168,6 +168,37 @@ static void test_bounded(void **state)
     shard_metrics_free(metrics);
 }
 
+static void note_statuses(struct shard_metrics *metrics, int64_t model_id, unsigned first,
+                          enum outcome outcome)
+{
+    struct usage_record record = record_of("hello", "gpt", model_id);
+    record.outcome = outcome;
+    for (record.status = first; record.status < first + 20; record.status++)
+        metrics_note(metrics, &record, times);
+}
+
+/* A model that is made again has another id, but the labels that it had: each line comes once. */
+static void test_labels_come_once(void **state)
+{
+    struct shard_metrics *shards[] = {shard_metrics_new(), shard_metrics_new()};
+    struct buf page = {0};
+    static const char rest[] = "code=\"other\",outcome=\"other\"} ";
+    for (int64_t id = 2; id < 12; id++)
+        note_statuses(shards[0], id, 400 + 20 * (unsigned)id, OUTCOME_CLIENT_ERROR);
+    note_statuses(shards[1], 2, 400, OUTCOME_ENGINE_ERROR);
+    write_page((const struct shard_metrics *const *)shards, 2, &page);
+    expect_line(&page, "gpustack_gateway_requests_total" KIND("hello", "gpt")
+                       "code=\"634\",outcome=\"client_error\"} 1");
+    expect_line(&page, "gpustack_gateway_requests_total" KIND("hello", "gpt")
+                       "code=\"other\",outcome=\"other\"} 55");
+    char *first = strstr(page.ptr, rest);
+    assert_non_null(first);
+    assert_null(strstr(first + 1, rest));
+    buf_fini(&page);
+    shard_metrics_free(shards[0]);
+    shard_metrics_free(shards[1]);
+}
+
 static void test_gauges_and_histograms(void **state)
 {
     struct shard_metrics *shards[] = {shard_metrics_new(), shard_metrics_new()};
@@ -244,6 +275,7 @@ int main(void)
         cmocka_unit_test(test_times_of_tokens),
         cmocka_unit_test(test_kinds_are_told_apart),
         cmocka_unit_test(test_bounded),
+        cmocka_unit_test(test_labels_come_once),
         cmocka_unit_test(test_gauges_and_histograms),
         cmocka_unit_test(test_process_stats),
         cmocka_unit_test(test_pages_meanwhile),

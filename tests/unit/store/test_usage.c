@@ -312,6 +312,76 @@ static void test_splits_add_up(void **state)
     store_close(store);
 }
 
+static bool is_same_row(const struct usage_row *a, const struct usage_row *b)
+{
+    return a->starts_ms == b->starts_ms && a->model_id == b->model_id &&
+           a->user_id == b->user_id && a->key_id == b->key_id &&
+           str_eq(str_of(a->model), str_of(b->model)) &&
+           str_eq(str_of(a->route), str_of(b->route)) &&
+           str_eq(str_of(a->operation), str_of(b->operation)) &&
+           memcmp(a->counts, b->counts, sizeof a->counts) == 0;
+}
+
+/* Takes the last row of the report as the place at which the next page begins. */
+static struct usage_row *take_last(void)
+{
+    struct usage_row *last = mem_alloc(sizeof *last);
+    *last = report.rows[report.count - 1];
+    report.rows[report.count - 1] = (struct usage_row){0};
+    return last;
+}
+
+/* Page by page, by whatever rows are split, all rows come once, and in their order. */
+static void test_walks_see_each_row_once(void **state)
+{
+    struct store *store = fixture_open(schema_files, NULL);
+    add_random(store);
+    for (unsigned by = 0; by < 1U << USAGE_BY_COUNT; by += 11) {
+        unsigned periods = by & ((1U << USAGE_BY_MODEL) - 1);
+        if (periods & (periods - 1))
+            continue;
+        ask(store, (struct usage_query){.by = by, .is_walk = true, .per_page = 10000});
+        struct usage_report whole = report;
+        struct usage_row *after = NULL;
+        size_t at = 0, step = whole.count / 7 + 1;
+        report = (struct usage_report){0};
+        for (bool has_more = true; has_more;) {
+            ask(store, (struct usage_query){.by = by, .is_walk = true, .page = 3,
+                                            .per_page = (int64_t)step, .after = after});
+            has_more = report.total > (int64_t)report.count;
+            assert_int_equal(report.count, has_more ? step : whole.count - at);
+            for (size_t i = 0; i < report.count; i++)
+                assert_true(is_same_row(&report.rows[i], &whole.rows[at++]));
+            after = has_more ? take_last() : NULL;
+        }
+        assert_int_equal(at, whole.count);
+        usage_report_fini(&whole);
+    }
+    forget_answers();
+    store_close(store);
+}
+
+/* A row that comes up before the place where a walk stands moves no other. */
+static void test_walks_while_rows_are_added(void **state)
+{
+    struct store *store = fixture_open(schema_files, NULL);
+    const struct usage_query query = {
+        .by = 1U << USAGE_BY_DAY | 1U << USAGE_BY_KEY, .is_walk = true, .per_page = 2};
+    for (int64_t seq = 1; seq <= 4; seq++)
+        add(store, make_batch("a", seq, seq, MONDAY + seq * DAY_MS));
+    ask(store, query);
+    assert_int_equal(report.rows[1].starts_ms, MONDAY + 2 * DAY_MS);
+    struct usage_query next = query;
+    next.after = take_last();
+    add(store, make_batch("b", 1, 1, MONDAY));
+    ask(store, next);
+    assert_int_equal(report.count, 2);
+    assert_int_equal(report.total, 2);
+    assert_int_equal(report.rows[0].starts_ms, MONDAY + 3 * DAY_MS);
+    forget_answers();
+    store_close(store);
+}
+
 static void test_sums_of_filtered_records(void **state)
 {
     struct store *store = fixture_open(schema_files, NULL);
@@ -563,6 +633,8 @@ int main(void)
         STORE_TEST(test_sums_are_those_of_the_records),
         STORE_TEST(test_groups_are_told_apart),
         STORE_TEST(test_splits_add_up),
+        STORE_TEST(test_walks_see_each_row_once),
+        STORE_TEST(test_walks_while_rows_are_added),
         STORE_TEST(test_sums_of_filtered_records),
         STORE_TEST(test_periods),
         STORE_TEST(test_tokens_since),

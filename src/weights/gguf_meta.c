@@ -56,6 +56,7 @@ static const struct field {
     FIELD(OWN "attention.value_length_swa", NUMBER, value_length_swa, HEAD_LENGTH_MAX),
     FIELD(OWN "attention.key_length_mla", NUMBER, key_length_mla, HEAD_LENGTH_MAX),
     FIELD(OWN "attention.value_length_mla", NUMBER, value_length_mla, HEAD_LENGTH_MAX),
+    FIELD(OWN "attention.q_lora_rank", NUMBER, q_lora_rank, HEAD_LENGTH_MAX),
     FIELD(OWN "attention.kv_lora_rank", NUMBER, kv_lora_rank, HEAD_LENGTH_MAX),
     FIELD(OWN "attention.sliding_window", NUMBER, sliding_window, MODEL_SHAPE_DIM_MAX),
     FIELD(OWN "attention.sliding_window_pattern", PER_LAYER, sliding_window_pattern,

@@ -91,6 +91,17 @@ static void set_numbers(struct hf_model *model)
         shape->has_chat_template = has_chat_template(model->source);
 }
 
+static void set_latent(const struct hf_config *config, struct model_shape *shape)
+{
+    if (config->latent_length == 0)
+        return;
+    shape->q_lora_rank = config->query_latent_length;
+    shape->kv_lora_rank = config->latent_length;
+    shape->qk_rope_head_dim = config->rope_length;
+    shape->qk_nope_head_dim = config->nope_length;
+    shape->v_head_dim = config->value_length;
+}
+
 static void set_layers(struct hf_model *model)
 {
     struct model_shape *shape = &model->shape;
@@ -140,6 +151,7 @@ static int read_model(struct source *source, const struct source_file *file,
         return err_set(err, ERR_NOT_FOUND, "%s states no layers, and there are no weights",
                        file->name);
     set_numbers(model);
+    set_latent(&model->config, shape);
     set_layers(model);
     set_towers(model);
     shape->format = model->files.count ? model->files.format : FORMAT_SAFETENSORS;

@@ -276,6 +276,24 @@ static void test_parameters_are_within_half_a_percent(void **state)
     }
 }
 
+static void test_widths_of_latent_attention(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        auto_fini(model_shape_fini) struct model_shape shape = {0};
+        read_row(&rows[i], &shape);
+        uint64_t widest = 0;
+        for (uint32_t k = 0; k < shape.layer_count; k++)
+            if (shape.layers[k].cache == CACHE_LATENT)
+                widest = shape.layers[k].key_length;
+        assert_int_equal(shape.kv_lora_rank + shape.qk_rope_head_dim, widest);
+        assert_int_equal(shape.qk_nope_head_dim, widest ? 128 : 0);
+        assert_int_equal(shape.v_head_dim, widest ? 128 : 0);
+        assert_int_equal(shape.q_lora_rank, strstr(rows[i].config, "'q_lora_rank': 1536") ? 1536
+                                                                                          : 0);
+    }
+}
+
 /* Without files the bytes are those that files would have, and the parts add up to them. */
 static void test_parts_add_up(void **state)
 {
@@ -300,6 +318,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kv_bytes_are_exact),
         cmocka_unit_test(test_parameters_are_within_half_a_percent),
+        cmocka_unit_test(test_widths_of_latent_attention),
         cmocka_unit_test(test_parts_add_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -374,22 +374,33 @@ static int read_entry(struct pass *pass)
     return skip_value(pass, type);
 }
 
+/* Whether keys were passed over that turn out to be the architecture's own. */
+static bool has_missed_keys(const struct pass *pass)
+{
+    return pass->skipped_architecture && pass->meta->architecture[0] != '\0';
+}
+
 static int read_entries(struct pass *pass, uint64_t count)
 {
     int rc = 0;
-    for (uint64_t i = 0; rc == 0 && i < count; i++)
+    for (uint64_t i = 0; rc == 0 && i < count && !has_missed_keys(pass); i++)
         rc = read_entry(pass);
     name_set_fini(&pass->names);
     return rc;
 }
 
-/* With the architecture's name known; no writer makes this necessary. */
+/*
+ * With the architecture's name known. Writers that sort their keys make this necessary ("bert." comes
+ * before "general."); it is done at once, while the beginning is still at hand and before the
+ * vocabulary, which would have to be fetched twice.
+ */
 static int read_again(struct pass *pass, uint64_t start, uint64_t count)
 {
     char architecture[MODEL_SHAPE_NAME_SIZE];
     memcpy(architecture, pass->meta->architecture, sizeof architecture);
     *pass->meta = (struct gguf_meta){0};
     memcpy(pass->meta->architecture, architecture, sizeof architecture);
+    pass->skipped_architecture = false;
     reader_rewind(pass->reader);
     reader_skip(pass->reader, start);
     return read_entries(pass, count);
@@ -400,7 +411,7 @@ int gguf_meta_read(struct gguf_meta *meta, struct reader *reader, uint64_t count
     const uint64_t start = reader->position;
     struct pass pass = {.reader = reader, .meta = meta, .key = mem_alloc(GGUF_KEY_MAX + 1)};
     int rc = read_entries(&pass, count);
-    if (rc == 0 && pass.skipped_architecture && meta->architecture[0])
+    if (rc == 0 && has_missed_keys(&pass))
         rc = read_again(&pass, start, count);
     free(pass.key);
     return rc;

@@ -54,7 +54,7 @@ struct gguf_meta {
 
 /*
  * Reads `count` entries at the reader's position into a zeroed meta. The architecture's own keys
- * are found in any order: when one came before its name, the entries are read once more.
+ * are found in any order: when one came before its name, reading starts again from there.
  */
 int gguf_meta_read(struct gguf_meta *meta, struct reader *reader, uint64_t count) must_check;
 

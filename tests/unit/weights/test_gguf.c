@@ -200,6 +200,28 @@ static void test_keys_may_come_before_the_architecture(void **state)
     assert_string_equal(shape.quantization, "");
 }
 
+/* The vocabulary lies behind the name, and is read once. */
+static void test_keys_before_the_architecture_cost_no_requests(void **state)
+{
+    (void)state;
+    struct gguf_writer w = gguf_writer_empty();
+    auto_fini(model_shape_fini) struct model_shape shape = {0};
+    struct memory_source memory;
+    gguf_u32(&w, "bert.block_count", 7);
+    gguf_string(&w, "general.architecture", "bert");
+    struct buf *out = gguf_array(&w, "tokenizer.ggml.tokens", GGUF_STRING, 100000);
+    for (int i = 0; i < 100000; i++)
+        gguf_text(&w, out, STR("token"));
+    auto_fini(buf_fini) struct buf file = gguf_writer_end(&w);
+    memory_source_init(&memory);
+    memory_source_add(&memory, "m.gguf", buf_str(&file));
+    assert_int_equal(gguf_read(&memory.base, memory.base.files, &shape, NULL), 0);
+    assert_int_equal(shape.layer_count, 7);
+    assert_int_equal(shape.vocabulary_size, 100000);
+    assert_in_range(memory.base.read_bytes, 1, file.len);
+    memory_source_fini(&memory);
+}
+
 static void test_stated_vocabulary_size_wins(void **state)
 {
     (void)state;
@@ -639,6 +661,7 @@ int main(void)
         cmocka_unit_test(test_every_tensor_type_has_its_bytes),
         cmocka_unit_test(test_dimensions_0_to_4),
         cmocka_unit_test(test_keys_may_come_before_the_architecture),
+        cmocka_unit_test(test_keys_before_the_architecture_cost_no_requests),
         cmocka_unit_test(test_stated_vocabulary_size_wins),
         cmocka_unit_test(test_unknown_tensor_types_end_where_the_next_tensor_begins),
         cmocka_unit_test(test_long_names_are_cut_at_a_character),

@@ -384,6 +384,28 @@ static void test_a_part_under_another_name_is_refused(void **state)
     assert_non_null(strstr(err.text, "is part 1 of 2 of a model"));
 }
 
+static void test_one_part_of_one_is_a_whole_model(void **state)
+{
+    (void)state;
+    static const char *const name = "m-00001-of-00001.gguf";
+    for (unsigned has_keys = 0; has_keys < 2; has_keys++) {
+        struct gguf_writer w = gguf_writer_empty();
+        auto_fini(model_shape_fini) struct model_shape shape = {0};
+        struct err err = {0};
+        put_good(&w);
+        if (has_keys) {
+            gguf_value(&w, "split.no", GGUF_UINT16, 0);
+            gguf_value(&w, "split.count", GGUF_UINT16, 1);
+            gguf_value(&w, "split.tensors.count", GGUF_INT32, 6);
+        }
+        struct buf file = gguf_writer_end(&w);
+        if (read_files(&file, &name, 1, &shape, &err) < 0)
+            fail_msg("%s", err.text);
+        assert_good(&shape);
+        assert_false(shape.is_split);
+    }
+}
+
 /* ---- bad files ---- */
 
 static void version_1(struct gguf_writer *w) { w->version = 1; }
@@ -668,6 +690,7 @@ int main(void)
         cmocka_unit_test(test_parts_of_a_split_are_one_model),
         cmocka_unit_test(test_bad_splits_are_refused),
         cmocka_unit_test(test_a_part_under_another_name_is_refused),
+        cmocka_unit_test(test_one_part_of_one_is_a_whole_model),
         cmocka_unit_test(test_bad_files_are_refused_with_the_reason),
         cmocka_unit_test(test_every_truncation_is_an_error),
         cmocka_unit_test(test_arrays_of_numbers_are_not_read),

@@ -130,7 +130,7 @@ static int read_parts(struct reading *reading, const struct gguf_split *split)
                    (unsigned long long)reading->meta->split_tensors_count);
 }
 
-/* Part one of one is a whole model: some are named so that were never split and have no such keys. */
+/* Part one of one is a whole model: some are named so without ever having been split. */
 static bool is_split(const struct source_file *file, struct gguf_split *ret)
 {
     return gguf_split_parse(str_of(file->name), ret) && ret->count > 1;

@@ -390,8 +390,8 @@ static int read_entries(struct pass *pass, uint64_t count)
 }
 
 /*
- * With the architecture's name known. Writers that sort their keys make this necessary ("bert." comes
- * before "general."); it is done at once, while the beginning is still at hand and before the
+ * With the architecture's name known. Writers that sort their keys make this necessary ("bert."
+ * comes before "general."); it is done at once, while the beginning is still at hand and before the
  * vocabulary, which would have to be fetched twice.
  */
 static int read_again(struct pass *pass, uint64_t start, uint64_t count)

@@ -91,7 +91,7 @@ int gguf_tensors_read(struct gguf_tensors *tensors, struct reader *reader, uint6
 /* What layer `index` keeps of tokens, and its dimensions; its bytes are for the caller. */
 void gguf_layer_shape(const struct gguf_meta *meta, uint32_t index, struct layer_shape *ret);
 
-/* Whether the file is of a model with MLA, as engines tell it: older files of such models aren't. */
+/* Whether it has MLA, as engines tell: older files of such models keep whole heads. */
 bool gguf_is_latent(const struct gguf_meta *meta);
 
 /* Whether the architecture has a cache at all: false for encoders and diffusion language models. */

@@ -200,28 +200,6 @@ static void test_keys_may_come_before_the_architecture(void **state)
     assert_string_equal(shape.quantization, "");
 }
 
-/* The vocabulary lies behind the name, and is read once. */
-static void test_keys_before_the_architecture_cost_no_requests(void **state)
-{
-    (void)state;
-    struct gguf_writer w = gguf_writer_empty();
-    auto_fini(model_shape_fini) struct model_shape shape = {0};
-    struct memory_source memory;
-    gguf_u32(&w, "bert.block_count", 7);
-    gguf_string(&w, "general.architecture", "bert");
-    struct buf *out = gguf_array(&w, "tokenizer.ggml.tokens", GGUF_STRING, 100000);
-    for (int i = 0; i < 100000; i++)
-        gguf_text(&w, out, STR("token"));
-    auto_fini(buf_fini) struct buf file = gguf_writer_end(&w);
-    memory_source_init(&memory);
-    memory_source_add(&memory, "m.gguf", buf_str(&file));
-    assert_int_equal(gguf_read(&memory.base, memory.base.files, &shape, NULL), 0);
-    assert_int_equal(shape.layer_count, 7);
-    assert_int_equal(shape.vocabulary_size, 100000);
-    assert_in_range(memory.base.read_bytes, 1, file.len);
-    memory_source_fini(&memory);
-}
-
 static void test_stated_vocabulary_size_wins(void **state)
 {
     (void)state;
@@ -615,46 +593,6 @@ static void test_every_truncation_is_an_error(void **state)
     }
 }
 
-/* ---- what is read ---- */
-
-static void test_arrays_of_numbers_are_not_read(void **state)
-{
-    (void)state;
-    struct gguf_writer w = gguf_writer_empty();
-    const size_t numbers = 32 << 20;
-    struct buf *out = gguf_array(&w, "tokenizer.ggml.others", GGUF_FLOAT32, numbers / 4);
-    memset(buf_reserve(out, numbers), 0, numbers);
-    buf_grew(out, numbers);
-    put_good(&w);
-    auto_fini(buf_fini) struct buf file = gguf_writer_end(&w);
-    auto_fini(model_shape_fini) struct model_shape shape = {0};
-    struct memory_source memory;
-    memory_source_init(&memory);
-    memory_source_add(&memory, "m.gguf", buf_str(&file));
-    memory.base.is_local = true;
-    assert_int_equal(gguf_read(&memory.base, memory.base.files, &shape, NULL), 0);
-    assert_good(&shape);
-    assert_in_range(memory.base.read_bytes, 1, 256 << 10);
-    memory_source_fini(&memory);
-}
-
-static void test_headers_have_a_limit(void **state)
-{
-    (void)state;
-    struct gguf_writer w = gguf_writer_empty();
-    gguf_array(&w, "x", GGUF_UINT8, GGUF_HEADER_MAX);
-    auto_fini(buf_fini) struct buf start = gguf_writer_header(&w);
-    struct memory_source memory;
-    struct model_shape shape;
-    struct err err = {0};
-    memory_source_init(&memory);
-    memory_source_add(&memory, "m.gguf", buf_str(&start));
-    memory.files[0].bytes = GGUF_HEADER_MAX + (64u << 20);
-    assert_int_equal(gguf_read(&memory.base, memory.base.files, &shape, &err), ERR_TOO_LARGE);
-    assert_string_equal(err.text, "m.gguf: has a header of more than 268435456 bytes");
-    memory_source_fini(&memory);
-}
-
 /* ---- tables ---- */
 
 static void test_type_tables_agree_with_the_format(void **state)
@@ -683,7 +621,6 @@ int main(void)
         cmocka_unit_test(test_every_tensor_type_has_its_bytes),
         cmocka_unit_test(test_dimensions_0_to_4),
         cmocka_unit_test(test_keys_may_come_before_the_architecture),
-        cmocka_unit_test(test_keys_before_the_architecture_cost_no_requests),
         cmocka_unit_test(test_stated_vocabulary_size_wins),
         cmocka_unit_test(test_unknown_tensor_types_end_where_the_next_tensor_begins),
         cmocka_unit_test(test_long_names_are_cut_at_a_character),
@@ -693,8 +630,6 @@ int main(void)
         cmocka_unit_test(test_one_part_of_one_is_a_whole_model),
         cmocka_unit_test(test_bad_files_are_refused_with_the_reason),
         cmocka_unit_test(test_every_truncation_is_an_error),
-        cmocka_unit_test(test_arrays_of_numbers_are_not_read),
-        cmocka_unit_test(test_headers_have_a_limit),
         cmocka_unit_test(test_type_tables_agree_with_the_format),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

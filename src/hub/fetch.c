@@ -116,7 +116,14 @@ static char *next_of(struct str link)
     return str_dup(str_sub(link.ptr + 1, end - 1));
 }
 
-/* A part: it must be the one that was asked for, or a beginning of it. */
+/* A part: it must be the one that was asked for. A server that gives less of it, as the protocol
+ * allows, could make any number of requests out of one. */
+static bool is_wanted(const struct exchange *exchange, const struct content_range *range)
+{
+    const uint64_t end = exchange->end < range->total ? exchange->end : range->total;
+    return range->first == exchange->offset && range->last + 1 == end;
+}
+
 static void take_partial(struct exchange *exchange, const struct http_response_head *head)
 {
     struct content_range range;
@@ -125,7 +132,7 @@ static void take_partial(struct exchange *exchange, const struct http_response_h
         return;
     }
     if (!content_range_parse(http_headers_get(&head->headers, "content-range"), &range) ||
-        range.first != exchange->offset || range.last >= exchange->end ||
+        !is_wanted(exchange, &range) ||
         (head->body == HTTP_BODY_LENGTH &&
          head->content_length != range.last - range.first + 1)) {
         fail(exchange, ERR_PROTOCOL, "sent another part of the file than was asked for");

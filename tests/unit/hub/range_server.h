@@ -9,7 +9,7 @@
  *     /full/...       200 with all of the file
  *     /chunked/...    the same, without a length
  *     /status/N/...   that status
- *     /wrong, /long, /short, /other, /gzip   206 that doesn't keep to the request
+ *     /wrong, /long, /short, /less, /other, /gzip   206 that doesn't keep to the request
  *
  * Files are found by the last part of the path. What stands in `pages` is sent whole.
  */
@@ -79,6 +79,7 @@ static inline void range_partial(struct range_server *server, int fd, const char
 {
     const unsigned long long total = file->claimed ? file->claimed : file->content.len;
     last = last < total ? last : total - 1;
+    last -= strcmp(mode, "less") == 0;
     const unsigned long long moved = strcmp(mode, "wrong") == 0;
     unsigned long long length = last - first + 1;
     const char *extra = strcmp(mode, "gzip") == 0 ? "Content-Encoding: gzip\r\n" : "";

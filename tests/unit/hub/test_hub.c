@@ -358,6 +358,7 @@ static void test_answers_to_something_else_are_refused(void **state)
         {"/wrong/m.gguf", ERR_PROTOCOL, "another part of the file"},
         {"/long/m.gguf", ERR_PROTOCOL, "another part of the file"},
         {"/short/m.gguf", ERR_PROTOCOL, "another part of the file"},
+        {"/less/m.gguf", ERR_PROTOCOL, "another part of the file"},
         {"/gzip/m.gguf", ERR_PROTOCOL, "in a coding that wasn't asked for"},
         {"/chunked/m.gguf", ERR_PROTOCOL, "doesn't say how large"},
         {"/good/other.gguf", ERR_NOT_FOUND, "/good/other.gguf doesn't exist"},

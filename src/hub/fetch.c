@@ -7,6 +7,7 @@
 #include "io/stream.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -361,6 +362,34 @@ static int read_on(struct fetcher *fetcher, struct err *err)
     return wait_for(fetcher, err);
 }
 
+/* What is wanted of a file. */
+struct wanted {
+    bool is_whole;
+    uint64_t offset, end; /* as in struct exchange */
+    struct buf *out;
+};
+
+static int fetch_once(struct fetcher *fetcher, const struct fetch_request *request,
+                      const struct wanted *wanted, struct err *err)
+{
+    struct exchange *exchange = &fetcher->exchange;
+    const bool reads_on = !wanted->is_whole && can_read_on(exchange, request, wanted->offset);
+    if (!reads_on)
+        exchange_clear(fetcher);
+    exchange->is_whole = wanted->is_whole;
+    exchange->offset = wanted->offset;
+    exchange->end = wanted->end;
+    exchange->out = wanted->out;
+    return reads_on ? read_on(fetcher, err) : begin(fetcher, request, err);
+}
+
+/* Whether the same may go well a moment later: the server, or one between, had a bad moment. */
+static bool may_pass(const struct exchange *exchange, int rc)
+{
+    return rc == ERR_CLOSED || rc == -ECONNRESET || rc == -EPIPE ||
+           (rc == ERR_UNAVAILABLE && exchange->status >= 500);
+}
+
 static void take_reply(struct fetcher *fetcher, struct fetch_reply *ret)
 {
     struct exchange *exchange = &fetcher->exchange;
@@ -372,8 +401,16 @@ static void take_reply(struct fetcher *fetcher, struct fetch_reply *ret)
         exchange_clear(fetcher);
 }
 
-static int end(struct fetcher *fetcher, int rc, struct fetch_reply *ret)
+static int fetch(struct fetcher *fetcher, const struct fetch_request *request,
+                 const struct wanted *wanted, struct fetch_reply *ret, struct err *err)
 {
+    const size_t before = wanted->out->len;
+    int rc = fetch_once(fetcher, request, wanted, err);
+    if (may_pass(&fetcher->exchange, rc)) {
+        exchange_clear(fetcher);
+        buf_cut(wanted->out, before);
+        rc = fetch_once(fetcher, request, wanted, err);
+    }
     if (rc < 0)
         exchange_clear(fetcher);
     else
@@ -384,26 +421,16 @@ static int end(struct fetcher *fetcher, int rc, struct fetch_reply *ret)
 int fetch_range(struct fetcher *fetcher, const struct fetch_request *request, uint64_t offset,
                 size_t n, struct buf *out, struct fetch_reply *ret, struct err *err)
 {
-    struct exchange *exchange = &fetcher->exchange;
     assert(n > 0);
-    const bool reads_on = can_read_on(exchange, request, offset);
-    if (!reads_on)
-        exchange_clear(fetcher);
-    exchange->offset = offset;
-    exchange->end = offset + n;
-    exchange->out = out;
-    const int rc = reads_on ? read_on(fetcher, err) : begin(fetcher, request, err);
-    return end(fetcher, rc, ret);
+    const struct wanted wanted = {.offset = offset, .end = offset + n, .out = out};
+    return fetch(fetcher, request, &wanted, ret, err);
 }
 
 int fetch_all(struct fetcher *fetcher, const struct fetch_request *request, size_t max,
               struct buf *out, struct fetch_reply *ret, struct err *err)
 {
-    exchange_clear(fetcher);
-    fetcher->exchange.is_whole = true;
-    fetcher->exchange.end = max;
-    fetcher->exchange.out = out;
-    return end(fetcher, begin(fetcher, request, err), ret);
+    const struct wanted wanted = {.is_whole = true, .end = max, .out = out};
+    return fetch(fetcher, request, &wanted, ret, err);
 }
 
 /* ---- the fetcher ---- */

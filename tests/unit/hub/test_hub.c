@@ -374,8 +374,26 @@ static void test_answers_to_something_else_are_refused(void **state)
         const int rc = read_place(&world, path);
         finish(&world);
         if (rc != cases[i].code || !strstr(world.err.text, cases[i].text) ||
-            strstr(world.err.text, "secret") || world.server.requests != 1)
+            strstr(world.err.text, "secret") ||
+            world.server.requests != (rc == ERR_UNAVAILABLE ? 2 : 1))
             fail_msg("%s: %d %s", cases[i].path, rc, world.err.text);
+        end(&world);
+    }
+}
+
+static void test_a_bad_moment_is_tried_again(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {"/once/503/m.gguf", "/once/500/m.gguf", "/once/1/m.gguf",
+                                        "/once/2/m.gguf"};
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        struct world world;
+        begin(&world, "m.gguf", small_model());
+        const int rc = read_place(&world, paths[i]);
+        finish(&world);
+        if (rc < 0 || world.server.requests != 2)
+            fail_msg("%s: %u requests, %s", paths[i], world.server.requests, world.err.text);
+        assert_int_equal(world.shape.layer_count, 1);
         end(&world);
     }
 }
@@ -451,6 +469,7 @@ int main(void)
         cmocka_unit_test(test_modelscope_lists_its_files),
         cmocka_unit_test(test_places_that_are_none),
         cmocka_unit_test(test_answers_to_something_else_are_refused),
+        cmocka_unit_test(test_a_bad_moment_is_tried_again),
         cmocka_unit_test(test_a_file_that_changes_meanwhile_is_refused),
         cmocka_unit_test(test_nobody_answers),
         cmocka_unit_test(test_whole_files_have_a_limit),

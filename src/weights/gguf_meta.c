@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/str.h"
-#include "base/utf8.h"
+#include "weights/clean_text_priv.h"
 #include "weights/gguf_priv.h"
 
 enum {
@@ -229,13 +229,8 @@ static int read_text(struct pass *pass, uint32_t type, char *ret)
     char text[MODEL_SHAPE_NAME_SIZE] = {0};
     reader_get(pass->reader, text, wanted);
     reader_skip(pass->reader, length - wanted);
-    size_t valid = 0;
-    for (size_t n = 1; n > 0 && valid < wanted && text[valid]; valid += n)
-        n = utf8_sequence(str_sub(text + valid, wanted - valid));
-    if (!pass->reader->failure) {
-        memcpy(ret, text, valid);
-        ret[valid] = '\0';
-    }
+    if (!pass->reader->failure)
+        clean_text_copy(ret, MODEL_SHAPE_NAME_SIZE, str_of(text));
     return pass->reader->failure;
 }
 

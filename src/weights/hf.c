@@ -75,7 +75,7 @@ static void set_numbers(struct hf_model *model)
     const struct hf_config *config = &model->config;
     struct model_shape *shape = &model->shape;
     shape->kind = hf_kind_of(config, model->source);
-    hf_copy_text(shape->architecture, sizeof shape->architecture, str_of(config->architecture));
+    clean_text_copy(shape->architecture, sizeof shape->architecture, str_of(config->architecture));
     shape->is_tied = config->is_tied;
     shape->is_causal = config->is_causal;
     shape->context_length = config->context_length;
@@ -161,7 +161,7 @@ static int read_model(struct source *source, const struct source_file *file,
         return rc;
     snprintf(shape->dtype, sizeof shape->dtype, "%s", model->quant.dtype);
     if (!model->quant.label[0])
-        hf_copy_text(model->quant.label, sizeof model->quant.label,
+        clean_text_copy(model->quant.label, sizeof model->quant.label,
                      str_of(hf_dtype_label(shape->dtype)));
     snprintf(shape->quantization, sizeof shape->quantization, "%s", model->quant.label);
     *ret = *shape;
@@ -191,9 +191,9 @@ static int read_adapter(struct source *source, const struct source_file *file,
     if (rc < 0)
         return rc;
     if (hf_config_find(&config, "peft_type", &value))
-        hf_copy_text(shape.architecture, sizeof shape.architecture, json_view_text(value));
+        clean_text_copy(shape.architecture, sizeof shape.architecture, json_view_text(value));
     if (hf_config_find(&config, "base_model_name_or_path", &value))
-        hf_copy_text(shape.name, sizeof shape.name, json_view_text(value));
+        clean_text_copy(shape.name, sizeof shape.name, json_view_text(value));
     shape.file_bytes = shape.tensor_bytes = shape.other_bytes = weights->bytes;
     *ret = shape;
     return 0;

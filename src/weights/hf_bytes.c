@@ -17,7 +17,7 @@ void hf_part_add(struct model_shape *shape, struct str name, uint64_t bytes)
         return;
     }
     struct model_part *part = &shape->parts[shape->part_count++];
-    hf_copy_text(part->name, sizeof part->name, name);
+    clean_text_copy(part->name, sizeof part->name, name);
     part->bytes = bytes;
 }
 

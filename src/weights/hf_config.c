@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "weights/hf_config_priv.h"
 
-#include "base/utf8.h"
 #include "weights/json_view.h"
 #include "weights/model_shape.h"
 
@@ -88,19 +87,6 @@ void hf_config_fini(struct hf_config *config)
 {
     buf_fini(&config->text);
     *config = (struct hf_config){0};
-}
-
-void hf_copy_text(char *to, size_t size, struct str text)
-{
-    size_t used = 0;
-    for (size_t n = 1; used < text.len; used += n) {
-        n = utf8_sequence(str_skip(text, used));
-        if (n == 0 || used + n >= size)
-            break;
-    }
-    if (used > 0)
-        memcpy(to, text.ptr, used);
-    to[used] = '\0';
 }
 
 /* --- scopes ---------------------------------------------------------------------------------- */
@@ -357,19 +343,19 @@ static void set_names(struct hf_config *config)
 {
     struct str value = {0}, first = {0};
     if (hf_config_find(config, "model_type", &value))
-        hf_copy_text(config->model_type, sizeof config->model_type, json_view_text(value));
+        clean_text_copy(config->model_type, sizeof config->model_type, json_view_text(value));
     value = (struct str){0};
     json_view_member(config->root, "model_type", &value);
-    hf_copy_text(config->outer_type, sizeof config->outer_type, json_view_text(value));
+    clean_text_copy(config->outer_type, sizeof config->outer_type, json_view_text(value));
     value = (struct str){0};
     if (!json_view_member(config->root, "architectures", &value))
         hf_config_find(config, "architectures", &value);
     struct json_view_items items = json_view_items(value);
     if (!json_view_next(&items, NULL, &first) || json_view_text(first).len == 0)
         first = STR("\"\"");
-    hf_copy_text(config->architecture, sizeof config->architecture, json_view_text(first));
+    clean_text_copy(config->architecture, sizeof config->architecture, json_view_text(first));
     if (!config->architecture[0])
-        hf_copy_text(config->architecture, sizeof config->architecture,
+        clean_text_copy(config->architecture, sizeof config->architecture,
                      str_of(config->outer_type[0] ? config->outer_type : config->model_type));
     config->family = hf_family_of(config->model_type);
     if (!config->family.model_type)
@@ -405,7 +391,7 @@ int hf_config_read(const char *file, struct buf *text, struct hf_config *ret, st
 {
     auto_fini(hf_config_fini) struct hf_config config = {.text = *text};
     *text = (struct buf){0};
-    hf_copy_text(config.file, sizeof config.file, str_of(file));
+    clean_text_copy(config.file, sizeof config.file, str_of(file));
     int rc = config.text.len > HF_CONFIG_MAX
                  ? err_set(err, ERR_TOO_LARGE, "has %zu bytes, at most %d are read",
                            config.text.len, HF_CONFIG_MAX)

@@ -81,7 +81,7 @@ static int add_listed(struct source *source, const struct source_file *index,
     if (rc < 0)
         return err_wrap(err, rc, "%s", index->name);
     json_view_member(root, "_class_name", &class);
-    hf_copy_text(shape->architecture, sizeof shape->architecture, json_view_text(class));
+    clean_text_copy(shape->architecture, sizeof shape->architecture, json_view_text(class));
     struct json_view_items items = json_view_items(root);
     for (unsigned count = 0; rc == 0 && json_view_next(&items, &key, &value);) {
         if (!is_component(key, value))

@@ -40,7 +40,7 @@ static void read_dtype(const struct hf_config *config, struct hf_quant *quant)
     struct str word = json_view_text(value);
     if (str_has_prefix(word, STR("torch.")))
         word = str_skip(word, strlen("torch."));
-    hf_copy_text(quant->dtype, sizeof quant->dtype, word);
+    clean_text_copy(quant->dtype, sizeof quant->dtype, word);
     if (hf_dtype_bits(quant->dtype) == 0)
         quant->dtype[0] = '\0'; /* "auto" */
 }
@@ -155,7 +155,7 @@ static void set_label(struct hf_quant *quant, struct str method, struct str algo
 {
     if (algorithm.len > 0)
         method = algorithm;
-    hf_copy_text(quant->label, sizeof quant->label - 16, method);
+    clean_text_copy(quant->label, sizeof quant->label - 16, method);
     const size_t used = strlen(quant->label);
     if (algorithm.len == 0 && bits > 0 && bits_of_word(method) == 0)
         snprintf(quant->label + used, sizeof quant->label - used, " %g bit", bits);
@@ -222,7 +222,7 @@ static void read_ascend(const struct hf_config *config, const struct source *sou
         return;
     quant->exists = true;
     set_bits(quant, bits);
-    hf_copy_text(quant->label, sizeof quant->label, word);
+    clean_text_copy(quant->label, sizeof quant->label, word);
     for (char *c = quant->label; *c; c++)
         if (*c >= 'a' && *c <= 'z')
             *c = (char)(*c - 'a' + 'A');
@@ -239,7 +239,7 @@ int hf_quant_read(const struct hf_config *config, struct source *source, struct 
     read_dtype(config, &quant);
     const unsigned bits = hf_dtype_bits(quant.dtype);
     quant.linear_bits = quant.expert_bits = quant.plain_bits = bits ? bits : 16;
-    hf_copy_text(quant.label, sizeof quant.label, str_of(hf_dtype_label(quant.dtype)));
+    clean_text_copy(quant.label, sizeof quant.label, str_of(hf_dtype_label(quant.dtype)));
     for (size_t i = 0; i < ARRAY_LEN(KEYS) && !quant.exists; i++)
         if (hf_config_find(config, KEYS[i], &description) && json_view_count(description) > 0)
             read_description(description, &quant);

@@ -251,6 +251,17 @@ static void test_long_names_are_cut_at_a_character(void **state)
     assert_string_equal(shape.architecture, "llama");
 }
 
+static void test_names_have_no_control_characters(void **state)
+{
+    (void)state;
+    struct gguf_writer w = gguf_writer_begin("llama");
+    auto_fini(model_shape_fini) struct model_shape shape = {0};
+    struct err err = {0};
+    gguf_string(&w, "general.name", "\x1b]0;title\a \xc3\xa9 \xc2\x9b" "2J \x7f \xc2\xa9\n");
+    assert_int_equal(read_back(&w, &shape, &err), 0);
+    assert_string_equal(shape.name, "?]0;title? \xc3\xa9 ?2J ? \xc2\xa9?");
+}
+
 /* ---- splits ---- */
 
 static const char *const part_names[] = {"m-00001-of-00003.gguf", "m-00002-of-00003.gguf",
@@ -623,6 +634,7 @@ int main(void)
         cmocka_unit_test(test_keys_may_come_before_the_architecture),
         cmocka_unit_test(test_stated_vocabulary_size_wins),
         cmocka_unit_test(test_unknown_tensor_types_end_where_the_next_tensor_begins),
+        cmocka_unit_test(test_names_have_no_control_characters),
         cmocka_unit_test(test_long_names_are_cut_at_a_character),
         cmocka_unit_test(test_parts_of_a_split_are_one_model),
         cmocka_unit_test(test_bad_splits_are_refused),

@@ -338,6 +338,61 @@ static void test_quantisation_files(void **state)
     assert_string_equal(modelopt.quantization, "FP8");
 }
 
+static void test_descriptions_of_ascend(void **state)
+{
+    static const struct {
+        const char *name, *text, *label;
+    } cases[] = {
+        {"quant_model_description_w4a8.json", "{}", "W4A8"},
+        {"quant_model_description_w8a16.json", "{}", "W8A16"},
+        {"quant_model_description.json", "{'model_quant_type': 'W4A8_DYNAMIC'}", "W4A8_DYNAMIC"},
+        {"quant_model_description.json", "{'model_quant_type': 'FLOAT'}", "W8A8"},
+        {"quant_model_description.json", "no JSON", "W8A8"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        auto_fini(model_shape_fini) struct model_shape shape = {0};
+        struct memory_source *files = memory_source_new(true);
+        memory_source_text(files, "config.json", LLAMA "}");
+        memory_source_text(files, cases[i].name, cases[i].text);
+        read_good(files, &shape);
+        assert_string_equal(shape.quantization, cases[i].label);
+    }
+}
+
+/* Where a tensor's elements hold several weights, they don't tell how many there are. */
+static void test_packed_weights_are_counted_by_formula(void **state)
+{
+    static const struct {
+        const char *quantization;
+        bool is_packed;
+    } cases[] = {
+        {"'quantization_config': {'quant_method': 'gptq', 'bits': 8}", true},
+        {"'quantization_config': {'quant_method': 'awq', 'bits': 4}", true},
+        {"'quantization': {'group_size': 64, 'bits': 8}", true},
+        {"'quantization_config': {'quant_method': 'compressed-tensors', 'format': "
+         "'pack-quantized', 'config_groups': {'group_0': {'weights': {'num_bits': 8}}}}", true},
+        {"'quantization_config': {'quant_method': 'compressed-tensors', 'format': "
+         "'int-quantized', 'config_groups': {'group_0': {'weights': {'num_bits': 8}}}}", false},
+        {"'quantization_config': {'quant_method': 'fp8'}", false},
+    };
+    static const struct tensor tensors[] = {
+        {"model.layers.0.self_attn.q_proj.qweight", "I32", 16, 64},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        auto_fini(model_shape_fini) struct model_shape shape = {0};
+        struct memory_source *files = memory_source_new(true);
+        auto_free char *config = mem_printf(LLAMA ", %s}", cases[i].quantization);
+        memory_source_text(files, "config.json", config);
+        add_safetensors(files, "model.safetensors", tensors, ARRAY_LEN(tensors));
+        read_good(files, &shape);
+        if ((shape.parameter_count != 16) != cases[i].is_packed)
+            fail_msg("%s: %llu", cases[i].quantization,
+                     (unsigned long long)shape.parameter_count);
+    }
+}
+
 static void test_context_lengths(void **state)
 {
     static const struct {
@@ -580,6 +635,8 @@ int main(void)
         cmocka_unit_test(test_a_long_header_of_a_hub_is_left_alone),
         cmocka_unit_test(test_quantisations),
         cmocka_unit_test(test_quantisation_files),
+        cmocka_unit_test(test_descriptions_of_ascend),
+        cmocka_unit_test(test_packed_weights_are_counted_by_formula),
         cmocka_unit_test(test_context_lengths),
         cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_a_pipeline_has_parts),

@@ -213,9 +213,11 @@ static int take_by_map(struct choice *choice, const struct source_file *index, s
         const struct str name = json_view_text(value);
         if (last.len > 0 && str_eq(name, last))
             continue;
-        const ssize_t number = name.len > 0 ? find_named(choice, name) : -1;
+        const bool is_weights = !is_not_safetensors(name) || is_other_format(name);
+        const ssize_t number = is_weights ? find_named(choice, name) : -1;
         if (number < 0)
-            return err_set(err, ERR_INVALID, "%s names the file \"%.*s\", which isn't there",
+            return err_set(err, ERR_INVALID,
+                           "%s names the file \"%.*s\", which isn't there or has no weights",
                            index->name, (int)(name.len < 200 ? name.len : 200),
                            name.len ? name.ptr : "");
         choice->taken[number] = true;

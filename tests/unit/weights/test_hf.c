@@ -188,6 +188,23 @@ static void test_missing_parts_are_named(void **state)
     }
 }
 
+static void test_an_index_names_weights_only(void **state)
+{
+    static const char *const names[] = {"model.safetensors.index.json", "config.json",
+                                        "model.safetensors.index.json/x", ""};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        struct model_shape shape;
+        struct err err = {0};
+        struct memory_source *files = memory_source_new(true);
+        auto_free char *index = mem_printf("{'weight_map': {'a': '%s'}}", names[i]);
+        memory_source_text(files, "config.json", LLAMA "}");
+        memory_source_text(files, "model.safetensors.index.json", index);
+        assert_int_equal(read_all(files, &shape, &err), ERR_INVALID);
+        assert_non_null(strstr(err.text, "isn't there or has no weights"));
+    }
+}
+
 /* --- a hub: formula ------------------------------------------------------------------------ */
 
 static void add_deepseek(struct memory_source *files, const char *more)
@@ -630,6 +647,7 @@ int main(void)
         cmocka_unit_test(test_sums_of_headers),
         cmocka_unit_test(test_counts_nothing_twice),
         cmocka_unit_test(test_missing_parts_are_named),
+        cmocka_unit_test(test_an_index_names_weights_only),
         cmocka_unit_test(test_reads_little_of_a_hub),
         cmocka_unit_test(test_reads_a_short_header_of_a_hub),
         cmocka_unit_test(test_a_long_header_of_a_hub_is_left_alone),

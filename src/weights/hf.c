@@ -42,7 +42,8 @@ static bool read_optional(struct source *source, const char *name, uint64_t remo
                           struct buf *text, struct str *ret_root)
 {
     const struct source_file *file = source_find(source, name);
-    if (!file || file->bytes > (source->is_local ? (uint64_t)SOURCE_SMALL_MAX : remote_max))
+    const uint64_t max = source->is_local ? (uint64_t)SOURCE_SMALL_MAX : remote_max;
+    if (!file || file->bytes > max || file->bytes > hf_files_left(source))
         return false;
     return source_read_small(source, file, text, NULL) >= 0 &&
            json_view_check(buf_str(text), ret_root, NULL) == 0;

@@ -229,6 +229,16 @@ static int fill_by_sums(struct hf_model *model, const struct hf_tensor_sums *sum
     return 0;
 }
 
+/* A header's length stands in eight bytes before it. */
+static size_t header_max(const struct source *source)
+{
+    const uint64_t left = hf_files_left(source), prefix = 8;
+    if (source->is_local)
+        return SAFETENSORS_HEADER_MAX;
+    return left < HF_REMOTE_HEADER_MAX + prefix ? (size_t)(left > prefix ? left - prefix : 0)
+                                                : HF_REMOTE_HEADER_MAX;
+}
+
 int hf_bytes_fill(struct hf_model *model, struct err *err)
 {
     const bool is_local = model->source->is_local;
@@ -237,8 +247,7 @@ int hf_bytes_fill(struct hf_model *model, struct err *err)
     int rc = ERR_TOO_LARGE;
     if (model->files.format == FORMAT_SAFETENSORS && (is_local || model->files.count == 1))
         rc = hf_tensors_sum(model->source, &model->files,
-                            is_local ? SAFETENSORS_HEADER_MAX : HF_REMOTE_HEADER_MAX,
-                            model->encoder.exists, &model->shape, &sums, &fault);
+                            header_max(model->source), model->encoder.exists, &model->shape, &sums, &fault);
     if (rc == 0)
         rc = fill_by_sums(model, &sums, err);
     else if (rc == ERR_TOO_LARGE && (!is_local || !fault.code)) /* none was read, or not wholly */

@@ -292,6 +292,34 @@ static void test_a_long_header_of_a_hub_is_left_alone(void **state)
     assert_true(shape.layers[0].bytes > 0 && shape.layers[0].bytes == shape.layers[1].bytes);
 }
 
+static void add_padded(struct memory_source *files, const char *name, const char *text,
+                       size_t bytes)
+{
+    auto_free char *padded = mem_printf("%-*s", (int)bytes, text);
+    memory_source_text(files, name, padded);
+}
+
+/* Each of the files is short enough, but not all of them together. */
+static void test_of_a_hub_200_kb_are_read_in_all(void **state)
+{
+    auto_fini(model_shape_fini) struct model_shape shape = {0};
+    struct memory_source *files = memory_source_new(false);
+    struct buf header = {0};
+    struct err err = {0};
+    (void)state;
+    add_padded(files, "config.json", LLAMA "}", 110000);
+    buf_add(&header, "\0\x80\1\0\0\0\0\0", 8); /* 98,304 */
+    buf_printf(&header, "%-98304s", "{}");
+    memory_source_add(files, "model.safetensors", &header, 0);
+    add_padded(files, "preprocessor_config.json", "{}", 16000);
+    add_padded(files, "tokenizer_config.json", "{}", 16000);
+    if (hf_read(&files->base, &shape, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_in_range(files->base.read_bytes, 110000, 200000);
+    assert_true(shape.layers[0].bytes > 0); /* by the formula */
+    source_free(&files->base);
+}
+
 /* --- words --------------------------------------------------------------------------------- */
 
 static void test_quantisations(void **state)
@@ -651,6 +679,7 @@ int main(void)
         cmocka_unit_test(test_reads_little_of_a_hub),
         cmocka_unit_test(test_reads_a_short_header_of_a_hub),
         cmocka_unit_test(test_a_long_header_of_a_hub_is_left_alone),
+        cmocka_unit_test(test_of_a_hub_200_kb_are_read_in_all),
         cmocka_unit_test(test_quantisations),
         cmocka_unit_test(test_quantisation_files),
         cmocka_unit_test(test_descriptions_of_ascend),

@@ -246,8 +246,8 @@ int hf_bytes_fill(struct hf_model *model, struct err *err)
     struct err fault = {0};
     int rc = ERR_TOO_LARGE;
     if (model->files.format == FORMAT_SAFETENSORS && (is_local || model->files.count == 1))
-        rc = hf_tensors_sum(model->source, &model->files,
-                            header_max(model->source), model->encoder.exists, &model->shape, &sums, &fault);
+        rc = hf_tensors_sum(model->source, &model->files, header_max(model->source),
+                            model->encoder.exists, &model->shape, &sums, &fault);
     if (rc == 0)
         rc = fill_by_sums(model, &sums, err);
     else if (rc == ERR_TOO_LARGE && (!is_local || !fault.code)) /* none was read, or not wholly */

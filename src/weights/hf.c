@@ -200,32 +200,37 @@ static int read_adapter(struct source *source, const struct source_file *file,
     return 0;
 }
 
+static int read_files_alone(struct source *source, const struct hf_files *files,
+                            struct model_shape *shape, struct err *err)
+{
+    shape->format = files->format;
+    shape->is_split = files->is_split;
+    shape->file_bytes = shape->tensor_bytes = shape->other_bytes = files->bytes;
+    const int rc = hf_bytes_count(source, files, shape, err);
+    snprintf(shape->quantization, sizeof shape->quantization, "%s", hf_dtype_label(shape->dtype));
+    return rc;
+}
+
 /* Weights without a description: what they are is told by the files beside them, if at all. */
 static int read_weights_alone(struct source *source, struct model_shape *ret, struct err *err)
 {
     const struct hf_config nothing = {0};
-    struct model_shape shape = {0}, folders = {0};
+    auto_fini(model_shape_fini) struct model_shape shape = {0};
     auto_fini(hf_files_fini) struct hf_files files = {0};
     int rc = hf_files_select(source, "", &files, err);
-    if (rc == 0 && files.count == 0)
-        rc = hf_pipeline_read(source, NULL, &folders, err);
+    if (rc == 0)
+        rc = files.count > 0 ? read_files_alone(source, &files, &shape, err)
+                             : hf_pipeline_read(source, NULL, &shape, err);
     if (rc < 0)
         return rc;
-    shape = folders;
-    if (files.count > 0) {
-        shape.format = files.format;
-        shape.is_split = files.is_split;
-        shape.file_bytes = shape.tensor_bytes = shape.other_bytes = files.bytes;
-    }
-    if (shape.file_bytes == 0) {
-        model_shape_fini(&shape);
+    if (shape.file_bytes == 0)
         return err_set(err, ERR_NOT_FOUND,
                        "there is no model among %zu files: no .gguf, config.json, model_index.json "
                        "or other file of weights",
                        source->file_count);
-    }
     shape.kind = hf_kind_of(&nothing, source);
     *ret = shape;
+    shape = (struct model_shape){0};
     return 0;
 }
 

@@ -259,3 +259,21 @@ int hf_bytes_fill(struct hf_model *model, struct err *err)
     model->shape.file_bytes = model->files.bytes ? model->files.bytes : model->shape.tensor_bytes;
     return 0;
 }
+
+int hf_bytes_count(struct source *source, const struct hf_files *files, struct model_shape *shape,
+                   struct err *err)
+{
+    struct hf_tensor_sums sums;
+    if (!source->is_local || files->format != FORMAT_SAFETENSORS)
+        return 0;
+    struct model_shape none = {0};
+    const int rc = hf_tensors_sum(source, files, SAFETENSORS_HEADER_MAX, false, &none, &sums, err);
+    if (rc < 0)
+        return rc;
+    const char *dtype = safetensors_type_dtype(hf_tensor_sums_type(&sums));
+    shape->parameter_count += sums.elements;
+    shape->has_unknown_types |= sums.has_unknown_types;
+    if (!shape->dtype[0] && hf_dtype_bits(dtype) >= 16)
+        snprintf(shape->dtype, sizeof shape->dtype, "%s", dtype);
+    return 0;
+}

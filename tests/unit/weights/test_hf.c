@@ -188,6 +188,21 @@ static void test_missing_parts_are_named(void **state)
     }
 }
 
+/* Without config.json the header tells how many weights of which type. */
+static void test_a_file_of_weights_alone(void **state)
+{
+    auto_fini(model_shape_fini) struct model_shape shape = {0};
+    struct memory_source *files = memory_source_new(true);
+    (void)state;
+    add_safetensors(files, "model.safetensors", part_two, ARRAY_LEN(part_two));
+    read_good(files, &shape);
+    assert_int_equal(shape.kind, KIND_UNKNOWN);
+    assert_int_equal(shape.parameter_count, 8 + 6 + 8 + 256);
+    assert_int_equal(shape.tensor_bytes, shape.file_bytes);
+    assert_string_equal(shape.dtype, "bfloat16");
+    assert_string_equal(shape.quantization, "BF16");
+}
+
 static void test_an_index_names_weights_only(void **state)
 {
     static const char *const names[] = {"model.safetensors.index.json", "config.json",
@@ -675,6 +690,7 @@ int main(void)
         cmocka_unit_test(test_sums_of_headers),
         cmocka_unit_test(test_counts_nothing_twice),
         cmocka_unit_test(test_missing_parts_are_named),
+        cmocka_unit_test(test_a_file_of_weights_alone),
         cmocka_unit_test(test_an_index_names_weights_only),
         cmocka_unit_test(test_reads_little_of_a_hub),
         cmocka_unit_test(test_reads_a_short_header_of_a_hub),

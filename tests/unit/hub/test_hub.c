@@ -309,6 +309,24 @@ static void test_forms_of_places(void **state)
     }
 }
 
+/* HF_ENDPOINT is written with it as often as without. */
+static void test_a_slash_behind_a_hub(void **state)
+{
+    (void)state;
+    static const char *const places[] = {"hf:good/repo/m.gguf", "/good/repo/blob/main/m.gguf"};
+    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+        struct world world;
+        begin(&world, "m.gguf", small_model());
+        auto_free char *hub = mem_printf("%s/", world.base);
+        world.params.hugging_face_url = hub;
+        const int rc = read_place(&world, places[i]);
+        finish(&world);
+        if (rc < 0 || count_of(&world.server.seen, "GET /good/repo/resolve/main/m.gguf ") != 1)
+            fail_msg("%s: %s, %s", places[i], world.err.text, world.server.seen.ptr);
+        end(&world);
+    }
+}
+
 static void test_modelscope_lists_its_files(void **state)
 {
     (void)state;
@@ -466,6 +484,7 @@ int main(void)
         cmocka_unit_test(test_other_servers_get_no_token),
         cmocka_unit_test(test_repositories_are_listed),
         cmocka_unit_test(test_forms_of_places),
+        cmocka_unit_test(test_a_slash_behind_a_hub),
         cmocka_unit_test(test_modelscope_lists_its_files),
         cmocka_unit_test(test_places_that_are_none),
         cmocka_unit_test(test_answers_to_something_else_are_refused),

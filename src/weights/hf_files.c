@@ -363,7 +363,7 @@ int hf_files_select(struct source *source, const char *folder, struct hf_files *
     struct choice choice = {source, folder, taken};
     take_by_names(&choice);
     const struct source_file *index = find_index(&choice);
-    const uint64_t index_max = source->is_local ? UINT64_MAX : HF_REMOTE_INDEX_MAX;
+    const uint64_t index_max = source->is_local ? SOURCE_SMALL_MAX : HF_REMOTE_INDEX_MAX;
     if (index && index->bytes <= index_max && index->bytes <= hf_files_left(source)) {
         const int rc = take_by_index(&choice, index, err);
         if (rc < 0)

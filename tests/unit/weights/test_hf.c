@@ -203,6 +203,21 @@ static void test_a_file_of_weights_alone(void **state)
     assert_string_equal(shape.quantization, "BF16");
 }
 
+/* Kimi K2 Thinking has an index of 24 MB. */
+static void test_shards_with_a_long_index(void **state)
+{
+    auto_fini(model_shape_fini) struct model_shape shape = {0};
+    struct memory_source *files = memory_source_new(true);
+    (void)state;
+    add_safetensors(files, "model-00001-of-000002.safetensors", part_one, ARRAY_LEN(part_one));
+    add_safetensors(files, "model-00002-of-000002.safetensors", part_two, ARRAY_LEN(part_two));
+    add_safetensors(files, "model.safetensors", part_two, ARRAY_LEN(part_two));
+    memory_source_add(files, "model.safetensors.index.json", NULL, SOURCE_SMALL_MAX + 1);
+    read_good(files, &shape);
+    assert_true(shape.is_split);
+    assert_int_equal(shape.parameter_count, 256 + 64 + 128 + 10 + 8 + 6 + 8 + 256);
+}
+
 static void test_an_index_names_weights_only(void **state)
 {
     static const char *const names[] = {"model.safetensors.index.json", "config.json",
@@ -691,6 +706,7 @@ int main(void)
         cmocka_unit_test(test_counts_nothing_twice),
         cmocka_unit_test(test_missing_parts_are_named),
         cmocka_unit_test(test_a_file_of_weights_alone),
+        cmocka_unit_test(test_shards_with_a_long_index),
         cmocka_unit_test(test_an_index_names_weights_only),
         cmocka_unit_test(test_reads_little_of_a_hub),
         cmocka_unit_test(test_reads_a_short_header_of_a_hub),

@@ -17,9 +17,9 @@ enum {
     HF_FILES_MAX = 2048, /* files of weights; known models have up to 256 */
     HF_REMOTE_MAX = 200000, /* bytes that are read of a hub's repository in all, but for files that
                                must be read (config.json) */
-    HF_REMOTE_INDEX_MAX = 64 << 10, /* bytes of an index that is read from a hub, SOURCE_SMALL_MAX of
-                                       a local one; of a longer one the names of the shards tell
-                                       ("model-00002-of-00004.safetensors") */
+    /* Bytes of an index that is read from a hub, SOURCE_SMALL_MAX of a local one; of a longer one
+     * the names of the shards tell ("model-00002-of-00004.safetensors"). */
+    HF_REMOTE_INDEX_MAX = 64 << 10,
 };
 
 /* Of all files together; the limit of a shape's bytes, too. */

@@ -265,12 +265,18 @@ static int check_redirect(const struct url *from, const struct url *to, struct e
                    text);
 }
 
+/* The value of a header. Tokens come from files, often with a line's end. Returns owned. */
+static char *credential_of(const char *bearer)
+{
+    return bearer ? mem_printf("Bearer %.*s", STR_ARGS(str_trim(str_of(bearer)))) : NULL;
+}
+
 /* Sends the exchange's request to its URL and waits for what it wants. */
 static int ask(struct fetcher *fetcher, const char *bearer, struct err *err)
 {
     struct exchange *exchange = &fetcher->exchange;
     char range[RANGE_TEXT];
-    auto_free char *credential = bearer ? mem_printf("Bearer %s", bearer) : NULL;
+    auto_free char *credential = credential_of(bearer);
     struct http_header headers[HEADERS_MAX] = {{STR("Accept-Encoding"), STR("identity")}};
     unsigned count = 1;
     snprintf(range, sizeof range, "bytes=%llu-%llu", (unsigned long long)exchange->offset,

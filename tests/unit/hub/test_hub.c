@@ -228,6 +228,7 @@ static void test_a_token_stays_with_its_hub(void **state)
     begin(&world, "m.gguf", small_model());
     world.server.away_port = away.server.port;
     be_hugging_face(&world);
+    world.params.hugging_face_token = "hf_secret\n"; /* as a file's content */
     /* The hub's own form of a URL: the server redirects all files below "away". */
     assert_int_equal(read_place(&world, "/away/repo/resolve/main/m.gguf"), 0);
     assert_int_equal(world.shape.vocabulary_size, 151936);

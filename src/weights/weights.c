@@ -42,14 +42,29 @@ static bool is_wanted(const char *wanted, const char *name)
     return *wanted == '\0' || strcmp(wanted, name) == 0 || fnmatch(wanted, name, 0) == 0;
 }
 
-/* Whether a file is a model by itself, and the one that is asked for: a projector by its own word
+/* What lies beside models and is none: a projector, layers that predict further tokens, statistics
+ * for quantising. The word that tells it, or NULL for a model. */
+static const char *companion_word(const char *name)
+{
+    const struct str base = base_name(str_of(name));
+    if (is_projector(name))
+        return "mmproj";
+    if (str_has_prefix(base, STR("mtp-")))
+        return "mtp";
+    return str_has_prefix(base, STR("imatrix")) || str_has_suffix(base, STR("imatrix.gguf"))
+               ? "imatrix"
+               : NULL;
+}
+
+/* Whether a file is a model by itself, and the one that is asked for: a companion by its own word
  * only, not by a pattern that its model has in common with it. */
 static bool is_candidate(const struct source_file *file, const char *wanted)
 {
     const struct str name = str_of(file->name);
+    const char *word = companion_word(file->name);
     if (!is_wanted(wanted, file->name) || !is_gguf(name) || !is_first(name))
         return false;
-    return !is_projector(file->name) || strcasestr(wanted, "mmproj");
+    return !word || strcasestr(wanted, word);
 }
 
 /* ---- GGUF ---- */

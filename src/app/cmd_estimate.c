@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 struct estimate_options {
-    const char *engine, *version, *file, *devices, *memory, *vendor;
+    const char *engine, *version, *file, *draft, *projector, *devices, *memory, *vendor;
     bool explain, unified, remote;
     struct string_list parameters;
 };
@@ -138,13 +138,38 @@ static int read_shape(const char *path, const char *file, struct model_shape *re
     return rc < 0 ? err_wrap(err, rc, "%s", path) : 0;
 }
 
+/* The model, and what is loaded beside it. */
+struct shapes {
+    struct model_shape model, draft, projector;
+};
+
+static void shapes_fini(struct shapes *shapes)
+{
+    model_shape_fini(&shapes->model);
+    model_shape_fini(&shapes->draft);
+    model_shape_fini(&shapes->projector);
+}
+
+static int read_shapes(const char *path, const struct estimate_options *options,
+                       struct shapes *ret, struct err *err)
+{
+    int rc = read_shape(path, options->file, &ret->model, err);
+    if (rc == 0 && options->draft)
+        rc = read_shape(options->draft, NULL, &ret->draft, err);
+    if (rc == 0 && options->projector)
+        rc = read_shape(options->projector, NULL, &ret->projector, err);
+    return rc;
+}
+
 static int run_estimate(struct cli *cli, void *ctx, struct err *err)
 {
     const struct estimate_options *options = ctx;
     struct estimate_device devices[ESTIMATE_DEVICES_MAX];
-    auto_fini(model_shape_fini) struct model_shape shape = {0};
+    auto_fini(shapes_fini) struct shapes shapes = {0};
     struct estimate_request request = {
-        .shape = &shape,
+        .shape = &shapes.model,
+        .draft = options->draft ? &shapes.draft : NULL,
+        .projector = options->projector ? &shapes.projector : NULL,
         .engine = estimate_engine_of(str_of(options->engine)),
         .version = options->version,
         .argv = (const char *const *)options->parameters.items,
@@ -153,7 +178,7 @@ static int run_estimate(struct cli *cli, void *ctx, struct err *err)
     };
     int rc = make_devices(options, devices, &request.device_count, err);
     if (rc == 0)
-        rc = read_shape(cli->args[0], options->file, &shape, err);
+        rc = read_shapes(cli->args[0], options, &shapes, err);
     if (rc < 0)
         return rc;
     auto_fini(estimate_fini) struct estimate estimate = {0};
@@ -173,6 +198,10 @@ int cmd_estimate(int argc, char **argv)
          .help = "the engine's version (default: the newest that is known)"},
         {.name = "file", .value = "NAME", .text = &options.file,
          .help = "GGUF file of a folder with several; may be a pattern"},
+        {.name = "draft", .value = "PATH", .text = &options.draft,
+         .help = "model that drafts for it (speculative decoding)"},
+        {.name = "projector", .value = "PATH", .text = &options.projector,
+         .help = "mmproj file that isn't in the model's folder"},
         {.name = "devices", .value = "N", .text = &options.devices,
          .help = "number of devices (default: 0, or 1 with --device-memory)"},
         {.name = "device-memory", .value = "SIZE", .text = &options.memory,

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 struct inspect {
     const char *file; /* --file, or NULL */
@@ -37,6 +38,12 @@ static int open_source(const char *place, const struct hub_params *params, struc
     return rc == -ENOENT ? ERR_NOT_FOUND : rc;
 }
 
+/* A place as errors name it: a URL without its query, which may be a signature. */
+static struct str public_text(const char *place)
+{
+    return str_sub(place, hub_is_place(place) ? strcspn(place, "?#") : strlen(place));
+}
+
 static int run(struct cli *cli, void *ctx, struct err *err)
 {
     const struct inspect *inspect = ctx;
@@ -49,7 +56,7 @@ static int run(struct cli *cli, void *ctx, struct err *err)
     if (rc == 0)
         rc = weights_read(source, inspect->file ? inspect->file : "", &shape, err);
     if (rc < 0 && source)
-        err_wrap(err, rc, "%s", cli->args[0]);
+        err_wrap(err, rc, "%.*s", STR_ARGS(public_text(cli->args[0])));
     source_free(source);
     if (rc < 0)
         return rc;

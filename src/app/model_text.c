@@ -201,6 +201,11 @@ static void write_numbers(const struct model_shape *shape, struct json_writer *w
     put_number(w, "expert_count", shape->expert_count);
     put_number(w, "expert_used_count", shape->expert_used_count);
     put_number(w, "expert_shared_count", shape->expert_shared_count);
+    put_number(w, "q_lora_rank", shape->q_lora_rank);
+    put_number(w, "kv_lora_rank", shape->kv_lora_rank);
+    put_number(w, "qk_rope_head_dim", shape->qk_rope_head_dim);
+    put_number(w, "qk_nope_head_dim", shape->qk_nope_head_dim);
+    put_number(w, "v_head_dim", shape->v_head_dim);
     put_number(w, "file_bytes", shape->file_bytes);
     put_number(w, "tensor_bytes", shape->tensor_bytes);
     put_number(w, "input_bytes", shape->input_bytes);

@@ -73,11 +73,17 @@ void buf_drop(struct buf *buf, size_t n)
     buf->ptr[buf->len] = '\0';
 }
 
+void buf_cut(struct buf *buf, size_t len)
+{
+    assert(len <= buf->len);
+    buf->len = len;
+    if (buf->ptr)
+        buf->ptr[len] = '\0';
+}
+
 void buf_clear(struct buf *buf)
 {
-    buf->len = 0;
-    if (buf->ptr)
-        buf->ptr[0] = '\0';
+    buf_cut(buf, 0);
 }
 
 char *buf_take(struct buf *buf)

@@ -62,6 +62,9 @@ void buf_printf(struct buf *buf, const char *fmt, ...) printf_like(2, 3);
 /* Removes `n` bytes from the front (moves the rest). */
 void buf_drop(struct buf *buf, size_t n);
 
+/* Keeps the first `len` bytes only. */
+void buf_cut(struct buf *buf, size_t len);
+
 /* Empties but keeps the memory. */
 void buf_clear(struct buf *buf);
 

@@ -30,7 +30,7 @@ static const struct parameter table[] = {
 };
 
 struct law {
-    const char *word; /* of the architecture, small letters; the first that is found counts */
+    const char *word; /* of architecture or name; the first that is found counts */
     double c0, c1, c2;
     double f0, f1;    /* with flash attention; 0: the same as without */
     unsigned channels;
@@ -50,11 +50,21 @@ static const struct law laws[] = {
     {NULL, 46511668.67, 997.7759, 0.0014573393, 0, 0, 16}, /* the largest for the unknown */
 };
 
+/* Names have '-' or '_' where the word has a space, as files are called. */
+static void copy_spaced(char *to, const char *name)
+{
+    do {
+        *to++ = *name == '-' || *name == '_' ? ' ' : *name;
+    } while (*name++);
+}
+
 static const struct law *law_of(const struct model_shape *shape)
 {
+    char name[MODEL_SHAPE_NAME_SIZE];
     const struct law *law = laws;
+    copy_spaced(name, shape->name);
     while (law->word && !estimate_contains(shape->architecture, law->word) &&
-           !estimate_contains(shape->name, law->word))
+           !estimate_contains(name, law->word))
         law++;
     return law;
 }

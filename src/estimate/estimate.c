@@ -196,7 +196,8 @@ static int check_shape(const struct model_shape *shape, struct err *err)
                               shape->expert_shared_count <= MODEL_SHAPE_EXPERTS_MAX &&
                               shape->hidden_size <= ESTIMATE_WIDTH_MAX &&
                               shape->vision_hidden_size <= ESTIMATE_WIDTH_MAX &&
-                              shape->vision_tokens_max <= ESTIMATE_FORWARD_MAX &&
+                              shape->vision_tokens_max <= ESTIMATE_IMAGE_MAX &&
+                              shape->vision_head_count <= ESTIMATE_HEADS_MAX &&
                               shape->vocabulary_size <= ESTIMATE_VOCABULARY_MAX;
     if (!is_plausible)
         return err_set(err, ERR_TOO_LARGE,

@@ -38,6 +38,7 @@ enum {
     ESTIMATE_WIDTH_MAX = 1 << 20,   /* hidden size; heads x length of one */
     ESTIMATE_FORWARD_MAX = 1 << 24, /* feed-forward length */
     ESTIMATE_VOCABULARY_MAX = 1 << 28,
+    ESTIMATE_IMAGE_MAX = 1 << 20,   /* tokens of an image */
 };
 
 enum estimate_engine {
@@ -83,7 +84,8 @@ struct estimate_request {
     size_t argc;
     const struct estimate_device *devices;
     size_t device_count;                 /* 0: on the processor */
-    bool is_minimal; /* of engines that fill devices up: a cache for one request only */
+    bool is_minimal; /* of engines that fill devices up: a cache for one request only; and no */
+                     /* context is looked for that would fit, which takes longer than the rest */
 };
 
 /* One summand. */

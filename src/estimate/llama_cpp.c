@@ -4,8 +4,12 @@
  */
 #include "estimate/llama_cpp_priv.h"
 
+/* Of a projector; what a patch is made of are colours twice, as an image and in columns. */
 enum {
-    IMAGE_TOKENS = 4096, /* patches of an image when the projector doesn't tell */
+    PATCHES_OF_TOKEN = 4,     /* 2 x 2 become one token in most models */
+    PATCHES_MIN = 8464,       /* 1472 x 1472, which llama-server prepares for by itself */
+    PATCH_BYTES = 14 * 14 * 3 * 4 * 2,
+    PATCH_WIDTH_BYTES = 32,   /* the feed-forward part, four times as wide, and four others */
 };
 
 static uint64_t runtime_bytes(const struct estimate_device *device)
@@ -16,60 +20,62 @@ static uint64_t runtime_bytes(const struct estimate_device *device)
 /* --- weights ------------------------------------------------------------------------------- */
 
 struct weights_sum {
-    uint64_t layers, experts, output;
+    uint64_t layers, experts, output, input;
     unsigned layer_count;
 };
 
-static bool has_experts_on_host(const struct llama_plan *plan, unsigned il)
+enum { PLACES = ESTIMATE_DEVICES_MAX + 1 }; /* the host is the first */
+
+static void sum_layer(const struct llama_plan *plan, uint32_t il, struct weights_sum *sums)
 {
-    return plan->options.cpu_moe || il < plan->options.cpu_moe_layers;
+    uint64_t bytes[LLAMA_TENSOR_COUNT];
+    llama_layer_tensors(plan->shape, il, bytes);
+    sums[plan->layer_device[il] + 1].layer_count++;
+    for (unsigned i = 0; i < LLAMA_TENSOR_COUNT; i++) {
+        struct weights_sum *sum = &sums[plan->tensors[il][i].device + 1];
+        if (i < LLAMA_GATE_EXPS)
+            sum->layers += bytes[i];
+        else
+            sum->experts += bytes[i];
+    }
 }
 
-/* What is at `place`: of layers that are on devices, experts may be on the host all the same. */
-static struct weights_sum weights_at(const struct llama_plan *plan, int place)
+static void sum_weights(const struct llama_plan *plan, struct weights_sum sums[PLACES])
 {
     const struct model_shape *shape = plan->shape;
-    struct weights_sum sum = {0};
-    for (uint32_t il = 0; il < shape->layer_count; il++) {
-        const struct layer_shape *layer = &shape->layers[il];
-        const bool moves = has_experts_on_host(plan, il);
-        const bool is_here = plan->layer_device[il] == place;
-        if (is_here) {
-            sum.layer_count++;
-            sum.layers += layer->bytes - layer->expert_bytes;
-        }
-        if (moves ? place == ESTIMATE_HOST : is_here)
-            sum.experts += layer->expert_bytes;
-    }
-    if (plan->layer_device[shape->layer_count] == place) {
-        sum.output = shape->output_bytes;
-        if (shape->is_tied && place != ESTIMATE_HOST) /* a second copy of the embedding */
-            sum.output += shape->input_bytes;
-        sum.layers += shape->draft_bytes;
-    }
-    return sum;
+    const int output = plan->layer_device[shape->layer_count];
+    for (uint32_t il = 0; il < shape->layer_count; il++)
+        sum_layer(plan, il, sums);
+    sums[plan->output.device + 1].output += shape->output_bytes;
+    if (shape->is_tied && output != ESTIMATE_HOST) /* a second copy of the embedding */
+        sums[output + 1].output += shape->input_bytes;
+    sums[output + 1].layers += shape->draft_bytes;
+    sums[plan->embedding.device + 1].input = shape->input_bytes;
 }
 
-static void add_weights(const struct llama_plan *plan, int place, struct estimate *ret)
+static void add_weights(const struct llama_plan *plan, int place, const struct weights_sum *sum,
+                        struct estimate *ret)
 {
     const struct model_shape *shape = plan->shape;
-    const struct weights_sum sum = weights_at(plan, place);
-    estimate_add(ret, place, ESTIMATE_WEIGHTS, sum.layers, "%u of %u layers%s", sum.layer_count,
-                 shape->layer_count, sum.experts ? ", without experts" : "");
-    estimate_add(ret, place, ESTIMATE_WEIGHTS, sum.experts, "experts of %llu",
+    const bool has_copy = shape->is_tied && place != ESTIMATE_HOST;
+    estimate_add(ret, place, ESTIMATE_WEIGHTS, sum->layers, "%u of %u layers%s%s",
+                 sum->layer_count, shape->layer_count, sum->experts ? ", without experts" : "",
+                 plan->options.overrides.count ? ", as --override-tensor moves them" : "");
+    estimate_add(ret, place, ESTIMATE_WEIGHTS, sum->experts, "experts of %llu",
                  (unsigned long long)shape->expert_count);
-    estimate_add(ret, place, ESTIMATE_WEIGHTS, sum.output, "output matrix and norm%s",
-                 shape->is_tied && place != ESTIMATE_HOST ? ", with a copy of the embedding" : "");
-    if (place == ESTIMATE_HOST)
-        estimate_add(ret, place, ESTIMATE_WEIGHTS, shape->input_bytes,
-                     "token embedding: always on the host");
+    estimate_add(ret, place, ESTIMATE_WEIGHTS, sum->output, "output matrix and norm%s",
+                 has_copy ? ", with a copy of the embedding" : "");
+    estimate_add(ret, place, ESTIMATE_WEIGHTS, sum->input, "token embedding%s",
+                 place == ESTIMATE_HOST ? ": on the host unless it is moved" : "");
 }
 
 /* Tensors of no layer go where the first layer is. */
 static void add_all_weights(const struct llama_plan *plan, struct estimate *ret)
 {
+    struct weights_sum sums[PLACES] = {0};
+    sum_weights(plan, sums);
     for (int place = ESTIMATE_HOST; place < (int)ret->device_count; place++)
-        add_weights(plan, place, ret);
+        add_weights(plan, place, &sums[place + 1], ret);
     estimate_add(ret, plan->layer_device[0], ESTIMATE_WEIGHTS,
                  plan->shape->other_bytes - llama_projector_part(plan->shape),
                  "tensors of no layer");
@@ -117,14 +123,15 @@ static void spread_rows(const struct llama_plan *plan, struct estimate *ret)
     const uint64_t all = device_weights(ret, &main_device);
     if (main_device < 0)
         return;
-    for (int i = 0; i < (int)ret->device_count; i++) {
+    for (size_t i = 0; i < plan->order_count; i++) {
         const float share = plan->shares[i] - (i ? plan->shares[i - 1] : 0);
         const uint64_t part = (uint64_t)((double)all * (double)share);
-        if (i == main_device)
+        if (plan->order[i] == main_device)
             continue;
         given += part;
-        estimate_add(ret, i, ESTIMATE_WEIGHTS, part, "rows of all matrices: %.1f %% of %llu B",
-                     100 * (double)share, (unsigned long long)all);
+        estimate_add(ret, plan->order[i], ESTIMATE_WEIGHTS, part,
+                     "rows of all matrices: %.1f %% of %llu B", 100 * (double)share,
+                     (unsigned long long)all);
     }
     take_weights(ret, main_device, min_u64(given, all));
 }
@@ -134,14 +141,12 @@ static void spread_rows(const struct llama_plan *plan, struct estimate *ret)
 /* For large batches the host's weights are brought to the first device, one at a time. */
 static uint64_t largest_host_tensor(const struct llama_plan *plan)
 {
-    uint64_t largest = 0;
+    uint64_t largest = 0, bytes[LLAMA_TENSOR_COUNT];
     for (uint32_t il = 0; il < plan->shape->layer_count; il++) {
-        const struct layer_shape *layer = &plan->shape->layers[il];
-        const bool on_host = plan->layer_device[il] == ESTIMATE_HOST;
-        if (on_host || has_experts_on_host(plan, il))
-            largest = max_u64(largest, layer->expert_bytes / 3);
-        if (on_host)
-            largest = max_u64(largest, (layer->bytes - layer->expert_bytes) / 4);
+        llama_layer_tensors(plan->shape, il, bytes);
+        for (unsigned i = 0; i < LLAMA_TENSOR_COUNT; i++)
+            if (plan->tensors[il][i].device == ESTIMATE_HOST)
+                largest = max_u64(largest, bytes[i]);
     }
     return largest;
 }
@@ -156,12 +161,12 @@ static void add_buffers(const struct llama_plan *plan, struct estimate *ret)
                      (unsigned long long)plan->context,
                      plan->flash_attention ? ", flash attention" : "",
                      plan->copies > 1 ? ", inputs 4 times" : "");
-    const uint64_t logits = plan->is_encoder ? plan->shape->hidden_size
-                                             : plan->shape->vocabulary_size;
+    const uint64_t values = plan->shape->vocabulary_size +
+                            (plan->embeds ? plan->shape->hidden_size : 0);
     const uint64_t kept = plan->is_encoder || plan->rules.outputs_by_sequence ? plan->sequences
                                                                               : plan->tokens;
-    estimate_add(ret, ESTIMATE_HOST, ESTIMATE_COMPUTE, logits * kept * 4,
-                 "outputs: %llu values x %llu sequences x 4 B", (unsigned long long)logits,
+    estimate_add(ret, ESTIMATE_HOST, ESTIMATE_COMPUTE, values * kept * 4,
+                 "outputs: %llu values x %llu sequences x 4 B", (unsigned long long)values,
                  (unsigned long long)kept);
     const uint64_t streamed = largest_host_tensor(plan);
     if (plan->device_count > 0 && !request->devices[0].is_remote)
@@ -171,18 +176,22 @@ static void add_buffers(const struct llama_plan *plan, struct estimate *ret)
 
 /* What turns images into tokens: a file of its own, or read together with the model's. */
 struct projector {
-    uint64_t bytes, patches, hidden;
+    uint64_t bytes, patches, hidden, heads;
 };
 
-static struct projector projector_of(const struct estimate_request *request)
+/* Files tell the tokens of an image of the trained size; larger ones are taken, too. */
+static struct projector projector_of(const struct llama_plan *plan)
 {
-    const struct model_shape *beside = request->projector, *shape = request->shape;
-    const struct model_shape *numbers = beside ? beside : shape;
-    struct projector projector = {.patches = numbers->vision_tokens_max,
-                                  .hidden = numbers->vision_hidden_size};
-    projector.bytes = beside ? beside->tensor_bytes : llama_projector_part(shape);
-    if (projector.patches == 0)
-        projector.patches = IMAGE_TOKENS;
+    const struct model_shape *beside = plan->request->projector;
+    const struct model_shape *numbers = beside ? beside : plan->shape;
+    const uint64_t tokens = plan->options.image_tokens;
+    struct projector projector = {
+        .bytes = beside ? beside->tensor_bytes : llama_projector_part(plan->shape),
+        .patches = PATCHES_OF_TOKEN * (tokens ? tokens : numbers->vision_tokens_max),
+        .hidden = numbers->vision_hidden_size,
+        .heads = numbers->vision_head_count};
+    if (tokens == 0)
+        projector.patches = max_u64(projector.patches, PATCHES_MIN);
     if (beside)
         projector.hidden = max_u64(projector.hidden, beside->hidden_size);
     return projector;
@@ -191,7 +200,7 @@ static struct projector projector_of(const struct estimate_request *request)
 static void add_projector(const struct llama_plan *plan, struct estimate *ret)
 {
     const struct estimate_request *request = plan->request;
-    const struct projector projector = projector_of(request);
+    const struct projector projector = projector_of(plan);
     if (projector.bytes == 0 || !plan->options.projector)
         return;
     int place = ESTIMATE_HOST;
@@ -199,11 +208,15 @@ static void add_projector(const struct llama_plan *plan, struct estimate *ret)
         if (!request->devices[i - 1].is_remote)
             place = (int)i - 1;
     const uint64_t patches = projector.patches, hidden = projector.hidden;
+    const uint64_t heads = plan->flash_attention ? 0 : projector.heads;
     estimate_add(ret, place, ESTIMATE_WEIGHTS, projector.bytes, "projector");
-    estimate_add(ret, place, ESTIMATE_COMPUTE, patches * patches * 2 + patches * hidden * 4 * 8,
-                 "projector: %llu patches^2 x 2 B + %llu x %llu x 8 x 4 B",
-                 (unsigned long long)patches, (unsigned long long)patches,
-                 (unsigned long long)hidden);
+    estimate_add(ret, place, ESTIMATE_COMPUTE,
+                 patches * (hidden * PATCH_WIDTH_BYTES + PATCH_BYTES), "projector: %llu patches x "
+                 "(%llu x %d B + %d B)", (unsigned long long)patches, (unsigned long long)hidden,
+                 PATCH_WIDTH_BYTES, PATCH_BYTES);
+    estimate_add(ret, place, ESTIMATE_COMPUTE, patches * patches * heads * 4,
+                 "projector: scores of %llu patches^2 x %llu heads x 4 B",
+                 (unsigned long long)patches, (unsigned long long)heads);
 }
 
 static void add_runtime(const struct llama_plan *plan, struct estimate *ret)
@@ -304,6 +317,20 @@ static uint64_t largest_context(const struct estimate_request *request, uint64_t
     return low * LLAMA_PAD;
 }
 
+/* Of what doesn't fit, says which context would. */
+static void advise(const struct estimate_request *request, struct estimate *ret)
+{
+    const uint64_t streams = ret->cache_tokens / ret->context_length;
+    const uint64_t longest = largest_context(request, ret->cache_tokens);
+    const size_t used = strlen(ret->advice);
+    ret->context_fits = longest / streams;
+    if (longest > 0)
+        snprintf(ret->advice + used, sizeof ret->advice - used, "; --ctx-size %llu would fit",
+                 (unsigned long long)longest);
+    else
+        snprintf(ret->advice + used, sizeof ret->advice - used, "; no context fits");
+}
+
 int estimate_llama_cpp(const struct estimate_request *request, struct estimate *ret,
                        struct err *err)
 {
@@ -313,14 +340,9 @@ int estimate_llama_cpp(const struct estimate_request *request, struct estimate *
     if (rc < 0)
         return rc;
     estimate_judge(request, ret);
-    ret->context_fits = ret->fits ? ret->context_length
-                                  : largest_context(request, ret->cache_tokens) /
-                                        (ret->cache_tokens / ret->context_length);
-    if (!ret->fits) {
-        const size_t used = strlen(ret->advice);
-        snprintf(ret->advice + used, sizeof ret->advice - used,
-                 ret->context_fits ? "; a context of %llu would fit" : "; no context fits",
-                 (unsigned long long)ret->context_fits);
-    }
+    if (ret->fits)
+        ret->context_fits = ret->context_length;
+    else if (!request->is_minimal)
+        advise(request, ret);
     return 0;
 }

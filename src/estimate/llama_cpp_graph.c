@@ -88,11 +88,17 @@ static int attend_fused(struct graph *graph, int queries, uint64_t out_width)
     return out;
 }
 
+/* Tokens that an encoder's tokens see: those of the batch, as many for each slot. */
+static uint64_t encoder_cells(const struct llama_plan *plan)
+{
+    return round_up(round_up(plan->tokens, plan->sequences), LLAMA_PAD);
+}
+
 /* Scores of all heads with all cells; the softmax is in place. */
 static int attend_plain(struct graph *graph, const struct layer_shape *layer, int queries,
                         uint64_t out_width)
 {
-    const uint64_t cells = graph->plan->is_encoder ? graph->plan->tokens
+    const uint64_t cells = graph->plan->is_encoder ? encoder_cells(graph->plan)
                                                    : llama_layer_cells(graph->plan, layer);
     const int scores = take(graph, cells * layer->head_count);
     drop(graph, queries);
@@ -239,6 +245,14 @@ static int add_dense(struct graph *graph, uint64_t width, int norm, bool is_last
     return replace(graph, product, graph->plan->shape->hidden_size);
 }
 
+/* BERT's: nothing gates, and its function is in place. */
+static int add_ungated(struct graph *graph, uint64_t width, int norm)
+{
+    const int up = take(graph, width);
+    drop(graph, norm);
+    return replace(graph, up, graph->plan->shape->hidden_size);
+}
+
 /* Every token goes through `used` experts; their outputs lie side by side until they are added. */
 static int add_experts(struct graph *graph, const struct layer_shape *layer, int norm)
 {
@@ -299,8 +313,13 @@ static void add_layer(struct graph *graph, uint32_t il)
     if (layer->feed_forward_length == 0)
         return;
     const int norm = take(graph, shape->hidden_size);
-    const int out = layer->is_moe ? add_experts(graph, layer, norm)
-                                  : add_dense(graph, layer->feed_forward_length, norm, true);
+    int out;
+    if (layer->is_moe)
+        out = add_experts(graph, layer, norm);
+    else if (strcmp(shape->architecture, "bert") == 0)
+        out = add_ungated(graph, layer->feed_forward_length, norm);
+    else
+        out = add_dense(graph, layer->feed_forward_length, norm, true);
     drop_residual(graph);
     graph->residual = out;
 }
@@ -352,15 +371,22 @@ static void take_cache_inputs(struct graph *graph, int device)
                                   (uint64_t)layer->value_length * layer->head_count_kv);
     }
     share(graph, take_input(graph, plan->tokens * F32_BYTES));
-    for (int i = 0; i < has_full + has_window; i++) {
+    for (int i = 0; i < has_full + has_window && !plan->is_encoder; i++) {
         share(graph, take_input(graph, plan->tokens * INDEX_BYTES));
         share(graph, take_input(graph, plan->tokens * value_width * INDEX_BYTES));
     }
     if (has_full)
-        take_mask(graph, plan->is_encoder ? plan->tokens : plan->context);
+        take_mask(graph, plan->is_encoder ? encoder_cells(plan) : plan->context);
     if (has_window)
         take_mask(graph, window_cells);
     share(graph, take_input(graph, plan->outputs * F32_BYTES));
+}
+
+/* What encoders add to their tokens: positions, looked up as well. */
+static void take_positions(struct graph *graph)
+{
+    if (graph->plan->is_encoder)
+        take(graph, graph->plan->shape->hidden_size);
 }
 
 /* The host's buffer has all inputs, and looks tokens up whose layers are elsewhere. */
@@ -376,6 +402,7 @@ static void begin_on_host(struct graph *graph)
         mixed = take_input(graph, hidden);
         slots = take_input(graph, plan->tokens * INDEX_BYTES);
     }
+    take_positions(graph);
     take_cache_inputs(graph, ESTIMATE_HOST);
     graph->residual = take(graph, plan->shape->hidden_size);
     if (!plan->rules.mixes_inputs)
@@ -402,6 +429,7 @@ static void begin_on_first_device(struct graph *graph, int device)
     }
     graph->residual = take_input(graph, hidden);
     graph->is_pinned = plan->copies > 1;
+    take_positions(graph);
     take_cache_inputs(graph, device);
     if (plan->rules.mixes_inputs) {
         take(graph, plan->shape->hidden_size);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "estimate/llama_cpp_priv.h"
-#include "estimate/parameters.h"
 
 #include "base/num.h"
 
@@ -29,9 +28,13 @@ static const struct parameter table[] = {
     {"no-kv-offload", "-nkvo", PARAMETER_OFF, AT(kv_offload), 0, 0},
     {"cpu-moe", "-cmoe", PARAMETER_ON, AT(cpu_moe), 0, 0},
     {"n-cpu-moe", "-ncmoe", PARAMETER_COUNT, AT(cpu_moe_layers), 0, MODEL_SHAPE_LAYERS_MAX},
+    {"override-tensor", "-ot", PARAMETER_LIST, AT(overrides), 0, 0},
+    {"override-tensor-draft", "-otd --spec-draft-override-tensor", PARAMETER_LIST,
+     AT(draft.overrides), 0, 0},
     {"embedding", "--embeddings", PARAMETER_ON, AT(embedding), 0, 0},
     {"reranking", "--rerank", PARAMETER_ON, AT(reranking), 0, 0},
     {"no-mmproj", "--no-mmproj-auto", PARAMETER_OFF, AT(projector), 0, 0},
+    {"image-max-tokens", NULL, PARAMETER_COUNT, AT(image_tokens), 0, 1 << 20},
     {"no-mmproj-offload", NULL, PARAMETER_OFF, AT(projector_offload), 0, 0},
     {"cache-type-k-draft", "-ctkd --spec-draft-type-k", PARAMETER_TEXT, AT(draft.type_k), 0, 0},
     {"cache-type-v-draft", "-ctvd --spec-draft-type-v", PARAMETER_TEXT, AT(draft.type_v), 0, 0},
@@ -160,6 +163,7 @@ static void take_draft_options(struct llama_options *options)
     options->type_k = options->draft.type_k;
     options->type_v = options->draft.type_v;
     options->gpu_layers = options->draft.gpu_layers;
+    options->overrides = options->draft.overrides;
     options->cpu_moe = options->draft.cpu_moe;
     options->cpu_moe_layers = options->draft.cpu_moe_layers;
     if (options->draft.ubatch)

@@ -37,16 +37,14 @@ static void plan_context(struct llama_plan *plan)
         plan->context = LLAMA_PAD;
 }
 
-/* An encoder sees its text at once: the ubatch grows to the batch, as llama-server does it. */
+/* A text whose vector is made has to be in one ubatch: all of its tokens are outputs. */
 static void plan_batch(struct llama_plan *plan)
 {
     const struct llama_options *options = &plan->options;
     const uint64_t all = plan->context * plan->streams;
+    plan->embeds = options->embedding || options->reranking || plan->is_encoder;
     plan->tokens = min_u64(min_u64(options->batch, options->ubatch), all);
-    const bool embeds = options->embedding || options->reranking || plan->is_encoder;
-    if (embeds)
-        plan->tokens = min_u64(options->ubatch, all);
-    plan->outputs = plan->rules.outputs_by_sequence && !embeds
+    plan->outputs = plan->rules.outputs_by_sequence && !plan->embeds
                         ? min_u64(plan->sequences, plan->tokens)
                         : plan->tokens;
 }
@@ -57,7 +55,7 @@ static int layers_offloaded(const struct llama_plan *plan, uint64_t *ret, struct
     const struct str text = plan->options.gpu_layers;
     const uint64_t all = plan->shape->layer_count + 1;
     int64_t number = -1;
-    if (str_eq(plan->options.device, STR("none")) || plan->request->device_count == 0)
+    if (plan->order_count == 0)
         number = 0;
     else if (!str_eq(text, STR("auto")) && !str_eq(text, STR("all")) &&
              num_parse_i64(text, -2, INT32_MAX, &number) < 0)
@@ -101,13 +99,13 @@ static int read_shares(struct str text, float *shares, size_t count, struct err 
 static int plan_shares(struct llama_plan *plan, struct err *err)
 {
     float *shares = plan->shares;
-    const size_t count = plan->request->device_count;
+    const size_t count = plan->order_count;
     const int given = read_shares(plan->options.tensor_split, shares, count, err);
     if (given < 0)
         return given;
     float sum = 0;
     for (size_t i = 0; i < count; i++) {
-        const uint64_t bytes = estimate_capacity(&plan->request->devices[i]);
+        const uint64_t bytes = estimate_capacity(&plan->request->devices[plan->order[i]]);
         if (given == 0)
             shares[i] = bytes ? (float)bytes : 1;
         else if (i >= (size_t)given)
@@ -131,36 +129,70 @@ static int device_at(const float *shares, size_t count, float place)
     return (int)i;
 }
 
+/* All devices, or those of --device. */
+static int plan_devices(struct llama_plan *plan, struct err *err)
+{
+    const struct estimate_request *request = plan->request;
+    struct str rest = plan->options.device, item;
+    for (size_t i = 0; rest.len == 0 && i < request->device_count; i++)
+        plan->order[plan->order_count++] = (int)i;
+    if (str_eq(rest, STR("none")))
+        return 0;
+    while (rest.len > 0 && str_split(&rest, ',', &item)) {
+        const int device = llama_device_of(request, item);
+        if (device < 0 || plan->order_count == request->device_count)
+            return err_set(err, ERR_INVALID,
+                           "--device must be none or names with a number from 0, at most %zu as "
+                           "there are devices, not \"%.*s\"",
+                           request->device_count, (int)min_u64(item.len, 40), item.ptr);
+        plan->order[plan->order_count++] = device;
+    }
+    return 0;
+}
+
+static int check_main_device(const struct llama_plan *plan, struct err *err)
+{
+    if (plan->options.main_gpu < plan->order_count)
+        return 0;
+    return err_set(err, ERR_INVALID, "--main-gpu must be a device from 0 to %zu, not %llu",
+                   plan->order_count - 1, (unsigned long long)plan->options.main_gpu);
+}
+
 static int plan_layers(struct llama_plan *plan, struct err *err)
 {
     const unsigned all = plan->shape->layer_count + 1;
-    const size_t count = plan->request->device_count;
-    uint64_t offloaded = 0;
-    int rc = layers_offloaded(plan, &offloaded, err);
-    if (rc < 0)
-        return rc;
-    if (offloaded > 0 && (rc = plan_shares(plan, err)) < 0)
-        return rc;
     const bool is_one = str_eq(plan->options.split_mode, STR("none")) ||
                         str_eq(plan->options.split_mode, STR("row"));
-    if (offloaded > 0 && is_one && plan->options.main_gpu >= count)
-        return err_set(err, ERR_INVALID, "--main-gpu must be a device from 0 to %zu, not %llu",
-                       count - 1, (unsigned long long)plan->options.main_gpu);
-    const unsigned start = all - (unsigned)offloaded;
-    bool used[ESTIMATE_DEVICES_MAX] = {0};
+    uint64_t offloaded = 0;
+    int rc = layers_offloaded(plan, &offloaded, err);
+    if (rc == 0 && offloaded > 0)
+        rc = plan_shares(plan, err);
+    if (rc == 0 && offloaded > 0 && is_one)
+        rc = check_main_device(plan, err);
+    if (rc < 0)
+        return rc;
+    plan->layers_on_host = all - (unsigned)offloaded;
     for (unsigned il = 0; il < all; il++) {
-        int device = ESTIMATE_HOST;
-        if (il >= start)
-            device = is_one ? (int)plan->options.main_gpu
-                            : device_at(plan->shares, count, (float)(il - start) / (float)offloaded);
-        plan->layer_device[il] = device;
-        if (device >= 0)
-            used[device] = true;
+        const float place = (float)(il - plan->layers_on_host) / (float)offloaded;
+        if (il < plan->layers_on_host)
+            plan->layer_device[il] = ESTIMATE_HOST;
+        else if (is_one)
+            plan->layer_device[il] = plan->order[plan->options.main_gpu];
+        else
+            plan->layer_device[il] =
+                plan->order[device_at(plan->shares, plan->order_count, place)];
     }
-    for (size_t i = 0; i < count; i++)
-        plan->device_count += used[i];
-    plan->layers_on_host = start;
     return 0;
+}
+
+static void count_devices(struct llama_plan *plan)
+{
+    bool used[ESTIMATE_DEVICES_MAX] = {0};
+    for (unsigned il = 0; il <= plan->shape->layer_count; il++)
+        if (plan->layer_device[il] >= 0)
+            used[plan->layer_device[il]] = true;
+    for (size_t i = 0; i < plan->request->device_count; i++)
+        plan->device_count += used[i];
 }
 
 /* Inputs exist several times when devices work on several ubatches at once. */
@@ -169,6 +201,7 @@ static void plan_copies(struct llama_plan *plan)
     const bool is_pipeline = plan->device_count > 1 && plan->layers_on_host == 0 &&
                              plan->options.kv_offload && !plan->options.cpu_moe &&
                              plan->options.cpu_moe_layers == 0 &&
+                             plan->options.overrides.count == 0 &&
                              str_eq(plan->options.split_mode, STR("layer"));
     plan->copies = is_pipeline ? PIPELINE_COPIES : 1;
 }
@@ -187,7 +220,12 @@ int llama_plan_make(const struct estimate_request *request, bool is_draft, struc
     ret->is_encoder = estimate_is_encoder(request->shape);
     plan_context(ret);
     plan_batch(ret);
-    rc = plan_layers(ret, err);
+    rc = plan_devices(ret, err);
+    if (rc == 0)
+        rc = plan_layers(ret, err);
+    count_devices(ret);
+    if (rc == 0)
+        rc = llama_place_tensors(ret, err);
     plan_copies(ret);
     return rc;
 }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "estimate/estimate_priv.h"
+#include "estimate/parameters.h"
 
 #include <stdbool.h>
 
@@ -34,11 +35,14 @@ struct llama_options {
     uint64_t cpu_moe_layers;
     bool embedding, reranking;
     bool projector, projector_offload;
+    uint64_t image_tokens; /* at most; 0: as the projector has it */
     uint64_t cache_ram_mib;
+    struct parameter_list overrides; /* "PATTERN=BUFFER,..." */
     struct {
         struct str type_k, type_v, gpu_layers;
         bool cpu_moe;
         uint64_t cpu_moe_layers, ubatch;
+        struct parameter_list overrides;
     } draft;
 };
 
@@ -46,6 +50,28 @@ struct llama_options {
 struct llama_type {
     const char *name;
     unsigned elements, bytes;
+};
+
+/* Tensors of a layer; in MoE layers FFN_* are the shared expert's. */
+enum llama_tensor {
+    LLAMA_ATTN_NORM,
+    LLAMA_ATTN_Q,
+    LLAMA_ATTN_K,
+    LLAMA_ATTN_V,
+    LLAMA_ATTN_OUTPUT,
+    LLAMA_FFN_NORM,
+    LLAMA_FFN_GATE,
+    LLAMA_FFN_UP,
+    LLAMA_FFN_DOWN,
+    LLAMA_GATE_EXPS, /* from here on experts */
+    LLAMA_UP_EXPS,
+    LLAMA_DOWN_EXPS,
+    LLAMA_TENSOR_COUNT
+};
+
+struct llama_place {
+    int8_t device; /* or ESTIMATE_HOST */
+    bool is_moved; /* by --override-tensor */
 };
 
 struct llama_plan {
@@ -57,6 +83,7 @@ struct llama_plan {
     bool flash_attention;
     bool is_unified;
     bool is_encoder;          /* no cache; the whole batch at once */
+    bool embeds;              /* vectors of all tokens are outputs, beside the logits */
     uint64_t sequences;       /* slots */
     uint64_t streams;         /* caches side by side: 1 when unified */
     uint64_t context;         /* cells a stream: what one sequence may have */
@@ -65,8 +92,12 @@ struct llama_plan {
     unsigned layers_on_host;  /* the first ones */
     unsigned device_count;    /* that hold layers */
     unsigned copies;          /* of inputs: 4 with pipeline parallelism */
-    float shares[ESTIMATE_DEVICES_MAX]; /* of each device and those before it; up to 1 */
+    int order[ESTIMATE_DEVICES_MAX]; /* devices that may be used, as --device lists them */
+    size_t order_count;
+    float shares[ESTIMATE_DEVICES_MAX]; /* of each of these and those before it; up to 1 */
     int layer_device[MODEL_SHAPE_LAYERS_MAX + 1]; /* or ESTIMATE_HOST; the last one: the output */
+    struct llama_place tensors[MODEL_SHAPE_LAYERS_MAX][LLAMA_TENSOR_COUNT];
+    struct llama_place embedding, output;
 };
 
 /*
@@ -91,6 +122,16 @@ uint64_t llama_projector_part(const struct model_shape *shape);
 /* Works out sizes and places; of a draft model, when the request's shape is that. */
 int llama_plan_make(const struct estimate_request *request, bool is_draft, struct llama_plan *ret,
                     struct err *err) must_check;
+
+/* "CUDA1", "RPC0[host:port]", "Metal": which device that is, or ESTIMATE_HOST. */
+int llama_device_of(const struct estimate_request *request, struct str name);
+
+/* Puts tensors where their layers are, or where parameters say. */
+int llama_place_tensors(struct llama_plan *plan, struct err *err) must_check;
+
+/* Bytes of a layer's tensors; their sum is exact, what each has follows from its dimensions. */
+void llama_layer_tensors(const struct model_shape *shape, uint32_t il,
+                         uint64_t bytes[LLAMA_TENSOR_COUNT]);
 
 /* Cells that the cache of a layer has, in one stream. */
 uint64_t llama_layer_cells(const struct llama_plan *plan, const struct layer_shape *layer);

@@ -103,7 +103,8 @@ static int check_others(const struct estimate_request *request, const struct par
                        "--pipeline-parallel-size %llu is more than the %u layers; up to %u do",
                        (unsigned long long)parallel->pipeline, shape->layer_count,
                        shape->layer_count);
-    if (parallel->deals_experts && shape->expert_count > 0 && parallel->expert > shape->expert_count)
+    if (parallel->deals_experts && shape->expert_count > 0 &&
+        parallel->expert > shape->expert_count)
         return err_set(err, ERR_INVALID,
                        "expert parallelism over %llu ranks is more than the %llu experts",
                        (unsigned long long)parallel->expert,

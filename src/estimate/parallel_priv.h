@@ -44,8 +44,8 @@ size_t parallel_world(const struct parallel *parallel);
 void parallel_suggest_divisor(uint64_t whole, uint64_t number, char *out, size_t size);
 
 /*
- * Whether `ranks` divide heads, those of a vision tower, widths and quantisation blocks. Vocabularies
- * are padded by the engines, experts in MXFP4 and the heads of InternVL's tower, too.
+ * Whether `ranks` divide heads, those of a vision tower, widths and quantisation blocks.
+ * Vocabularies are padded by the engines, experts in MXFP4 and the heads of InternVL's tower, too.
  */
 bool parallel_divides(const struct model_shape *shape, uint64_t ranks,
                       const struct parallel *parallel);

@@ -92,7 +92,8 @@ static int parse_tokens(struct str text, double *ret)
     static const struct {
         char letter;
         double factor;
-    } units[] = {{'k', 1e3}, {'K', 0x1p10}, {'m', 1e6}, {'M', 0x1p20}, {'g', 1e9}, {'G', 0x1p30}};
+    } units[] = {{'k', 1e3}, {'K', 0x1p10}, {'m', 1e6}, {'M', 0x1p20}, {'g', 1e9}, {'G', 0x1p30},
+                 {'t', 1e12}, {'T', 0x1p40}};
     double factor = 1;
     for (size_t i = 0; text.len && i < ARRAY_LEN(units); i++)
         if (text.ptr[text.len - 1] == units[i].letter)
@@ -125,6 +126,16 @@ static int parse_number(const struct parameter *parameter, struct str value, dou
                    value.ptr);
 }
 
+static int append(const struct parameter *parameter, struct str value,
+                  struct parameter_list *list, struct err *err)
+{
+    if (list->count == PARAMETER_LIST_MAX)
+        return err_set(err, ERR_TOO_LARGE, "--%s is there more than %d times", parameter->name,
+                       PARAMETER_LIST_MAX);
+    list->items[list->count++] = value;
+    return 0;
+}
+
 static int store(const struct parameter *parameter, struct str value, void *values, struct err *err)
 {
     void *slot = (char *)values + parameter->offset;
@@ -150,6 +161,9 @@ static int store(const struct parameter *parameter, struct str value, void *valu
     case PARAMETER_TEXT:
     case PARAMETER_SWITCH:
         *(struct str *)slot = value;
+        break;
+    case PARAMETER_LIST:
+        rc = append(parameter, value, slot, err);
         break;
     case PARAMETER_ON:
     case PARAMETER_OFF:

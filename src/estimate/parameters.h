@@ -4,7 +4,8 @@
  * their values go. What isn't in the table is passed over: it is for the engine.
  *
  * Understood are "--name value", "--name=value", both also in one argument ("--name value"), '_'
- * in place of '-' in names, and short names. The last one of several counts, as in the engines.
+ * in place of '-' in names, and short names. The last one of several counts, as in the engines,
+ * unless it is a list.
  * Pure.
  *
  *     static const struct parameter table[] = {
@@ -30,6 +31,14 @@ enum parameter_kind {
     PARAMETER_ON,      /* bool that the mere name sets */
     PARAMETER_OFF,     /* bool that the mere name clears */
     PARAMETER_SWITCH,  /* struct str; the name alone is "on" */
+    PARAMETER_LIST,    /* struct parameter_list: each time that it is said counts */
+};
+
+enum { PARAMETER_LIST_MAX = 32 };
+
+struct parameter_list {
+    struct str items[PARAMETER_LIST_MAX]; /* borrowed from argv */
+    size_t count;
 };
 
 struct parameter {

@@ -17,8 +17,8 @@ struct search {
     struct estimate_profile *profiles;
     int count;
     unsigned tensor, pipeline, data; /* that the user fixed; 1: perhaps not */
-    struct err *err;
-    int rc; /* of the last try */
+    struct err err; /* of the last try that couldn't be */
+    int rc;
 };
 
 /* Parameters that are added to the user's, before them: the user's count. */
@@ -113,7 +113,7 @@ static bool make_profile(struct search *search, struct estimate_profile *profile
     request.device_count = profile->nodes * profile->devices_per_node;
     request.is_minimal = true;
     auto_fini(estimate_fini) struct estimate estimate = {0};
-    search->rc = estimate_model(&request, &estimate, search->err);
+    search->rc = estimate_model(&request, &estimate, &search->err);
     if (search->rc < 0)
         return false;
     fill(profile, &estimate);
@@ -317,7 +317,7 @@ static int run_search(struct search *search)
     if (search->count > 0)
         return search->count;
     return search->rc < 0 ? search->rc
-                          : err_set(search->err, ERR_INVALID,
+                          : err_set(&search->err, ERR_INVALID,
                                     "the parameters leave no way to use the devices that there "
                                     "may be");
 }
@@ -325,9 +325,14 @@ static int run_search(struct search *search)
 int estimate_profiles(const struct estimate_request *request, const struct estimate_limits *limits,
                       struct estimate_profile profiles[ESTIMATE_PROFILES_MAX], struct err *err)
 {
-    struct search search = {.request = request, .limits = limits, .profiles = profiles, .err = err};
-    const int rc = check_request(request, err);
+    struct search search = {.request = request, .limits = limits, .profiles = profiles};
+    int rc = check_request(request, err);
     search.engine = request->engine == ESTIMATE_AUTO ? estimate_usual_engine(request->shape)
                                                      : request->engine;
-    return rc < 0 ? rc : run_search(&search);
+    if (rc < 0)
+        return rc;
+    rc = run_search(&search);
+    if (rc < 0 && err)
+        *err = search.err;
+    return rc;
 }

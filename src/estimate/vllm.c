@@ -99,10 +99,10 @@ static void set_defaults(struct run *run)
 {
     struct options *options = &run->options;
     const bool is_large = smallest_device(run->request) >= LARGE_DEVICE_GIB * GIB;
-    if (options->sequences == 0)
-        options->sequences = is_large ? 1024 : 256;
+    if (options->sequences == 0) /* no more than the user's batch has tokens for */
+        options->sequences = min_u64(is_large ? 1024 : 256, options->batch ? options->batch : 1024);
     if (options->batch == 0)
-        options->batch = is_large ? 8192 : 2048;
+        options->batch = max_u64(is_large ? 8192 : 2048, options->sequences);
     if (options->context == 0)
         options->context =
             (int64_t)estimate_trained_context(run->request->shape, CONTEXT_UNKNOWN);
@@ -175,6 +175,12 @@ static int run_init(const struct estimate_request *request, struct run *ret, str
                                        ret->options.quantization);
     set_cache(ret);
     ret->options.parallel.has_whole_towers = str_eq(ret->options.tower_mode, STR("data"));
+    if (ret->options.batch < ret->options.sequences)
+        return err_set(err, ERR_INVALID,
+                       "--max-num-batched-tokens %llu is less than --max-num-seqs %llu; that many "
+                       "do",
+                       (unsigned long long)ret->options.batch,
+                       (unsigned long long)ret->options.sequences);
     rc = parallel_settle(request, &ret->options.parallel, err);
     return rc < 0 ? rc : check_decode_ranks(ret, err);
 }

@@ -7,6 +7,7 @@
 #include "io/stream.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -116,7 +117,14 @@ static char *next_of(struct str link)
     return str_dup(str_sub(link.ptr + 1, end - 1));
 }
 
-/* A part: it must be the one that was asked for, or a beginning of it. */
+/* A part: it must be the one that was asked for. A server that gives less of it, as the protocol
+ * allows, could make any number of requests out of one. */
+static bool is_wanted(const struct exchange *exchange, const struct content_range *range)
+{
+    const uint64_t end = exchange->end < range->total ? exchange->end : range->total;
+    return range->first == exchange->offset && range->last + 1 == end;
+}
+
 static void take_partial(struct exchange *exchange, const struct http_response_head *head)
 {
     struct content_range range;
@@ -125,7 +133,7 @@ static void take_partial(struct exchange *exchange, const struct http_response_h
         return;
     }
     if (!content_range_parse(http_headers_get(&head->headers, "content-range"), &range) ||
-        range.first != exchange->offset || range.last >= exchange->end ||
+        !is_wanted(exchange, &range) ||
         (head->body == HTTP_BODY_LENGTH &&
          head->content_length != range.last - range.first + 1)) {
         fail(exchange, ERR_PROTOCOL, "sent another part of the file than was asked for");
@@ -257,12 +265,18 @@ static int check_redirect(const struct url *from, const struct url *to, struct e
                    text);
 }
 
+/* The value of a header. Tokens come from files, often with a line's end. Returns owned. */
+static char *credential_of(const char *bearer)
+{
+    return bearer ? mem_printf("Bearer %.*s", STR_ARGS(str_trim(str_of(bearer)))) : NULL;
+}
+
 /* Sends the exchange's request to its URL and waits for what it wants. */
 static int ask(struct fetcher *fetcher, const char *bearer, struct err *err)
 {
     struct exchange *exchange = &fetcher->exchange;
     char range[RANGE_TEXT];
-    auto_free char *credential = bearer ? mem_printf("Bearer %s", bearer) : NULL;
+    auto_free char *credential = credential_of(bearer);
     struct http_header headers[HEADERS_MAX] = {{STR("Accept-Encoding"), STR("identity")}};
     unsigned count = 1;
     snprintf(range, sizeof range, "bytes=%llu-%llu", (unsigned long long)exchange->offset,
@@ -354,6 +368,34 @@ static int read_on(struct fetcher *fetcher, struct err *err)
     return wait_for(fetcher, err);
 }
 
+/* What is wanted of a file. */
+struct wanted {
+    bool is_whole;
+    uint64_t offset, end; /* as in struct exchange */
+    struct buf *out;
+};
+
+static int fetch_once(struct fetcher *fetcher, const struct fetch_request *request,
+                      const struct wanted *wanted, struct err *err)
+{
+    struct exchange *exchange = &fetcher->exchange;
+    const bool reads_on = !wanted->is_whole && can_read_on(exchange, request, wanted->offset);
+    if (!reads_on)
+        exchange_clear(fetcher);
+    exchange->is_whole = wanted->is_whole;
+    exchange->offset = wanted->offset;
+    exchange->end = wanted->end;
+    exchange->out = wanted->out;
+    return reads_on ? read_on(fetcher, err) : begin(fetcher, request, err);
+}
+
+/* Whether the same may go well a moment later: the server, or one between, had a bad moment. */
+static bool may_pass(const struct exchange *exchange, int rc)
+{
+    return rc == ERR_CLOSED || rc == -ECONNRESET || rc == -EPIPE ||
+           (rc == ERR_UNAVAILABLE && exchange->status >= 500);
+}
+
 static void take_reply(struct fetcher *fetcher, struct fetch_reply *ret)
 {
     struct exchange *exchange = &fetcher->exchange;
@@ -365,8 +407,16 @@ static void take_reply(struct fetcher *fetcher, struct fetch_reply *ret)
         exchange_clear(fetcher);
 }
 
-static int end(struct fetcher *fetcher, int rc, struct fetch_reply *ret)
+static int fetch(struct fetcher *fetcher, const struct fetch_request *request,
+                 const struct wanted *wanted, struct fetch_reply *ret, struct err *err)
 {
+    const size_t before = wanted->out->len;
+    int rc = fetch_once(fetcher, request, wanted, err);
+    if (may_pass(&fetcher->exchange, rc)) {
+        exchange_clear(fetcher);
+        buf_cut(wanted->out, before);
+        rc = fetch_once(fetcher, request, wanted, err);
+    }
     if (rc < 0)
         exchange_clear(fetcher);
     else
@@ -377,26 +427,16 @@ static int end(struct fetcher *fetcher, int rc, struct fetch_reply *ret)
 int fetch_range(struct fetcher *fetcher, const struct fetch_request *request, uint64_t offset,
                 size_t n, struct buf *out, struct fetch_reply *ret, struct err *err)
 {
-    struct exchange *exchange = &fetcher->exchange;
     assert(n > 0);
-    const bool reads_on = can_read_on(exchange, request, offset);
-    if (!reads_on)
-        exchange_clear(fetcher);
-    exchange->offset = offset;
-    exchange->end = offset + n;
-    exchange->out = out;
-    const int rc = reads_on ? read_on(fetcher, err) : begin(fetcher, request, err);
-    return end(fetcher, rc, ret);
+    const struct wanted wanted = {.offset = offset, .end = offset + n, .out = out};
+    return fetch(fetcher, request, &wanted, ret, err);
 }
 
 int fetch_all(struct fetcher *fetcher, const struct fetch_request *request, size_t max,
               struct buf *out, struct fetch_reply *ret, struct err *err)
 {
-    exchange_clear(fetcher);
-    fetcher->exchange.is_whole = true;
-    fetcher->exchange.end = max;
-    fetcher->exchange.out = out;
-    return end(fetcher, begin(fetcher, request, err), ret);
+    const struct wanted wanted = {.is_whole = true, .end = max, .out = out};
+    return fetch(fetcher, request, &wanted, ret, err);
 }
 
 /* ---- the fetcher ---- */

@@ -6,6 +6,8 @@
  * Redirects are followed, from https to https only; the Range goes along, the bearer token doesn't
  * leave the first scheme, host and port. Certificates are checked as http/client does. Neither
  * tokens nor queries of URLs stand in the texts of errors.
+ *
+ * A connection that breaks and a status of 500 or above are tried once more, at once.
  */
 #pragma once
 

@@ -29,7 +29,8 @@ static const struct hub_kind modelscope = {"ms:", "models/", "master", listing_a
 /* What a place was understood as. */
 struct place {
     const struct hub_kind *kind; /* NULL: a URL of some server */
-    const char *base;            /* of the hub; borrowed */
+    const char *origin;          /* URL of the hub; borrowed, as the next one */
+    struct str base;             /* the same without a final '/' */
     const char *token;           /* borrowed, or NULL */
     struct str repo;             /* "OWNER/NAME"; borrowed from the place's text, as the next two */
     struct str revision;
@@ -94,7 +95,7 @@ static bool take_rest(struct str rest, struct place *ret)
 /* A URL below a hub's own: false when it is of another server, or of no form that is known. */
 static bool take_url(struct str text, struct place *ret)
 {
-    const struct str base = str_of(ret->base);
+    const struct str base = ret->base;
     if (!str_has_prefix(text, base) || text.len <= base.len || text.ptr[base.len] != '/')
         return false;
     text = str_skip(text, base.len + 1);
@@ -122,10 +123,12 @@ static bool take_short(struct str text, struct place *ret)
     return true;
 }
 
-static bool take_hub(const char *text, const struct hub_kind *kind, const char *base,
+static bool take_hub(const char *text, const struct hub_kind *kind, const char *origin,
                      const char *token, struct place *ret)
 {
-    struct place place = {.kind = kind, .base = base, .token = token};
+    struct place place = {.kind = kind, .origin = origin, .base = str_of(origin), .token = token};
+    while (str_has_suffix(place.base, STR("/")))
+        place.base.len--;
     place.revision = str_of(kind->revision);
     if (!take_short(str_of(text), &place) && !take_url(str_of(text), &place))
         return false;
@@ -159,7 +162,7 @@ static char *file_url(const struct place *place, struct str file)
         buf_add_str(&path, file);
     else
         url_encode_path(&path, file);
-    return mem_printf("%s/%s%.*s/resolve/%.*s/%s", place->base, place->kind->folder,
+    return mem_printf("%.*s/%s%.*s/resolve/%.*s/%s", STR_ARGS(place->base), place->kind->folder,
                       STR_ARGS(place->repo), STR_ARGS(place->revision), path.ptr);
 }
 
@@ -215,14 +218,14 @@ static int add_page(struct fetcher *fetcher, const struct place *place, char **u
     auto_fini(buf_fini) struct buf json = {0};
     auto_fini(fetch_reply_fini) struct fetch_reply reply = {0};
     const struct fetch_request request = {
-        .url = *url, .origin = place->base, .bearer = place->token};
+        .url = *url, .origin = place->origin, .bearer = place->token};
     int rc = fetch_all(fetcher, &request, LISTING_BYTES_MAX, &json, &reply, err);
     if (rc < 0)
         return rc;
     rc = place->kind->add(listing, buf_str(&json), err);
     free(*url);
     *url = TAKE(reply.next);
-    return rc < 0 ? err_wrap(err, rc, "%s", place->base) : 0;
+    return rc < 0 ? err_wrap(err, rc, "%s", place->origin) : 0;
 }
 
 static int list_files(struct fetcher *fetcher, const struct place *place, struct listing *listing,
@@ -232,9 +235,10 @@ static int list_files(struct fetcher *fetcher, const struct place *place, struct
     auto_free char *revision = str_dup(place->revision);
     auto_free char *url =
         place->kind == &hugging_face
-            ? mem_printf("%s/api/models/%s/tree/%s?recursive=true", place->base, repo, revision)
-            : mem_printf("%s/api/v1/models/%s/repo/files?Revision=%s&Recursive=true",
-                         place->base, repo, revision);
+            ? mem_printf("%.*s/api/models/%s/tree/%s?recursive=true", STR_ARGS(place->base), repo,
+                         revision)
+            : mem_printf("%.*s/api/v1/models/%s/repo/files?Revision=%s&Recursive=true",
+                         STR_ARGS(place->base), repo, revision);
     int rc = 0;
     for (int pages = 0; rc == 0 && url; pages++) {
         if (pages == HUB_PAGES_MAX)

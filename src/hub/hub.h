@@ -19,7 +19,7 @@ enum {
 };
 
 struct hub_params {
-    const char *hugging_face_url;   /* "https://huggingface.co" or a mirror, without a final '/' */
+    const char *hugging_face_url;   /* "https://huggingface.co" or a mirror */
     const char *modelscope_url;     /* "https://modelscope.cn" */
     const char *hugging_face_token; /* goes to hugging_face_url only; NULL: none */
     const char *modelscope_token;   /* to modelscope_url only */

@@ -42,6 +42,8 @@ static int parse(struct str text, struct url *ret, struct err *err)
     if (scheme + 3 > text.len || !str_eq(str_sub(text.ptr + scheme, 3), STR("://")))
         return err_set(err, ERR_INVALID, "a URL must begin with http:// or https://");
     const size_t end = authority_end(text, scheme + 3);
+    if (memchr(text.ptr + scheme, '@', end - scheme)) /* its text may be a password */
+        return err_set(err, ERR_INVALID, "a URL with a user's name or password isn't read");
     auto_free char *base = mem_strndup(text.ptr, end);
     rc = http_target_parse(base, &ret->target, err);
     if (rc < 0)

@@ -130,6 +130,12 @@ static int read_parts(struct reading *reading, const struct gguf_split *split)
                    (unsigned long long)reading->meta->split_tensors_count);
 }
 
+/* Part one of one is a whole model: some are named so without ever having been split. */
+static bool is_split(const struct source_file *file, struct gguf_split *ret)
+{
+    return gguf_split_parse(str_of(file->name), ret) && ret->count > 1;
+}
+
 static int read_single(struct reading *reading, const struct source_file *file)
 {
     reading->part_count = 1;
@@ -166,8 +172,7 @@ int gguf_read(struct source *source, const struct source_file *file, struct mode
     auto_free struct gguf_tensors *tensors = mem_alloc(sizeof *tensors);
     struct reading reading = {source, err, meta, part_meta, tensors, false, 0, 0};
     struct gguf_split split;
-    int rc = gguf_split_parse(str_of(file->name), &split) ? read_parts(&reading, &split)
-                                                           : read_single(&reading, file);
+    int rc = is_split(file, &split) ? read_parts(&reading, &split) : read_single(&reading, file);
     if (rc == 0)
         rc = conclude(&reading, file, ret);
     name_set_fini(&tensors->names);

@@ -165,7 +165,7 @@ static void set_state(const struct gguf_meta *meta, struct layer_shape *layer)
 
 /* ---- attention ---- */
 
-static bool is_latent(const struct gguf_meta *meta)
+bool gguf_is_latent(const struct gguf_meta *meta)
 {
     return meta->key_length_mla > 0 && meta->value_length_mla > 0 && meta->kv_lora_rank > 0;
 }
@@ -213,7 +213,7 @@ static void set_attention(const struct gguf_meta *meta, const struct architectur
     if (is_windowed) {
         layer->cache = arch->is_chunked ? CACHE_CHUNK : CACHE_WINDOW;
         layer->window = window_of(meta, arch);
-    } else if (is_latent(meta)) {
+    } else if (gguf_is_latent(meta)) {
         set_latent(meta, layer);
     } else if (layer->head_count_kv == 0) {
         layer->cache = CACHE_NONE;

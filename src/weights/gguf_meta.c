@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/str.h"
-#include "base/utf8.h"
+#include "weights/clean_text_priv.h"
 #include "weights/gguf_priv.h"
 
 enum {
@@ -56,6 +56,7 @@ static const struct field {
     FIELD(OWN "attention.value_length_swa", NUMBER, value_length_swa, HEAD_LENGTH_MAX),
     FIELD(OWN "attention.key_length_mla", NUMBER, key_length_mla, HEAD_LENGTH_MAX),
     FIELD(OWN "attention.value_length_mla", NUMBER, value_length_mla, HEAD_LENGTH_MAX),
+    FIELD(OWN "attention.q_lora_rank", NUMBER, q_lora_rank, HEAD_LENGTH_MAX),
     FIELD(OWN "attention.kv_lora_rank", NUMBER, kv_lora_rank, HEAD_LENGTH_MAX),
     FIELD(OWN "attention.sliding_window", NUMBER, sliding_window, MODEL_SHAPE_DIM_MAX),
     FIELD(OWN "attention.sliding_window_pattern", PER_LAYER, sliding_window_pattern,
@@ -228,13 +229,8 @@ static int read_text(struct pass *pass, uint32_t type, char *ret)
     char text[MODEL_SHAPE_NAME_SIZE] = {0};
     reader_get(pass->reader, text, wanted);
     reader_skip(pass->reader, length - wanted);
-    size_t valid = 0;
-    for (size_t n = 1; n > 0 && valid < wanted && text[valid]; valid += n)
-        n = utf8_sequence(str_sub(text + valid, wanted - valid));
-    if (!pass->reader->failure) {
-        memcpy(ret, text, valid);
-        ret[valid] = '\0';
-    }
+    if (!pass->reader->failure)
+        clean_text_copy(ret, MODEL_SHAPE_NAME_SIZE, str_of(text));
     return pass->reader->failure;
 }
 
@@ -373,22 +369,33 @@ static int read_entry(struct pass *pass)
     return skip_value(pass, type);
 }
 
+/* Whether keys were passed over that turn out to be the architecture's own. */
+static bool has_missed_keys(const struct pass *pass)
+{
+    return pass->skipped_architecture && pass->meta->architecture[0] != '\0';
+}
+
 static int read_entries(struct pass *pass, uint64_t count)
 {
     int rc = 0;
-    for (uint64_t i = 0; rc == 0 && i < count; i++)
+    for (uint64_t i = 0; rc == 0 && i < count && !has_missed_keys(pass); i++)
         rc = read_entry(pass);
     name_set_fini(&pass->names);
     return rc;
 }
 
-/* With the architecture's name known; no writer makes this necessary. */
+/*
+ * With the architecture's name known. Writers that sort their keys make this necessary ("bert."
+ * comes before "general."); it is done at once, while the beginning is still at hand and before the
+ * vocabulary, which would have to be fetched twice.
+ */
 static int read_again(struct pass *pass, uint64_t start, uint64_t count)
 {
     char architecture[MODEL_SHAPE_NAME_SIZE];
     memcpy(architecture, pass->meta->architecture, sizeof architecture);
     *pass->meta = (struct gguf_meta){0};
     memcpy(pass->meta->architecture, architecture, sizeof architecture);
+    pass->skipped_architecture = false;
     reader_rewind(pass->reader);
     reader_skip(pass->reader, start);
     return read_entries(pass, count);
@@ -399,7 +406,7 @@ int gguf_meta_read(struct gguf_meta *meta, struct reader *reader, uint64_t count
     const uint64_t start = reader->position;
     struct pass pass = {.reader = reader, .meta = meta, .key = mem_alloc(GGUF_KEY_MAX + 1)};
     int rc = read_entries(&pass, count);
-    if (rc == 0 && pass.skipped_architecture && meta->architecture[0])
+    if (rc == 0 && has_missed_keys(&pass))
         rc = read_again(&pass, start, count);
     free(pass.key);
     return rc;

@@ -37,7 +37,7 @@ struct gguf_meta {
 
     struct gguf_values head_count, head_count_kv, sliding_window_pattern, recurrent_layers;
     uint64_t key_length, value_length, key_length_swa, value_length_swa;
-    uint64_t key_length_mla, value_length_mla, kv_lora_rank, rope_dimension_count;
+    uint64_t key_length_mla, value_length_mla, q_lora_rank, kv_lora_rank, rope_dimension_count;
     uint64_t sliding_window, shared_kv_layers, indexer_key_length, full_attention_interval;
     uint64_t causal;       /* plus one; 0: not stated */
     uint64_t pooling_type; /* plus one; 0: not stated */
@@ -54,7 +54,7 @@ struct gguf_meta {
 
 /*
  * Reads `count` entries at the reader's position into a zeroed meta. The architecture's own keys
- * are found in any order: when one came before its name, the entries are read once more.
+ * are found in any order: when one came before its name, reading starts again from there.
  */
 int gguf_meta_read(struct gguf_meta *meta, struct reader *reader, uint64_t count) must_check;
 
@@ -90,6 +90,9 @@ int gguf_tensors_read(struct gguf_tensors *tensors, struct reader *reader, uint6
 
 /* What layer `index` keeps of tokens, and its dimensions; its bytes are for the caller. */
 void gguf_layer_shape(const struct gguf_meta *meta, uint32_t index, struct layer_shape *ret);
+
+/* Whether it has MLA, as engines tell: older files of such models keep whole heads. */
+bool gguf_is_latent(const struct gguf_meta *meta);
 
 /* Whether the architecture has a cache at all: false for encoders and diffusion language models. */
 bool gguf_is_causal(const struct gguf_meta *meta);

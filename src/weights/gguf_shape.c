@@ -200,6 +200,21 @@ static void set_numbers(const struct gguf_meta *meta, const struct gguf_tensors 
     shape->expert_shared_count = meta->expert_shared_count;
 }
 
+/* Keys have a part without position and one with it; the latter goes past the latent vector. */
+static void set_latent(const struct gguf_meta *meta, struct model_shape *shape)
+{
+    if (!gguf_is_latent(meta))
+        return;
+    uint64_t rope = meta->rope_dimension_count;
+    if (rope == 0 && meta->key_length > meta->kv_lora_rank)
+        rope = meta->key_length - meta->kv_lora_rank;
+    shape->q_lora_rank = meta->q_lora_rank;
+    shape->kv_lora_rank = meta->kv_lora_rank;
+    shape->qk_rope_head_dim = rope;
+    shape->qk_nope_head_dim = meta->key_length_mla > rope ? meta->key_length_mla - rope : 0;
+    shape->v_head_dim = meta->value_length_mla;
+}
+
 int gguf_shape(const struct gguf_meta *meta, const struct gguf_tensors *tensors,
                struct model_shape *ret, struct err *err)
 {
@@ -215,6 +230,7 @@ int gguf_shape(const struct gguf_meta *meta, const struct gguf_tensors *tensors,
     shape.is_causal = shape.kind == KIND_LLM && gguf_is_causal(meta);
     shape.is_tied = shape.kind == KIND_LLM && tensors->has_input && !tensors->has_output;
     set_numbers(meta, tensors, &shape);
+    set_latent(meta, &shape);
     set_quantization(meta, tensors, &shape);
     set_vision(meta, &shape);
     *ret = shape;

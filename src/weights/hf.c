@@ -42,7 +42,8 @@ static bool read_optional(struct source *source, const char *name, uint64_t remo
                           struct buf *text, struct str *ret_root)
 {
     const struct source_file *file = source_find(source, name);
-    if (!file || file->bytes > (source->is_local ? (uint64_t)SOURCE_SMALL_MAX : remote_max))
+    const uint64_t max = source->is_local ? (uint64_t)SOURCE_SMALL_MAX : remote_max;
+    if (!file || file->bytes > max || file->bytes > hf_files_left(source))
         return false;
     return source_read_small(source, file, text, NULL) >= 0 &&
            json_view_check(buf_str(text), ret_root, NULL) == 0;
@@ -75,7 +76,7 @@ static void set_numbers(struct hf_model *model)
     const struct hf_config *config = &model->config;
     struct model_shape *shape = &model->shape;
     shape->kind = hf_kind_of(config, model->source);
-    hf_copy_text(shape->architecture, sizeof shape->architecture, str_of(config->architecture));
+    clean_text_copy(shape->architecture, sizeof shape->architecture, str_of(config->architecture));
     shape->is_tied = config->is_tied;
     shape->is_causal = config->is_causal;
     shape->context_length = config->context_length;
@@ -89,6 +90,17 @@ static void set_numbers(struct hf_model *model)
     shape->draft_layer_count = (uint32_t)config->draft_layer_count;
     if (shape->kind == KIND_LLM || shape->kind == KIND_EMBEDDING)
         shape->has_chat_template = has_chat_template(model->source);
+}
+
+static void set_latent(const struct hf_config *config, struct model_shape *shape)
+{
+    if (config->latent_length == 0)
+        return;
+    shape->q_lora_rank = config->query_latent_length;
+    shape->kv_lora_rank = config->latent_length;
+    shape->qk_rope_head_dim = config->rope_length;
+    shape->qk_nope_head_dim = config->nope_length;
+    shape->v_head_dim = config->value_length;
 }
 
 static void set_layers(struct hf_model *model)
@@ -140,6 +152,7 @@ static int read_model(struct source *source, const struct source_file *file,
         return err_set(err, ERR_NOT_FOUND, "%s states no layers, and there are no weights",
                        file->name);
     set_numbers(model);
+    set_latent(&model->config, shape);
     set_layers(model);
     set_towers(model);
     shape->format = model->files.count ? model->files.format : FORMAT_SAFETENSORS;
@@ -149,7 +162,7 @@ static int read_model(struct source *source, const struct source_file *file,
         return rc;
     snprintf(shape->dtype, sizeof shape->dtype, "%s", model->quant.dtype);
     if (!model->quant.label[0])
-        hf_copy_text(model->quant.label, sizeof model->quant.label,
+        clean_text_copy(model->quant.label, sizeof model->quant.label,
                      str_of(hf_dtype_label(shape->dtype)));
     snprintf(shape->quantization, sizeof shape->quantization, "%s", model->quant.label);
     *ret = *shape;
@@ -179,40 +192,45 @@ static int read_adapter(struct source *source, const struct source_file *file,
     if (rc < 0)
         return rc;
     if (hf_config_find(&config, "peft_type", &value))
-        hf_copy_text(shape.architecture, sizeof shape.architecture, json_view_text(value));
+        clean_text_copy(shape.architecture, sizeof shape.architecture, json_view_text(value));
     if (hf_config_find(&config, "base_model_name_or_path", &value))
-        hf_copy_text(shape.name, sizeof shape.name, json_view_text(value));
+        clean_text_copy(shape.name, sizeof shape.name, json_view_text(value));
     shape.file_bytes = shape.tensor_bytes = shape.other_bytes = weights->bytes;
     *ret = shape;
     return 0;
+}
+
+static int read_files_alone(struct source *source, const struct hf_files *files,
+                            struct model_shape *shape, struct err *err)
+{
+    shape->format = files->format;
+    shape->is_split = files->is_split;
+    shape->file_bytes = shape->tensor_bytes = shape->other_bytes = files->bytes;
+    const int rc = hf_bytes_count(source, files, shape, err);
+    snprintf(shape->quantization, sizeof shape->quantization, "%s", hf_dtype_label(shape->dtype));
+    return rc;
 }
 
 /* Weights without a description: what they are is told by the files beside them, if at all. */
 static int read_weights_alone(struct source *source, struct model_shape *ret, struct err *err)
 {
     const struct hf_config nothing = {0};
-    struct model_shape shape = {0}, folders = {0};
+    auto_fini(model_shape_fini) struct model_shape shape = {0};
     auto_fini(hf_files_fini) struct hf_files files = {0};
     int rc = hf_files_select(source, "", &files, err);
-    if (rc == 0 && files.count == 0)
-        rc = hf_pipeline_read(source, NULL, &folders, err);
+    if (rc == 0)
+        rc = files.count > 0 ? read_files_alone(source, &files, &shape, err)
+                             : hf_pipeline_read(source, NULL, &shape, err);
     if (rc < 0)
         return rc;
-    shape = folders;
-    if (files.count > 0) {
-        shape.format = files.format;
-        shape.is_split = files.is_split;
-        shape.file_bytes = shape.tensor_bytes = shape.other_bytes = files.bytes;
-    }
-    if (shape.file_bytes == 0) {
-        model_shape_fini(&shape);
+    if (shape.file_bytes == 0)
         return err_set(err, ERR_NOT_FOUND,
                        "there is no model among %zu files: no .gguf, config.json, model_index.json "
                        "or other file of weights",
                        source->file_count);
-    }
     shape.kind = hf_kind_of(&nothing, source);
     *ret = shape;
+    shape = (struct model_shape){0};
     return 0;
 }
 

@@ -211,7 +211,8 @@ static void by_window(const struct hf_config *config, struct hf_block *blocks)
 
 static void set_mixers(const struct hf_config *config, struct hf_block *blocks)
 {
-    if (by_words(config, blocks) || by_letters(config, blocks) ||
+    if (hf_blocks_by_configs(config, blocks) || by_words(config, blocks) ||
+        by_letters(config, blocks) ||
         by_numbers(config, "attn_type_list", 0, recurrent_mixer(config), blocks) ||
         by_numbers(config, "hybrid_layer_pattern", 1, window_mixer(config), blocks) ||
         by_numbers(config, "no_rope_layers", 1, chunk_mixer(config), blocks) ||
@@ -225,41 +226,37 @@ static void set_mixers(const struct hf_config *config, struct hf_block *blocks)
 
 /* --- experts --------------------------------------------------------------------------------- */
 
-/* Whether a list, or a text of numbers with commas, has this number. */
-static bool lists(struct str value, uint64_t wanted)
+/* Which layers a list names, or a text of numbers with commas; read once for all of them. */
+static void mark_named(struct str value, bool *marks)
 {
     struct json_view_items items = json_view_items(value);
     struct str item, rest = json_view_text(value);
     uint64_t n;
     while (json_view_next(&items, NULL, &item))
-        if (json_view_integer(item, &n) == 0 && n == wanted)
-            return true;
+        if (json_view_integer(item, &n) == 0 && n < MODEL_SHAPE_LAYERS_MAX)
+            marks[n] = true;
     while (str_split(&rest, ',', &item))
-        if (num_parse_u64(str_trim(item), &n) == 0 && n == wanted)
-            return true;
-    return false;
+        if (num_parse_u64(str_trim(item), &n) == 0 && n < MODEL_SHAPE_LAYERS_MAX)
+            marks[n] = true;
 }
 
-/* Of a list with a number per layer, whether that of layer `i` isn't 0. */
-static bool is_on_in(struct str list, uint64_t i)
+/* Which layers have a number other than 0, or true, in a list with one for each. */
+static void mark_set(struct str list, bool *marks)
 {
     struct json_view_items items = json_view_items(list);
     struct str item;
-    for (uint64_t k = 0; json_view_next(&items, NULL, &item); k++) {
+    for (size_t i = 0; i < MODEL_SHAPE_LAYERS_MAX && json_view_next(&items, NULL, &item); i++) {
         uint64_t n = 0;
-        if (k == i)
-            return json_view_integer(item, &n) == 0 ? n != 0 : json_view_is_true(item);
+        marks[i] = json_view_integer(item, &n) == 0 ? n != 0 : json_view_is_true(item);
     }
-    return false;
 }
 
-/* Which layers have experts, by the families' keys for it; looked up once for all layers. */
+/* Which layers have experts, by the families' keys for it. */
 struct moe_plan {
     uint64_t first, last;
     uint64_t step, offset;  /* of so many layers the one with this number; step 0: all of them */
-    struct str dense_list;  /* these haven't */
-    struct str list;        /* only these have */
-    struct str flags;       /* a number or bool per layer */
+    bool has_list;          /* of those with experts, and no others */
+    bool is_dense[MODEL_SHAPE_LAYERS_MAX], is_listed[MODEL_SHAPE_LAYERS_MAX];
 };
 
 static void plan_step(const struct hf_config *config, struct moe_plan *plan)
@@ -284,30 +281,52 @@ static void plan_step(const struct hf_config *config, struct moe_plan *plan)
         plan->offset = plan->offset == UINT64_MAX ? plan->step - 1 : plan->offset % plan->step;
 }
 
+static void plan_list(const struct hf_config *config, struct moe_plan *plan)
+{
+    struct str list;
+    plan->has_list = true;
+    if (hf_config_find(config, "moe_layers_enum", &list) ||
+        (hf_config_find(config, "moe_layers", &list) && json_view_count(list) > 0))
+        mark_named(list, plan->is_listed);
+    else if (hf_config_find(config, "moe_layer_freq", &list) &&
+             json_view_kind(list) == JSON_VIEW_ARRAY)
+        mark_set(list, plan->is_listed);
+    else
+        plan->has_list = false;
+}
+
 static struct moe_plan plan_moe(const struct hf_config *config)
 {
     struct moe_plan plan = {.first = config->dense_layers_first};
+    struct str dense;
     plan.last = hf_config_number(config, "moe_layer_end_index", UINT64_MAX, UINT64_MAX);
-    hf_config_find(config, "mlp_only_layers", &plan.dense_list);
-    if (!hf_config_find(config, "moe_layers_enum", &plan.list) &&
-        (!hf_config_find(config, "moe_layers", &plan.list) || json_view_count(plan.list) == 0))
-        plan.list = (struct str){0};
-    if (!hf_config_find(config, "moe_layer_freq", &plan.flags) ||
-        json_view_kind(plan.flags) != JSON_VIEW_ARRAY)
-        plan.flags = (struct str){0};
+    if (hf_config_find(config, "mlp_only_layers", &dense))
+        mark_named(dense, plan.is_dense);
+    plan_list(config, &plan);
     plan_step(config, &plan);
     return plan;
 }
 
 static bool is_moe(const struct moe_plan *plan, uint64_t i)
 {
-    if (i < plan->first || i > plan->last || lists(plan->dense_list, i))
+    if (i < plan->first || i > plan->last || plan->is_dense[i])
         return false;
-    if (plan->list.len > 0)
-        return lists(plan->list, i);
-    if (plan->flags.len > 0)
-        return is_on_in(plan->flags, i);
+    if (plan->has_list)
+        return plan->is_listed[i];
     return plan->step == 0 || i % plan->step == plan->offset;
+}
+
+/* Layers with the keys and values of another one, or of an image (Llama 3.2 Vision). */
+static void set_shared(const struct hf_config *config, struct hf_block *blocks)
+{
+    bool is_crossed[MODEL_SHAPE_LAYERS_MAX] = {0};
+    struct str list;
+    const uint64_t shared = config->shared_kv_layers;
+    if (hf_config_find(config, "cross_attention_layers", &list))
+        mark_named(list, is_crossed);
+    for (uint64_t i = 0; i < config->layer_count; i++)
+        if (is_crossed[i] || (shared > 0 && i + shared >= config->layer_count))
+            blocks[i].mixer = HF_SHARED_ATTENTION;
 }
 
 void hf_blocks_set(const struct hf_config *config, struct hf_block *blocks)
@@ -317,12 +336,9 @@ void hf_blocks_set(const struct hf_config *config, struct hf_block *blocks)
         blocks[i] = (struct hf_block){.has_mlp = has_mlp};
     set_mixers(config, blocks);
     const struct moe_plan plan = plan_moe(config);
-    for (uint64_t i = 0; i < config->layer_count; i++) {
-        if (has_mlp)
-            blocks[i].is_moe = config->expert_count > 0 && is_moe(&plan, i);
-        if (i + config->shared_kv_layers >= config->layer_count && config->shared_kv_layers > 0)
-            blocks[i].mixer = HF_SHARED_ATTENTION;
-    }
+    for (uint64_t i = 0; i < config->layer_count && has_mlp; i++)
+        blocks[i].is_moe = config->expert_count > 0 && is_moe(&plan, i);
+    set_shared(config, blocks);
 }
 
 /* --- caches ---------------------------------------------------------------------------------- */
@@ -395,14 +411,19 @@ static void set_state(const struct hf_config *config, enum hf_mixer mixer,
     }
 }
 
+uint64_t hf_block_feed_forward_length(const struct hf_config *config, const struct hf_block *block)
+{
+    return block->feed_forward_length ? block->feed_forward_length : config->feed_forward_length;
+}
+
 void hf_block_to_layer(const struct hf_config *config, const struct hf_block *block,
                        struct layer_shape *layer)
 {
     const enum hf_mixer mixer = block->mixer;
     layer->is_moe = block->is_moe;
     if (block->has_mlp)
-        layer->feed_forward_length =
-            block->is_moe ? config->expert_feed_forward_length : config->feed_forward_length;
+        layer->feed_forward_length = block->is_moe ? config->expert_feed_forward_length
+                                                   : hf_block_feed_forward_length(config, block);
     switch (mixer) {
     case HF_ATTENTION:
         set_full(config, layer);
@@ -435,6 +456,8 @@ void hf_block_to_layer(const struct hf_config *config, const struct hf_block *bl
         layer->cache = CACHE_NONE;
         break;
     }
+    if (block->head_count_kv > 0 && layer->cache == CACHE_FULL)
+        layer->head_count_kv = block->head_count_kv;
     if (!config->is_causal)
         layer->cache = CACHE_NONE;
 }

@@ -27,10 +27,21 @@ struct hf_block {
     uint8_t mixer; /* enum hf_mixer */
     bool has_mlp;  /* a feed-forward part, dense or of experts */
     bool is_moe;
+    uint32_t head_count_kv;       /* of this one alone; 0: as of all */
+    uint64_t feed_forward_length; /* likewise, of a dense part */
 };
 
 /* Describes `config->layer_count` blocks; `blocks` has room for that many. */
 void hf_blocks_set(const struct hf_config *config, struct hf_block *blocks);
+
+/*
+ * Models whose blocks were chosen one by one (NVIDIA's nemotron-nas): `block_configs` has an object
+ * for each. False when the file has none.
+ */
+bool hf_blocks_by_configs(const struct hf_config *config, struct hf_block *blocks);
+
+/* Width of its dense part. */
+uint64_t hf_block_feed_forward_length(const struct hf_config *config, const struct hf_block *block);
 
 /* Fills a layer with the cache and the lengths of its block; its bytes stay. */
 void hf_block_to_layer(const struct hf_config *config, const struct hf_block *block,

@@ -17,7 +17,7 @@ void hf_part_add(struct model_shape *shape, struct str name, uint64_t bytes)
         return;
     }
     struct model_part *part = &shape->parts[shape->part_count++];
-    hf_copy_text(part->name, sizeof part->name, name);
+    clean_text_copy(part->name, sizeof part->name, name);
     part->bytes = bytes;
 }
 
@@ -229,6 +229,16 @@ static int fill_by_sums(struct hf_model *model, const struct hf_tensor_sums *sum
     return 0;
 }
 
+/* A header's length stands in eight bytes before it. */
+static size_t header_max(const struct source *source)
+{
+    const uint64_t left = hf_files_left(source), prefix = 8;
+    if (source->is_local)
+        return SAFETENSORS_HEADER_MAX;
+    return left < HF_REMOTE_HEADER_MAX + prefix ? (size_t)(left > prefix ? left - prefix : 0)
+                                                : HF_REMOTE_HEADER_MAX;
+}
+
 int hf_bytes_fill(struct hf_model *model, struct err *err)
 {
     const bool is_local = model->source->is_local;
@@ -236,8 +246,7 @@ int hf_bytes_fill(struct hf_model *model, struct err *err)
     struct err fault = {0};
     int rc = ERR_TOO_LARGE;
     if (model->files.format == FORMAT_SAFETENSORS && (is_local || model->files.count == 1))
-        rc = hf_tensors_sum(model->source, &model->files,
-                            is_local ? SAFETENSORS_HEADER_MAX : HF_REMOTE_HEADER_MAX,
+        rc = hf_tensors_sum(model->source, &model->files, header_max(model->source),
                             model->encoder.exists, &model->shape, &sums, &fault);
     if (rc == 0)
         rc = fill_by_sums(model, &sums, err);
@@ -248,5 +257,23 @@ int hf_bytes_fill(struct hf_model *model, struct err *err)
     if (rc < 0)
         return rc;
     model->shape.file_bytes = model->files.bytes ? model->files.bytes : model->shape.tensor_bytes;
+    return 0;
+}
+
+int hf_bytes_count(struct source *source, const struct hf_files *files, struct model_shape *shape,
+                   struct err *err)
+{
+    struct hf_tensor_sums sums;
+    if (!source->is_local || files->format != FORMAT_SAFETENSORS)
+        return 0;
+    struct model_shape none = {0};
+    const int rc = hf_tensors_sum(source, files, SAFETENSORS_HEADER_MAX, false, &none, &sums, err);
+    if (rc < 0)
+        return rc;
+    const char *dtype = safetensors_type_dtype(hf_tensor_sums_type(&sums));
+    shape->parameter_count += sums.elements;
+    shape->has_unknown_types |= sums.has_unknown_types;
+    if (!shape->dtype[0] && hf_dtype_bits(dtype) >= 16)
+        snprintf(shape->dtype, sizeof shape->dtype, "%s", dtype);
     return 0;
 }

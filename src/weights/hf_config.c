@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "weights/hf_config_priv.h"
 
-#include "base/utf8.h"
 #include "weights/json_view.h"
 #include "weights/model_shape.h"
 
@@ -27,7 +26,7 @@ static const struct number {
     NUMBER(head_count, HF_HEADS_MAX, "decoder_attention_heads", "num_attention_heads", "n_head",
            "n_heads", "num_heads", "num_query_heads"),
     NUMBER(head_count_kv, HF_HEADS_MAX, "num_key_value_heads", "n_head_kv", "num_kv_heads",
-           "n_kv_heads", "kv_n_heads", "num_attention_groups"),
+           "n_kv_heads", "kv_n_heads", "num_attention_groups", "num_key_value_heads_per_layer"),
     NUMBER(head_length, HF_HEAD_LENGTH_MAX, "head_dim", "kv_channels", "d_kv",
            "attention_head_dim"),
     NUMBER(value_length, HF_HEAD_LENGTH_MAX, "v_head_dim"),
@@ -55,7 +54,8 @@ static const struct number {
     NUMBER(expert_shared_count, MODEL_SHAPE_EXPERTS_MAX, "n_shared_experts", "num_shared_experts",
            "moe_num_shared_experts", "num_shared_expert"),
     NUMBER(expert_feed_forward_length, MODEL_SHAPE_DIM_MAX, "moe_intermediate_size",
-           "expert_ffn_hidden_size", "moe_ffn_hidden_size", "expert_intermediate_size"),
+           "expert_ffn_hidden_size", "moe_ffn_hidden_size", "expert_intermediate_size",
+           "expert_hidden_dim"),
     NUMBER(shared_feed_forward_length, MODEL_SHAPE_DIM_MAX, "shared_expert_intermediate_size",
            "moe_shared_expert_intermediate_size", "shared_intermediate_size", "share_expert_dim"),
     NUMBER(dense_layers_first, MODEL_SHAPE_LAYERS_MAX, "first_k_dense_replace",
@@ -88,19 +88,6 @@ void hf_config_fini(struct hf_config *config)
 {
     buf_fini(&config->text);
     *config = (struct hf_config){0};
-}
-
-void hf_copy_text(char *to, size_t size, struct str text)
-{
-    size_t used = 0;
-    for (size_t n = 1; used < text.len; used += n) {
-        n = utf8_sequence(str_skip(text, used));
-        if (n == 0 || used + n >= size)
-            break;
-    }
-    if (used > 0)
-        memcpy(to, text.ptr, used);
-    to[used] = '\0';
 }
 
 /* --- scopes ---------------------------------------------------------------------------------- */
@@ -357,19 +344,19 @@ static void set_names(struct hf_config *config)
 {
     struct str value = {0}, first = {0};
     if (hf_config_find(config, "model_type", &value))
-        hf_copy_text(config->model_type, sizeof config->model_type, json_view_text(value));
+        clean_text_copy(config->model_type, sizeof config->model_type, json_view_text(value));
     value = (struct str){0};
     json_view_member(config->root, "model_type", &value);
-    hf_copy_text(config->outer_type, sizeof config->outer_type, json_view_text(value));
+    clean_text_copy(config->outer_type, sizeof config->outer_type, json_view_text(value));
     value = (struct str){0};
     if (!json_view_member(config->root, "architectures", &value))
         hf_config_find(config, "architectures", &value);
     struct json_view_items items = json_view_items(value);
     if (!json_view_next(&items, NULL, &first) || json_view_text(first).len == 0)
         first = STR("\"\"");
-    hf_copy_text(config->architecture, sizeof config->architecture, json_view_text(first));
+    clean_text_copy(config->architecture, sizeof config->architecture, json_view_text(first));
     if (!config->architecture[0])
-        hf_copy_text(config->architecture, sizeof config->architecture,
+        clean_text_copy(config->architecture, sizeof config->architecture,
                      str_of(config->outer_type[0] ? config->outer_type : config->model_type));
     config->family = hf_family_of(config->model_type);
     if (!config->family.model_type)
@@ -405,7 +392,7 @@ int hf_config_read(const char *file, struct buf *text, struct hf_config *ret, st
 {
     auto_fini(hf_config_fini) struct hf_config config = {.text = *text};
     *text = (struct buf){0};
-    hf_copy_text(config.file, sizeof config.file, str_of(file));
+    clean_text_copy(config.file, sizeof config.file, str_of(file));
     int rc = config.text.len > HF_CONFIG_MAX
                  ? err_set(err, ERR_TOO_LARGE, "has %zu bytes, at most %d are read",
                            config.text.len, HF_CONFIG_MAX)

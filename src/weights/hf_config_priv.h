@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "weights/clean_text_priv.h"
 #include "weights/hf_family_priv.h"
 
 #include <stdbool.h>
@@ -81,6 +82,3 @@ bool hf_config_is_true(const struct hf_config *config, const char *key);
  * counts from original_max_position_embeddings. 0 when nothing states it.
  */
 uint64_t hf_context_length(const struct hf_config *config);
-
-/* Copies a view into `size` bytes with a NUL, cut off at a whole character. */
-void hf_copy_text(char *to, size_t size, struct str text);

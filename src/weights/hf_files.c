@@ -24,6 +24,13 @@ void hf_files_fini(struct hf_files *files)
     *files = (struct hf_files){0};
 }
 
+uint64_t hf_files_left(const struct source *source)
+{
+    if (source->is_local)
+        return UINT64_MAX;
+    return source->read_bytes < HF_REMOTE_MAX ? HF_REMOTE_MAX - source->read_bytes : 0;
+}
+
 struct str hf_files_name_in(const struct source_file *file, const char *folder)
 {
     const struct str name = str_of(file->name), prefix = str_of(folder);
@@ -213,9 +220,11 @@ static int take_by_map(struct choice *choice, const struct source_file *index, s
         const struct str name = json_view_text(value);
         if (last.len > 0 && str_eq(name, last))
             continue;
-        const ssize_t number = name.len > 0 ? find_named(choice, name) : -1;
+        const bool is_weights = !is_not_safetensors(name) || is_other_format(name);
+        const ssize_t number = is_weights ? find_named(choice, name) : -1;
         if (number < 0)
-            return err_set(err, ERR_INVALID, "%s names the file \"%.*s\", which isn't there",
+            return err_set(err, ERR_INVALID,
+                           "%s names the file \"%.*s\", which isn't there or has no weights",
                            index->name, (int)(name.len < 200 ? name.len : 200),
                            name.len ? name.ptr : "");
         choice->taken[number] = true;
@@ -354,7 +363,8 @@ int hf_files_select(struct source *source, const char *folder, struct hf_files *
     struct choice choice = {source, folder, taken};
     take_by_names(&choice);
     const struct source_file *index = find_index(&choice);
-    if (index && (source->is_local || index->bytes <= HF_REMOTE_INDEX_MAX)) {
+    const uint64_t index_max = source->is_local ? SOURCE_SMALL_MAX : HF_REMOTE_INDEX_MAX;
+    if (index && index->bytes <= index_max && index->bytes <= hf_files_left(source)) {
         const int rc = take_by_index(&choice, index, err);
         if (rc < 0)
             return rc;

@@ -15,8 +15,11 @@
 
 enum {
     HF_FILES_MAX = 2048, /* files of weights; known models have up to 256 */
-    HF_REMOTE_INDEX_MAX = 64 << 10, /* bytes of an index that is read from a hub; else the names of
-                                       the shards tell ("model-00002-of-00004.safetensors") */
+    HF_REMOTE_MAX = 200000, /* bytes that are read of a hub's repository in all, but for files that
+                               must be read (config.json) */
+    /* Bytes of an index that is read from a hub, SOURCE_SMALL_MAX of a local one; of a longer one
+     * the names of the shards tell ("model-00002-of-00004.safetensors"). */
+    HF_REMOTE_INDEX_MAX = 64 << 10,
 };
 
 /* Of all files together; the limit of a shape's bytes, too. */
@@ -38,6 +41,9 @@ int hf_files_select(struct source *source, const char *folder, struct hf_files *
                     struct err *err) must_check;
 
 void hf_files_fini(struct hf_files *files);
+
+/* Bytes that may still be read: no end to a local source's. */
+uint64_t hf_files_left(const struct source *source);
 
 /* The name of a file within the folder, or empty when it lies elsewhere, also deeper. */
 struct str hf_files_name_in(const struct source_file *file, const char *folder);

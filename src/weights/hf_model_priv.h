@@ -35,6 +35,11 @@ enum model_kind hf_kind_of(const struct hf_config *config, const struct source *
  */
 int hf_bytes_fill(struct hf_model *model, struct err *err) must_check;
 
+/* Counts the weights of files without config.json into a shape: of a local source only, as a hub's
+ * headers aren't read for it. */
+int hf_bytes_count(struct source *source, const struct hf_files *files, struct model_shape *shape,
+                   struct err *err) must_check;
+
 /* Adds a part; more than MODEL_SHAPE_PARTS_MAX are added to the last one. */
 void hf_part_add(struct model_shape *shape, struct str name, uint64_t bytes);
 

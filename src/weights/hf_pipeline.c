@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "weights/hf_model_priv.h"
 
-#include "weights/hf_tensors_priv.h"
 #include "weights/json_view.h"
 
 #include <stdio.h>
@@ -17,25 +16,6 @@ static bool is_copy(struct str folder)
     return str_has_prefix(folder, STR(".")) || str_has_prefix(folder, STR("checkpoint-"));
 }
 
-/* Weights of a local component are counted; a hub's headers aren't read for it. */
-static int count_weights(struct source *source, const struct hf_files *files,
-                         struct model_shape *shape, struct err *err)
-{
-    struct hf_tensor_sums sums;
-    if (!source->is_local || files->format != FORMAT_SAFETENSORS)
-        return 0;
-    struct model_shape none = {0};
-    const int rc = hf_tensors_sum(source, files, SAFETENSORS_HEADER_MAX, false, &none, &sums, err);
-    if (rc < 0)
-        return rc;
-    const char *dtype = safetensors_type_dtype(hf_tensor_sums_type(&sums));
-    shape->parameter_count += sums.elements;
-    shape->has_unknown_types |= sums.has_unknown_types;
-    if (!shape->dtype[0] && hf_dtype_bits(dtype) >= 16)
-        snprintf(shape->dtype, sizeof shape->dtype, "%s", dtype);
-    return 0;
-}
-
 static int add_component(struct source *source, struct str name, struct model_shape *shape,
                          struct err *err)
 {
@@ -48,7 +28,7 @@ static int add_component(struct source *source, struct str name, struct model_sh
     if (rc == 0 && files.bytes > HF_BYTES_MAX - shape->file_bytes)
         rc = err_set(err, ERR_TOO_LARGE, "%s: the weights have more than 2^56 bytes", folder);
     if (rc == 0)
-        rc = count_weights(source, &files, shape, err);
+        rc = hf_bytes_count(source, &files, shape, err);
     if (rc < 0 || files.count == 0)
         return rc;
     hf_part_add(shape, name, files.bytes);
@@ -81,7 +61,7 @@ static int add_listed(struct source *source, const struct source_file *index,
     if (rc < 0)
         return err_wrap(err, rc, "%s", index->name);
     json_view_member(root, "_class_name", &class);
-    hf_copy_text(shape->architecture, sizeof shape->architecture, json_view_text(class));
+    clean_text_copy(shape->architecture, sizeof shape->architecture, json_view_text(class));
     struct json_view_items items = json_view_items(root);
     for (unsigned count = 0; rc == 0 && json_view_next(&items, &key, &value);) {
         if (!is_component(key, value))

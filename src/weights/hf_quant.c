@@ -40,7 +40,7 @@ static void read_dtype(const struct hf_config *config, struct hf_quant *quant)
     struct str word = json_view_text(value);
     if (str_has_prefix(word, STR("torch.")))
         word = str_skip(word, strlen("torch."));
-    hf_copy_text(quant->dtype, sizeof quant->dtype, word);
+    clean_text_copy(quant->dtype, sizeof quant->dtype, word);
     if (hf_dtype_bits(quant->dtype) == 0)
         quant->dtype[0] = '\0'; /* "auto" */
 }
@@ -114,6 +114,21 @@ static double bits_of_word(struct str word)
     return 0;
 }
 
+/* Whether weights of 8 bits, too, are stored several to an integer: GPTQ, AWQ and their like,
+ * compressed-tensors in one of its formats, and MLX, which names no method. */
+static bool is_packing(struct str description)
+{
+    static const char *const METHODS[] = {"gptq", "awq", "auto-round", "auto_round"};
+    struct str method = text_of(description, "quant_method");
+    if (method.len == 0)
+        method = text_of(description, "quantization_method");
+    for (size_t i = 0; i < ARRAY_LEN(METHODS); i++)
+        if (contains_nocase(method, METHODS[i]))
+            return true;
+    return method.len == 0 ? text_of(description, "quant_algo").len == 0
+                           : contains_nocase(text_of(description, "format"), "pack");
+}
+
 static double find_bits(struct str description, struct str method, struct hf_quant *quant)
 {
     const struct str weights = group_weights(description);
@@ -155,7 +170,7 @@ static void set_label(struct hf_quant *quant, struct str method, struct str algo
 {
     if (algorithm.len > 0)
         method = algorithm;
-    hf_copy_text(quant->label, sizeof quant->label - 16, method);
+    clean_text_copy(quant->label, sizeof quant->label - 16, method);
     const size_t used = strlen(quant->label);
     if (algorithm.len == 0 && bits > 0 && bits_of_word(method) == 0)
         snprintf(quant->label + used, sizeof quant->label - used, " %g bit", bits);
@@ -174,6 +189,7 @@ static void read_description(struct str description, struct hf_quant *quant)
     quant->group = find_group(description);
     const double bits = find_bits(description, method, quant);
     set_bits(quant, bits > 0 ? bits : quant->plain_bits);
+    quant->is_packed |= bits > 0 && bits <= 8 && is_packing(description);
     if (str_eq(method, STR("mxfp4"))) { /* experts only, 32 weights share an exponent */
         quant->linear_bits = quant->plain_bits;
         quant->expert_bits = 4 + 8.0 / 32;
@@ -205,24 +221,51 @@ static int read_modelopt(struct source *source, const struct source_file *file,
     return 0;
 }
 
+/* The widths of weights and activations that a file's name ends with, or nothing. */
+static struct str widths_of_name(struct str name)
+{
+    static const char *const WIDTHS[] = {"w4a4", "w4a8", "w4a16", "w8a8", "w8a16"};
+    for (size_t i = 0; i < ARRAY_LEN(WIDTHS); i++)
+        if (contains(name, WIDTHS[i]))
+            return str_of(WIDTHS[i]);
+    return (struct str){0};
+}
+
+/* Of quant_model_description.json without widths in its name. It has an entry for each tensor, some
+ * MB: of a hub it isn't read, and most are of 8 bits. */
+static struct str widths_of_file(struct source *source, const struct source_file *file,
+                                 struct buf *text)
+{
+    struct str root, widths = {0};
+    if (source->is_local && source_read_small(source, file, text, NULL) >= 0 &&
+        json_view_check(buf_str(text), &root, NULL) == 0 &&
+        json_view_member(root, "model_quant_type", &widths))
+        widths = json_view_text(widths);
+    return bits_of_word(widths) > 0 ? widths : STR("w8a8");
+}
+
 /* Ascend: "quantize": "w8a8" in config.json, or quant_model_description_w8a8.json beside it. */
-static void read_ascend(const struct hf_config *config, const struct source *source,
+static void read_ascend(const struct hf_config *config, struct source *source,
                         struct hf_quant *quant)
 {
+    auto_fini(buf_fini) struct buf text = {0};
     struct str value, word = {0};
     if (hf_config_find(config, "quantize", &value))
         word = json_view_text(value);
     for (size_t i = 0; i < source->file_count && word.len == 0; i++) {
         const struct str name = str_of(source->files[i].name);
-        if (str_has_prefix(name, STR("quant_model_description")))
-            word = contains(name, "w4a8") ? STR("w4a8") : STR("w8a8");
+        if (!str_has_prefix(name, STR("quant_model_description")))
+            continue;
+        word = widths_of_name(name);
+        if (word.len == 0)
+            word = widths_of_file(source, &source->files[i], &text);
     }
     const double bits = bits_of_word(word);
     if (bits == 0)
         return;
     quant->exists = true;
     set_bits(quant, bits);
-    hf_copy_text(quant->label, sizeof quant->label, word);
+    clean_text_copy(quant->label, sizeof quant->label, word);
     for (char *c = quant->label; *c; c++)
         if (*c >= 'a' && *c <= 'z')
             *c = (char)(*c - 'a' + 'A');
@@ -239,7 +282,7 @@ int hf_quant_read(const struct hf_config *config, struct source *source, struct 
     read_dtype(config, &quant);
     const unsigned bits = hf_dtype_bits(quant.dtype);
     quant.linear_bits = quant.expert_bits = quant.plain_bits = bits ? bits : 16;
-    hf_copy_text(quant.label, sizeof quant.label, str_of(hf_dtype_label(quant.dtype)));
+    clean_text_copy(quant.label, sizeof quant.label, str_of(hf_dtype_label(quant.dtype)));
     for (size_t i = 0; i < ARRAY_LEN(KEYS) && !quant.exists; i++)
         if (hf_config_find(config, KEYS[i], &description) && json_view_count(description) > 0)
             read_description(description, &quant);

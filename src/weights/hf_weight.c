@@ -160,12 +160,13 @@ static void add_mixer(const struct hf_config *config, const struct hf_block *blo
 
 /* --- feed-forward parts ---------------------------------------------------------------------- */
 
-static void add_mlp(const struct hf_config *config, bool is_moe, struct hf_weight *to)
+static void add_mlp(const struct hf_config *config, const struct hf_block *block,
+                    struct hf_weight *to)
 {
     const uint64_t width = config->hidden_size;
     const uint64_t matrices = config->family.traits & HF_PLAIN_MLP ? 2 : 3;
-    if (!is_moe) {
-        add(&to->linear, matrices * width, config->feed_forward_length);
+    if (!block->is_moe) {
+        add(&to->linear, matrices * width, hf_block_feed_forward_length(config, block));
         return;
     }
     add(&to->experts, config->expert_count,
@@ -181,7 +182,7 @@ struct hf_weight hf_weight_of_block(const struct hf_config *config, const struct
     if (config->is_encoder_decoder) /* the decoder looks at the encoder's output, too */
         add_mixer(config, block, &weight);
     if (block->has_mlp)
-        add_mlp(config, block->is_moe, &weight);
+        add_mlp(config, block, &weight);
     add(&weight.plain, block->has_mlp ? 2 : 1, config->hidden_size);
     return weight;
 }

@@ -103,6 +103,9 @@ struct model_shape {
     uint64_t vocabulary_size;
     uint64_t hidden_size;
     uint64_t expert_count, expert_used_count, expert_shared_count;
+    /* MLA, by config.json's names of its widths; 0 without a layer of CACHE_LATENT. Queries of no
+     * low rank have a q_lora_rank of 0. */
+    uint64_t q_lora_rank, kv_lora_rank, qk_rope_head_dim, qk_nope_head_dim, v_head_dim;
     uint64_t quantization_group; /* elements along the input that share a scale; 0: none */
     uint64_t vision_head_count, vision_layer_count, vision_hidden_size;
     uint64_t vision_tokens_max; /* of one image; 0: not known */

@@ -271,7 +271,7 @@ static int read_header(struct source *source, const struct source_file *file, si
     if (text->len < 8 + length)
         return err_set(err, ERR_SYNTAX, "ends at byte %zu, within its header", text->len);
     buf_drop(text, 8);
-    text->len = (size_t)length;
+    buf_cut(text, (size_t)length);
     return 0;
 }
 

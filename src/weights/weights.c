@@ -24,9 +24,10 @@ static bool is_gguf(struct str name)
     return str_has_suffix(name, STR(".gguf"));
 }
 
-static bool is_projector(struct str name)
+/* "mmproj-F16.gguf", "Qwen2.5-VL-7B.mmproj-Q8_0.gguf" */
+static bool is_projector(const char *name)
 {
-    return is_gguf(name) && str_has_prefix(base_name(name), STR("mmproj"));
+    return is_gguf(str_of(name)) && strcasestr(base_name(str_of(name)).ptr, "mmproj");
 }
 
 /* A single file or the first part of a split. */
@@ -41,25 +42,55 @@ static bool is_wanted(const char *wanted, const char *name)
     return *wanted == '\0' || strcmp(wanted, name) == 0 || fnmatch(wanted, name, 0) == 0;
 }
 
-/* Whether a file is a model by itself, and the one that is asked for. */
+/* What lies beside models and is none: a projector, layers that predict further tokens, statistics
+ * for quantising. The word that tells it, or NULL for a model. */
+static const char *companion_word(const char *name)
+{
+    const struct str base = base_name(str_of(name));
+    if (is_projector(name))
+        return "mmproj";
+    if (str_has_prefix(base, STR("mtp-")))
+        return "mtp";
+    return str_has_prefix(base, STR("imatrix")) || str_has_suffix(base, STR("imatrix.gguf"))
+               ? "imatrix"
+               : NULL;
+}
+
+/* Whether a file is a model by itself, and the one that is asked for: a companion by its own word
+ * only, not by a pattern that its model has in common with it. */
 static bool is_candidate(const struct source_file *file, const char *wanted)
 {
     const struct str name = str_of(file->name);
-    if (!is_wanted(wanted, file->name))
+    const char *word = companion_word(file->name);
+    if (!is_wanted(wanted, file->name) || !is_gguf(name) || !is_first(name))
         return false;
-    return is_gguf(name) && is_first(name) && (*wanted || !is_projector(name));
+    return !word || strcasestr(wanted, word);
 }
 
 /* ---- GGUF ---- */
 
+/* Whether it lies in the model's folder or in one above: those below another belong to others. */
+static bool is_beside(const struct source_file *projector, const struct source_file *model)
+{
+    const struct str name = str_of(projector->name);
+    return str_has_prefix(str_of(model->name), str_sub(name.ptr, name.len - base_name(name).len));
+}
+
+/* "-F16" before "BF16", the larger and smaller ones last. */
+static int preference(const struct source_file *projector)
+{
+    return strcasestr(projector->name, "-f16") ? 2 : strcasestr(projector->name, "f16") ? 1 : 0;
+}
+
 /* The most precise of the projectors beside a model that are no larger than half precision. */
-static const struct source_file *find_projector(const struct source *source)
+static const struct source_file *find_projector(const struct source *source,
+                                                const struct source_file *model)
 {
     const struct source_file *best = NULL;
     for (size_t i = 0; i < source->file_count; i++) {
         const struct source_file *file = &source->files[i];
-        if (is_projector(str_of(file->name)) && (!best || strcasestr(file->name, "f16")) &&
-            !(best && strcasestr(best->name, "-f16")))
+        if (is_projector(file->name) && is_beside(file, model) &&
+            (!best || preference(file) > preference(best)))
             best = file;
     }
     return best;
@@ -87,7 +118,7 @@ static void add_projector(struct model_shape *shape, const struct model_shape *p
 static int read_gguf(struct source *source, const struct source_file *file,
                      struct model_shape *ret, struct model_shape *ret_projector, struct err *err)
 {
-    const struct source_file *beside = find_projector(source);
+    const struct source_file *beside = find_projector(source, file);
     struct model_shape model = {0}, projector = {0};
     int rc = gguf_read(source, file, &model, err);
     if (rc == 0 && model.kind == KIND_LLM && beside && beside != file)

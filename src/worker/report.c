@@ -14,9 +14,9 @@ static void write_report(struct report *report, struct buf *out)
     machine_status_write(&report->machine, &w);
     json_add_key(&w, "gpu_devices");
     device_list_write(prober_devices(report->prober), &w);
-    if (report->inventory->text) {
+    if (report->engines->text) {
         json_add_key(&w, "engines");
-        json_add_raw(&w, str_of(report->inventory->text));
+        json_add_raw(&w, str_of(report->engines->text));
     }
     json_end_object(&w);
     json_add_key(&w, "instances");
@@ -27,7 +27,7 @@ static void write_report(struct report *report, struct buf *out)
 /* A report made too early would tell control of fewer devices and worse states than there are. */
 static bool is_settled(const struct report *report)
 {
-    bool is_known = prober_has_answered(report->prober) && report->inventory->text;
+    bool is_known = prober_has_answered(report->prober) && report->engines->text;
     return (is_known || loop_now_ms(report->loop) >= report->devices_due_ms) &&
            runner_set_is_settled(report->runners);
 }

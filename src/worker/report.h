@@ -7,7 +7,7 @@
 #pragma once
 
 #include "worker/fault_log.h"
-#include "worker/inventory.h"
+#include "worker/engines_seen.h"
 #include "worker/join.h"
 #include "worker/post.h"
 #include "worker/prober.h"
@@ -24,7 +24,7 @@ struct report {
     struct loop *loop;
     const struct runner_set *runners;
     const struct prober *prober;
-    const struct inventory *inventory;
+    const struct engines_seen *engines;
     /* The server doesn't know us (404) or our token (401). The report is stopped already. */
     void (*on_unknown)(struct report *report, void *ctx);
     void *ctx;

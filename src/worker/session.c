@@ -9,7 +9,7 @@ struct session {
     struct session_params params;
     struct join join;
     struct report report;
-    struct inventory inventory;
+    struct engines_seen engines;
     struct line_stream *stream; /* NULL while joining */
     struct fault_log stream_faults;
     struct fault_log line_faults;
@@ -28,7 +28,7 @@ static void on_unknown(struct report *report, void *ctx)
     join_again(ctx);
 }
 
-static void on_inventory(struct inventory *inventory, void *ctx)
+static void on_engines_change(struct engines_seen *engines, void *ctx)
 {
     session_report(ctx);
 }
@@ -101,13 +101,13 @@ int session_new(const struct session_params *params, struct session **ret, struc
     session->join.node = params->node;
     session->join.on_joined = on_joined;
     session->join.ctx = session;
-    session->inventory = (struct inventory){.loop = params->loop,
+    session->engines = (struct engines_seen){.loop = params->loop,
                                             .bin_dir = params->config->bin_dir,
-                                            .on_change = on_inventory,
+                                            .on_change = on_engines_change,
                                             .ctx = session};
-    inventory_start(&session->inventory);
+    engines_seen_start(&session->engines);
     report_init(&session->report, params->loop, params->pool);
-    session->report.inventory = &session->inventory;
+    session->report.engines = &session->engines;
     session->report.runners = params->runners;
     session->report.prober = params->prober;
     session->report.on_unknown = on_unknown;
@@ -132,7 +132,7 @@ void session_free(struct session *session)
         return;
     line_stream_free(session->stream);
     report_fini(&session->report);
-    inventory_fini(&session->inventory);
+    engines_seen_fini(&session->engines);
     join_fini(&session->join);
     fault_log_fini(&session->stream_faults);
     fault_log_fini(&session->line_faults);

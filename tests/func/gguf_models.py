@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 F32, F16, Q4_0, Q8_0 = 0, 1, 2, 8
 _BLOCKS = {F32: (1, 4), F16: (1, 2), Q4_0: (32, 18), Q8_0: (32, 34)}
 _ALIGNMENT = 32
+TOKEN_TYPES = 2  # of BERT
 _BYTE_TOKENS = 3  # unknown, begin, end
 TOKENS_MIN = _BYTE_TOKENS + 256
 
@@ -169,6 +170,29 @@ def jamba_tensors(shape):
     return out
 
 
+def bert_tensors(shape):
+    """An encoder: no cache, no gate, positions and norms with biases."""
+    def with_bias(name, dimensions):
+        return [(name + ".weight", dimensions, shape.type if len(dimensions) > 1 else F32),
+                (name + ".bias", dimensions[-1:], F32)]
+
+    width, wide = shape.heads * shape.head, shape.feed_forward
+    out = [("token_embd.weight", [shape.hidden, shape.vocabulary], shape.type),
+           ("token_types.weight", [shape.hidden, TOKEN_TYPES], F32),
+           ("position_embd.weight", [shape.hidden, shape.context], shape.type)]
+    out += with_bias("token_embd_norm", [shape.hidden])
+    for layer in range(shape.layers):
+        block = f"blk.{layer}."
+        for name in ("attn_q", "attn_k", "attn_v"):
+            out += with_bias(block + name, [shape.hidden, width])
+        out += with_bias(block + "attn_output", [width, shape.hidden])
+        out += with_bias(block + "attn_output_norm", [shape.hidden])
+        out += with_bias(block + "ffn_up", [shape.hidden, wide])
+        out += with_bias(block + "ffn_down", [wide, shape.hidden])
+        out += with_bias(block + "layer_output_norm", [shape.hidden])
+    return out
+
+
 # --- the file ------------------------------------------------------------------------------------
 
 
@@ -218,6 +242,8 @@ def _keys(shape):
     keys = {"general.architecture": shape.architecture, "general.type": "model",
             "general.file_type": 1}
     keys |= {f"{shape.architecture}.{key}": value for key, value in own.items()}
+    if shape.make_tensors is bert_tensors:
+        keys["tokenizer.ggml.token_type_count"] = TOKEN_TYPES
     return keys | _vocabulary(shape.vocabulary)
 
 
@@ -280,6 +306,10 @@ SHAPES = {
                         "expert_gating_func": 2}),
     "state": Shape(architecture="mamba", layers=4, tied=True, make_tensors=mamba_tensors,
                    extra=dict(_SSM)),
+    "encoder": Shape(architecture="bert", hidden=384, heads=6, heads_kv=6, feed_forward=1536,
+                     context=2048, make_tensors=bert_tensors,
+                     extra={"attention.causal": False, "pooling_type": 1,
+                            "attention.layer_norm_epsilon": 1e-12}),
     "hybrid": Shape(architecture="jamba", layers=6, heads=4, make_tensors=jamba_tensors,
                     extra=_SSM | {"attention.head_count_kv": [0, 2, 0, 0, 2, 0]}),
 }

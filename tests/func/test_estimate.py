@@ -32,11 +32,12 @@ def models(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def estimate(gpustack_binary, engine):
-    """Function (model, args, devices=0) -> the estimate's JSON."""
+    """Function (model, args, devices=0, draft=None) -> the estimate's JSON."""
 
-    def run(model, *args, devices=0):
+    def run(model, *args, devices=0, draft=None):
+        more = ["--draft", draft] if draft else []
         command = [gpustack_binary, "estimate", model, "--version", engine.version, "--json",
-                   "--devices", str(devices), "--remote", "--", *args]
+                   "--devices", str(devices), "--remote", *more, "--", *args]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
@@ -49,7 +50,7 @@ def places(estimated):
     out = {str(i): {} for i in range(len(estimated["devices"]))} | {"host": {}}
     for line in estimated["lines"]:
         part = line["part"]
-        if line["formula"].startswith("outputs:"):
+        if "outputs:" in line["formula"]:
             part = "outputs"
         place = out["host" if line["device"] is None else str(line["device"])]
         place[part] = place.get(part, 0) + line["bytes"] / (1 << 20)
@@ -108,6 +109,33 @@ def test_embedding(engine, models, estimate):
     assert_same(estimate(models["gqa"], *arguments), engine.sizes(models["gqa"], *arguments))
 
 
+@pytest.mark.parametrize("arguments", [
+    [], ["-ub", "2048"], ["-fa", "off"], ["-np", "1", "-ub", "2048", "-fa", "off"], ["-b", "256"],
+], ids=" ".join)
+def test_encoder(engine, models, estimate, arguments):
+    arguments = ["-c", "2048", "--embedding", *arguments]
+    assert_same(estimate(models["encoder"], *arguments),
+                engine.sizes(models["encoder"], *arguments))
+
+
+def test_encoder_on_a_device(engine, models, estimate):
+    arguments = ["-c", "512", "--embedding", "-ngl", "99"]
+    with engine.lend_devices(1) as rpc:
+        logged = engine.sizes(models["encoder"], *arguments, "--rpc", rpc)
+    assert_same(estimate(models["encoder"], *arguments, devices=1), logged)
+
+
+@pytest.mark.parametrize("own", [[], ["-ngld", "2", "-ctkd", "q8_0", "-ctvd", "q8_0"]],
+                         ids=" ".join)
+def test_draft(engine, models, estimate, own):
+    """What a draft model doesn't share: layers on the device and types of its cache."""
+    arguments = ["-c", "4096", "-np", "2", "-ngl", "3", "-ctk", "q8_0", *own]
+    with engine.lend_devices(1) as rpc:
+        logged = engine.sizes(models["gqa"], *arguments, "--rpc", rpc, "-md", models["mha"],
+                              "--spec-type", "draft-simple")
+    assert_same(estimate(models["gqa"], *arguments, devices=1, draft=models["mha"]), logged)
+
+
 @pytest.mark.parametrize("layers", ["all", "3", "1", "0"])
 @pytest.mark.parametrize("name", ["gqa", "moe", "tied", "wide", "large-vocabulary"])
 def test_layers_on_a_device(engine, models, estimate, name, layers):
@@ -126,6 +154,13 @@ def test_two_devices(engine, models, estimate, name):
     assert_same(estimate(models[name], *arguments, devices=2), logged)
 
 
+def test_chosen_device(engine, models, estimate):
+    arguments = ["-c", "4096", "-ngl", "99", "-dev", "RPC1"]
+    with engine.lend_devices(2) as rpc:
+        logged = engine.sizes(models["gqa"], "--rpc", rpc, *arguments)
+    assert_same(estimate(models["gqa"], *arguments, devices=2), {"1": logged["0"]})
+
+
 def test_experts_on_the_host(engine, models, estimate):
     arguments = ["-c", "4096", "-ngl", "99", "--n-cpu-moe", "2"]
     with engine.lend_devices(1) as rpc:
@@ -133,6 +168,19 @@ def test_experts_on_the_host(engine, models, estimate):
     mine = places(estimate(models["moe"], *arguments, devices=1))
     for place in ("0", "host"):
         assert mine[place]["weights"] == pytest.approx(logged[place]["weights"], rel=0.01)
+
+
+@pytest.mark.parametrize("overrides", [
+    ["-ot", "exps=CPU"], ["-ot", r"blk\.(0|2)\.ffn_(up|gate)_exps=CPU", "-ot", "output.weight=CPU"],
+    ["-ot", r"blk\.[13]\.attn_[qkv]\.=CPU,blk\.2\.=CPU"], ["-ngl", "2", "-ot", "exps=RPC0"],
+], ids=" ".join)
+def test_tensors_by_name(engine, models, estimate, overrides):
+    arguments = ["-c", "4096", "-ngl", "99"]
+    with engine.lend_devices(1) as rpc:
+        named = [word.replace("RPC0", f"RPC0[{rpc}]") for word in overrides]
+        logged = engine.sizes(models["moe"], "--rpc", rpc, *arguments, *named)
+    mine = places(estimate(models["moe"], *arguments, *overrides, devices=1))
+    assert mine["0"]["weights"] == pytest.approx(logged["0"]["weights"], rel=0.01, abs=SMALL)
 
 
 # --- the command ---------------------------------------------------------------------------------
@@ -171,7 +219,7 @@ def test_what_does_not_fit(gpustack_binary, models):
                "-np", "1")
     assert done.returncode == 0
     assert "does not fit: device 0 has 600.0 MiB" in done.stdout
-    assert "a context of" in done.stdout
+    assert "; --ctx-size " in done.stdout and "would fit" in done.stdout
 
 
 def test_faults(gpustack_binary, models, tmp_path):

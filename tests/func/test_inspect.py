@@ -139,6 +139,13 @@ def test_a_url_over_https(gpustack_binary, hub):
     assert missing == f"{hub.url}/x/missing.gguf doesn't exist"
 
 
+def test_signatures_are_not_shown(gpustack_binary, hub):
+    url = f"{hub.url}/cdn/tiny.gguf"
+    refusal = inspect(gpustack_binary, "--ssl-ca-file", hub.chain, f"{url}?signature=secret",
+                      "--file", "x", status=NOT_FOUND)
+    assert refusal == f'{url}: no .gguf file matches "x"'
+
+
 def test_redirects_stay_encrypted(gpustack_binary, hub):
     refusal = inspect(gpustack_binary, "--ssl-ca-file", hub.chain, f"{hub.url}/downgrade/x.gguf",
                       status=FAILED)

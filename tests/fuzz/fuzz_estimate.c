@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The user's parameters for an engine, one a line, against a small model: the first byte says which
- * engine, the second how many devices. Nothing may overflow or be larger than can be.
+ * engine, the second how many devices; its upper half, how many workers profiles are made for.
+ * Nothing may overflow or be larger than can be.
  */
 #include "fuzz.h"
 
-#include "estimate/estimate.h"
+#include "estimate/profiles.h"
 
 #include <assert.h>
 
@@ -38,6 +39,21 @@ static void make_layers(struct layer_shape *layers)
                                          .expert_bytes = i % 2 ? 1 << 23 : 0};
 }
 
+/* Each profile uses all of its devices. */
+static void make_profiles(const struct estimate_request *request, unsigned nodes)
+{
+    static struct estimate_profile profiles[ESTIMATE_PROFILES_MAX];
+    const struct estimate_limits limits = {.device = request->devices[0], .devices_per_node = 2,
+                                           .nodes = nodes, .may_offload_partly = true,
+                                           .may_use_processor = true};
+    struct err err = {0};
+    const int count = estimate_profiles(request, &limits, profiles, &err);
+    assert(count > 0 ? count <= ESTIMATE_PROFILES_MAX : err.text[0] != '\0');
+    for (int i = 0; i < count; i++)
+        for (unsigned d = 0; d < profiles[i].nodes * profiles[i].devices_per_node; d++)
+            assert(profiles[i].rank_bytes[d] > 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 2)
@@ -57,8 +73,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct estimate_request request = {
         .shape = &shape, .engine = (enum estimate_engine)(data[0] % ESTIMATE_ENGINE_COUNT),
         .argv = argv, .argc = split_lines(text, argv), .devices = devices,
-        .device_count = data[1] % 9};
+        .device_count = (data[1] & 15) % 9};
     struct err err = {0};
+    if (data[1] >> 4)
+        make_profiles(&request, data[1] >> 6);
     auto_fini(estimate_fini) struct estimate estimate = {0};
     if (estimate_model(&request, &estimate, &err) < 0) {
         assert(err.text[0]);

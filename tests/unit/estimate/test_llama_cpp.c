@@ -237,6 +237,27 @@ static void test_split(void **state)
         assert_int_equal(layers_on(&r, i), five[i]);
 }
 
+/* --device: which ones, and in which order; --tensor-split and --main-gpu are about these. */
+static void test_chosen_devices(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *argv[5];
+        unsigned layers[3];
+    } rows[] = {{{"-dev", "CUDA1"}, {0, 80, 0}},
+                {{"-dev=CUDA2,CUDA0", "-ts=8,10"}, {44, 0, 36}},
+                {{"-dev", "CUDA2,CUDA0", "-sm=none", "-mg=1"}, {80, 0, 0}},
+                {{"-dev", "none"}, {0, 0, 0}}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct run r = {.numbers = llama_70b, .device_count = 3,
+                        .argv = {"-c", "1024", "-np", "1"}};
+        for (size_t k = 0; rows[i].argv[k]; k++)
+            r.argv[4 + k] = rows[i].argv[k];
+        for (unsigned d = 0; d < 3; d++)
+            assert_int_equal(layers_on(&r, d), rows[i].layers[d]);
+    }
+}
+
 static void assert_refused(const char *a, const char *b, const char *words)
 {
     struct model_shape shape;
@@ -264,6 +285,8 @@ static void test_refusals(void **state)
     assert_refused("-ts", "a", "separated by commas");
     assert_refused("-sm", "diagonal", "none, layer, row, tensor");
     assert_refused("-np", "0", "1 is the least");
+    assert_refused("-dev", "CUDA1", "from 0, at most 1 as there are devices");
+    assert_refused("-dev", "CUDA0,CUDA0", "at most 1");
     assert_refused("-c", "9223372036854775808", "from 0 to 268435456");
     assert_refused("-fa=maybe", "-fa=maybe", "on, off, auto");
 }
@@ -289,6 +312,25 @@ static void test_largest_context(void **state)
     r.argv[1] = above;
     run(&r, &estimate);
     assert_false(estimate.fits);
+    estimate_fini(&estimate);
+}
+
+/* The advice is what to say: the whole of the slots' contexts. */
+static void test_largest_context_of_slots(void **state)
+{
+    (void)state;
+    struct run r = {.numbers = llama_8b, .device_count = 1, .device_bytes = {4ULL << 30},
+                    .argv = {"-np", "4", "-c", "131072"}};
+    struct estimate estimate;
+    run(&r, &estimate);
+    char number[32], words[64];
+    snprintf(number, sizeof number, "%d", (int)estimate.context_fits * 4);
+    snprintf(words, sizeof words, "; --ctx-size %s would fit", number);
+    assert_non_null(strstr(estimate.advice, words));
+    estimate_fini(&estimate);
+    r.argv[3] = number;
+    run(&r, &estimate);
+    assert_true(estimate.fits);
     estimate_fini(&estimate);
 }
 
@@ -349,7 +391,8 @@ static void test_projector(void **state)
     static const struct {
         const char *argv[3];
         uint64_t device_mib, host_mib;
-    } rows[] = {{{"-ngl", "0", NULL}, 600, 0}, {{"-ngl=0", "--no-mmproj-offload", NULL}, 0, 600},
+    } rows[] = {{{"-ngl=0", "--image-max-tokens=1024", NULL}, 600, 0},
+                {{"-ngl=0", "--no-mmproj-offload", NULL}, 0, 600},
                 {{"-ngl=0", "--no-mmproj", NULL}, 0, 0}};
     struct model_part part = {.name = "projector", .bytes = 600 << 20};
     struct model_shape shape, beside = {.kind = KIND_PROJECTOR, .tensor_bytes = 600 << 20,
@@ -368,7 +411,7 @@ static void test_projector(void **state)
         shape.vision_hidden_size = 1280;
         struct estimate estimate = {0};
         assert_int_equal(estimate_model(&request, &estimate, NULL), 0);
-        const uint64_t buffer = 1024 * 1024 * 2 + 1024 * 1280 * 32;
+        const uint64_t buffer = 4 * 1024 * (1280 * 32 + 14 * 14 * 3 * 4 * 2);
         assert_int_equal(estimate.devices[0].parts[ESTIMATE_WEIGHTS], 0);
         assert_int_equal(estimate.devices[1].parts[ESTIMATE_WEIGHTS], rows[i / 2].device_mib << 20);
         assert_int_equal(estimate.host.parts[ESTIMATE_WEIGHTS], rows[i / 2].host_mib << 20);
@@ -377,6 +420,157 @@ static void test_projector(void **state)
         estimate_fini(&estimate);
     }
     free(shape.layers);
+}
+
+/* Logged by llama-server 0.7.0 for a BERT of 384 x 4 layers: no cache, and nothing gates. */
+static void test_encoder(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *argv[8];
+        double mib;
+    } rows[] = {{{"-np", "4", "-c", "2048"}, 8.02},
+                {{"-np", "4", "-c", "2048", "-ub", "2048"}, 38.08},
+                {{"-np", "1", "-c", "2048", "-ub", "2048", "-fa=off"}, 133.05},
+                {{"-np", "3", "-c", "8192"}, 8.28},
+                {{"-np", "2", "-c", "4096", "-ub", "128"}, 1.94}};
+    struct model_shape shape;
+    shape_of(&(struct numbers){4, 6, 6, 64, 384, 1536, 1024, 2048, 0, 0, false}, &shape);
+    shape.kind = KIND_EMBEDDING;
+    shape.is_causal = false;
+    snprintf(shape.architecture, sizeof shape.architecture, "bert");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct estimate_request request = {.shape = &shape, .engine = ESTIMATE_LLAMA_CPP,
+                                           .argv = rows[i].argv};
+        while (rows[i].argv[request.argc])
+            request.argc++;
+        struct estimate estimate = {0};
+        assert_int_equal(estimate_model(&request, &estimate, NULL), 0);
+        assert_int_equal(estimate.host.parts[ESTIMATE_CACHE], 0);
+        assert_near((double)estimate.host.parts[ESTIMATE_COMPUTE] / MIB, rows[i].mib + 0.01,
+                    0.01 * rows[i].mib + 0.01);
+        estimate_fini(&estimate);
+    }
+    free(shape.layers);
+}
+
+/* Images of any size are taken: 1472 x 1472 at least, whatever size the file tells. */
+static void test_images(void **state)
+{
+    (void)state;
+    struct model_shape shape, beside = {.kind = KIND_PROJECTOR, .tensor_bytes = 600 << 20,
+                                        .vision_tokens_max = 400, .vision_hidden_size = 1280,
+                                        .vision_head_count = 16};
+    shape_of(&llama_8b, &shape);
+    const struct estimate_device device = {0};
+    const char *argv[] = {"-ngl=0", "-fa=off"};
+    struct estimate_request request = {.shape = &shape, .projector = &beside, .argv = argv,
+                                       .argc = 1, .engine = ESTIMATE_LLAMA_CPP,
+                                       .devices = &device, .device_count = 1};
+    struct estimate estimate = {0};
+    const double layer = 8464.0 * (1280 * 32 + 14 * 14 * 3 * 4 * 2);
+    assert_int_equal(estimate_model(&request, &estimate, NULL), 0);
+    assert_true((double)estimate.devices[0].parts[ESTIMATE_COMPUTE] == layer);
+    estimate_fini(&estimate);
+    request.argc = 2;
+    assert_int_equal(estimate_model(&request, &estimate, NULL), 0);
+    assert_true((double)estimate.devices[0].parts[ESTIMATE_COMPUTE] ==
+                layer + 8464.0 * 8464 * 16 * 4);
+    estimate_fini(&estimate);
+    free(shape.layers);
+}
+
+/* --- single tensors ------------------------------------------------------------------------- */
+
+/* 32 layers, each with 30 MiB of experts and 9 MiB of others, of which attention has 4 / 13. */
+static int move_tensors(const char *const *argv, uint64_t weights[3], struct err *err)
+{
+    struct model_shape shape;
+    shape_of(&llama_8b, &shape);
+    shape.expert_count = 8;
+    shape.expert_shared_count = 1;
+    shape.input_bytes = 100 << 20;
+    shape.output_bytes = 50 << 20;
+    for (unsigned il = 0; il < shape.layer_count; il++) {
+        shape.layers[il].is_moe = true;
+        shape.layers[il].bytes = 39 << 20;
+        shape.layers[il].expert_bytes = 30 << 20;
+        shape.layers[il].head_count_kv = 32;
+        shape.layers[il].feed_forward_length = 12288; /* 3 x hidden, 3 of them */
+    }
+    const struct estimate_device devices[2] = {{.is_remote = true}, {0}};
+    struct estimate_request request = {.shape = &shape, .engine = ESTIMATE_LLAMA_CPP,
+                                       .argv = argv, .devices = devices, .device_count = 2};
+    while (argv[request.argc])
+        request.argc++;
+    struct estimate estimate = {0};
+    const int rc = estimate_model(&request, &estimate, err);
+    weights[0] = estimate.host.parts[ESTIMATE_WEIGHTS];
+    for (int i = 0; i < 2; i++)
+        weights[i + 1] = estimate.devices[i].parts[ESTIMATE_WEIGHTS];
+    estimate_fini(&estimate);
+    free(shape.layers);
+    return rc;
+}
+
+static void assert_moved(const char *a, const char *b, double host, double remote, double local)
+{
+    const char *argv[] = {"-ts", "1,0", a, b, NULL};
+    const double expected[3] = {host, remote, local};
+    uint64_t weights[3];
+    struct err err = {0};
+    if (move_tensors(argv, weights, &err) < 0)
+        fail_msg("%s", err.text);
+    for (int i = 0; i < 3; i++)
+        assert_near((double)weights[i] / MIB, expected[i], 0.01);
+}
+
+/* Everything is on the remote device but for the embedding. */
+static void test_override(void **state)
+{
+    (void)state;
+    const double all = 32 * 39 + 50;
+    assert_moved(NULL, NULL, 100, all, 0);
+    assert_moved("-ot", "exps=CPU", 100 + 32 * 30, all - 32 * 30, 0);
+    assert_moved("--cpu-moe", NULL, 100 + 32 * 30, all - 32 * 30, 0);
+    assert_moved("--override-tensor=blk\\.[0-9]\\.ffn_(up|gate)_exps=CPU", NULL, 100 + 200,
+                 all - 200, 0);
+    assert_moved("-ot", "blk\\.(?:1\\d|2[0-3])\\.ffn_.*_exps\\.weight=CUDA0,exps=CPU",
+                 100 + 18 * 30, all - 32 * 30, 14 * 30);
+    assert_moved("-ot=token_embd=CUDA0", "-ot=^output=CPU", 50, all - 50, 100);
+    assert_moved("-ot", "blk.0.attn_[qkv]\\.=CUDA0", 100, all - 9 * 3.0 / 13, 9 * 3.0 / 13);
+    assert_moved("-ot", "shexp=CUDA0", 100, all - 32 * 9 * 9.0 / 13, 32 * 9 * 9.0 / 13);
+    assert_moved("-ot=output.weight=CPU", NULL, 150 + 32 * 9 / 13.0, all - 50 - 32 * 9 / 13.0, 0);
+    assert_moved("-ot", "exps=RPC0[10.0.0.1:50052]", 100, all, 0);
+    assert_moved("-otd", "exps=CPU", 100, all, 0); /* of a draft model, which isn't there */
+}
+
+static void test_override_refusals(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value, *words;
+    } rows[] = {{"exps", "PATTERN=BUFFER"},
+                {"exps=CUDA1", "no buffer type \"CUDA1\""},
+                {"exps=Nowhere7", "of the 2 devices"},
+                {"exps=99999999999999999999", "no buffer type"},
+                {"(exps=CPU", "regular expression"},
+                {"(e)\\1=CPU", "without references"},
+                {"(a{9}){9}=CPU", "at most one {n}"},
+                {"a{65}=CPU", "up to 64"}};
+    uint64_t weights[3];
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const char *argv[] = {"-ot", rows[i].value, NULL};
+        struct err err = {0};
+        assert_int_equal(move_tensors(argv, weights, &err), ERR_INVALID);
+        if (!strstr(err.text, rows[i].words))
+            fail_msg("%s", err.text);
+    }
+    const char *argv[67];
+    for (size_t i = 0; i < 66; i++)
+        argv[i] = i % 2 ? "exps=CPU" : "-ot";
+    argv[66] = NULL;
+    assert_int_equal(move_tensors(argv, weights, NULL), ERR_TOO_LARGE);
 }
 
 /* --- rows ------------------------------------------------------------------------------------ */
@@ -437,11 +631,17 @@ int main(void)
         cmocka_unit_test(test_states),
         cmocka_unit_test(test_compute_of_old_versions),
         cmocka_unit_test(test_split),
+        cmocka_unit_test(test_chosen_devices),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_largest_context),
+        cmocka_unit_test(test_largest_context_of_slots),
         cmocka_unit_test(test_draft),
         cmocka_unit_test(test_draft_with_many_parameters),
         cmocka_unit_test(test_projector),
+        cmocka_unit_test(test_images),
+        cmocka_unit_test(test_encoder),
+        cmocka_unit_test(test_override),
+        cmocka_unit_test(test_override_refusals),
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_words_for_off),
     };

@@ -85,6 +85,25 @@ static void test_images(void **state)
     estimate_fini(&estimate);
 }
 
+/* The large one by whatever separator: its law is steeper than that of the medium one. */
+static void test_image_names(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"SD3.5 Large", "sd3.5_large", "stable-diffusion-3.5-large",
+                                        "stable-diffusion-3.5-medium"};
+    uint64_t bytes[4];
+    for (int i = 0; i < 4; i++) {
+        struct model_shape shape = {.kind = KIND_DIFFUSION};
+        snprintf(shape.name, sizeof shape.name, "%s", names[i]);
+        struct estimate estimate = run(&shape, ESTIMATE_AUTO, 3, NULL);
+        bytes[i] = estimate.devices[2].parts[ESTIMATE_COMPUTE];
+        estimate_fini(&estimate);
+    }
+    assert_int_equal(bytes[1], bytes[0]);
+    assert_int_equal(bytes[2], bytes[0]);
+    assert_true(bytes[3] < bytes[0]);
+}
+
 /* GPUStack's examples: 7B of 15.2 GB -> 19 GiB. */
 static void test_unknown_engine(void **state)
 {
@@ -179,6 +198,7 @@ int main(void)
         cmocka_unit_test(test_whisper),
         cmocka_unit_test(test_voices),
         cmocka_unit_test(test_images),
+        cmocka_unit_test(test_image_names),
         cmocka_unit_test(test_unknown_engine),
         cmocka_unit_test(test_encoder),
         cmocka_unit_test(test_words),

@@ -14,6 +14,7 @@ struct values {
     double fraction;
     struct str type, flash;
     bool eager, mmap;
+    struct parameter_list overrides;
 };
 
 static const struct parameter table[] = {
@@ -25,6 +26,7 @@ static const struct parameter table[] = {
     {"flash-attn", "-fa", PARAMETER_SWITCH, offsetof(struct values, flash), 0, 0},
     {"enforce-eager", NULL, PARAMETER_ON, offsetof(struct values, eager), 0, 0},
     {"no-mmap", NULL, PARAMETER_OFF, offsetof(struct values, mmap), 0, 0},
+    {"override-tensor", "-ot", PARAMETER_LIST, offsetof(struct values, overrides), 0, 0},
     {0},
 };
 
@@ -61,6 +63,7 @@ static void test_kinds(void **state)
     assert_int_equal(READ("--max-model-len", "32k").length, 32000);
     assert_int_equal(READ("--max-model-len=32K").length, 32768);
     assert_int_equal(READ("--max-model-len", "25.6k").length, 25600);
+    assert_int_equal(READ("--max-model-len", "0.001t").length, 1000000000);
     assert_int_equal(READ("--max-model-len", "auto").length, -1);
     assert_true(READ("--memory", "0.85").fraction == 0.85);
     assert_true(str_eq(READ("-ctk", "q8_0").type, STR("q8_0")));
@@ -72,6 +75,16 @@ static void test_kinds(void **state)
     struct values values = READ("-fa", "--ctx-size", "9");
     assert_true(str_eq(values.flash, STR("on")));
     assert_int_equal(values.context, 9);
+}
+
+/* All of a list count, in their order. */
+static void test_lists(void **state)
+{
+    (void)state;
+    const struct values values = READ("-ot", "a=CPU", "-c", "1", "--override_tensor=b=CUDA0");
+    assert_int_equal(values.overrides.count, 2);
+    assert_true(str_eq(values.overrides.items[0], STR("a=CPU")));
+    assert_true(str_eq(values.overrides.items[1], STR("b=CUDA0")));
 }
 
 static void assert_refused(const char *a, const char *b, const char *words)
@@ -102,6 +115,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forms),
         cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_lists),
         cmocka_unit_test(test_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

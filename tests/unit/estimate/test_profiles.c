@@ -14,6 +14,7 @@ struct fixture {
     struct estimate_limits limits;
     struct estimate_profile profiles[ESTIMATE_PROFILES_MAX];
     int count;
+    struct err err;
 };
 
 static struct fixture *profiles_of(struct numbers numbers, enum estimate_engine engine,
@@ -30,7 +31,7 @@ static struct fixture *profiles_of(struct numbers numbers, enum estimate_engine 
     f->limits = (struct estimate_limits){.device = {.total_bytes = device_gib * GIB},
                                          .devices_per_node = devices, .nodes = nodes,
                                          .may_offload_partly = true, .may_use_processor = true};
-    f->count = estimate_profiles(&f->request, &f->limits, f->profiles, NULL);
+    f->count = estimate_profiles(&f->request, &f->limits, f->profiles, &f->err);
     return f;
 }
 
@@ -47,6 +48,7 @@ static void test_parallel(void **state)
     struct fixture *f = profiles_of(llama3_8b, ESTIMATE_VLLM, 80, 8, 1, NULL);
     static const unsigned tensor[] = {1, 2, 1, 4, 1, 2, 1, 8};
     assert_int_equal(f->count, 8);
+    assert_string_equal(f->err.text, ""); /* of ways that couldn't be */
     for (unsigned i = 0; i < 8; i++) {
         assert_int_equal(f->profiles[i].tensor_parallel, tensor[i]);
         assert_int_equal(f->profiles[i].pipeline_parallel, (i + 1) / tensor[i]);
@@ -202,6 +204,7 @@ static void test_none(void **state)
     const char *argv[] = {"--gpu-memory-utilization", "7", NULL};
     struct fixture *f = profiles_of(llama3_8b, ESTIMATE_VLLM, 80, 2, 1, argv);
     assert_int_equal(f->count, ERR_INVALID);
+    assert_non_null(strstr(f->err.text, "from 0.01 to 1"));
     fixture_free(f);
 }
 

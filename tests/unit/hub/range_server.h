@@ -9,7 +9,9 @@
  *     /full/...       200 with all of the file
  *     /chunked/...    the same, without a length
  *     /status/N/...   that status
- *     /wrong, /long, /short, /other, /gzip   206 that doesn't keep to the request
+ *     /once/N/...     that status to the first request (1: a body that breaks off, 2: no answer),
+ *                     then as /good
+ *     /wrong, /long, /short, /less, /other, /gzip   206 that doesn't keep to the request
  *
  * Files are found by the last part of the path. What stands in `pages` is sent whole.
  */
@@ -79,6 +81,7 @@ static inline void range_partial(struct range_server *server, int fd, const char
 {
     const unsigned long long total = file->claimed ? file->claimed : file->content.len;
     last = last < total ? last : total - 1;
+    last -= strcmp(mode, "less") == 0;
     const unsigned long long moved = strcmp(mode, "wrong") == 0;
     unsigned long long length = last - first + 1;
     const char *extra = strcmp(mode, "gzip") == 0 ? "Content-Encoding: gzip\r\n" : "";
@@ -149,7 +152,14 @@ static inline void range_answer(struct range_server *server, int fd, const char 
     const struct range_file *file = server->files;
     while (file->name && strcmp(file->name, strrchr(path, '/') + 1) != 0)
         file++;
-    if (strcmp(mode, "status") == 0 || !file->name) {
+    if (strcmp(mode, "once") == 0 && server->requests == 1 && number <= 2) {
+        if (number == 1)
+            range_reply(server, fd,
+                        "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-63/64\r\n"
+                        "Content-Length: 64\r\n\r\n",
+                        STR("GGUF of another time"));
+    } else if (strcmp(mode, "status") == 0 || !file->name ||
+               (strcmp(mode, "once") == 0 && server->requests == 1)) {
         auto_free char *head = mem_printf("HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n",
                                           file->name ? number : 404);
         range_reply(server, fd, head, (struct str){0});
@@ -160,6 +170,13 @@ static inline void range_answer(struct range_server *server, int fd, const char 
     }
 }
 
+static inline void range_close(struct range_server *server, int i)
+{
+    close(server->conns[i]);
+    server->conns[i] = -1;
+    buf_fini(&server->inputs[i]);
+}
+
 /* Answers what a connection has sent, or closes it. */
 static inline void range_take(struct range_server *server, int i)
 {
@@ -167,9 +184,7 @@ static inline void range_take(struct range_server *server, int i)
     struct buf *input = &server->inputs[i];
     const ssize_t n = recv(server->conns[i], data, sizeof data, 0);
     if (n <= 0) {
-        close(server->conns[i]);
-        server->conns[i] = -1;
-        buf_fini(input);
+        range_close(server, i);
         return;
     }
     buf_add(input, data, (size_t)n);
@@ -181,6 +196,10 @@ static inline void range_take(struct range_server *server, int i)
     pthread_mutex_unlock(&server->lock);
     auto_free char *request = buf_take(input);
     range_answer(server, server->conns[i], request);
+    if (server->requests == 1 &&
+        (str_has_prefix(str_of(request), STR("GET /once/1/")) ||
+         str_has_prefix(str_of(request), STR("GET /once/2/"))))
+        range_close(server, i);
 }
 
 static inline void *range_run(void *arg)

@@ -228,6 +228,7 @@ static void test_a_token_stays_with_its_hub(void **state)
     begin(&world, "m.gguf", small_model());
     world.server.away_port = away.server.port;
     be_hugging_face(&world);
+    world.params.hugging_face_token = "hf_secret\n"; /* as a file's content */
     /* The hub's own form of a URL: the server redirects all files below "away". */
     assert_int_equal(read_place(&world, "/away/repo/resolve/main/m.gguf"), 0);
     assert_int_equal(world.shape.vocabulary_size, 151936);
@@ -309,6 +310,24 @@ static void test_forms_of_places(void **state)
     }
 }
 
+/* HF_ENDPOINT is written with it as often as without. */
+static void test_a_slash_behind_a_hub(void **state)
+{
+    (void)state;
+    static const char *const places[] = {"hf:good/repo/m.gguf", "/good/repo/blob/main/m.gguf"};
+    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+        struct world world;
+        begin(&world, "m.gguf", small_model());
+        auto_free char *hub = mem_printf("%s/", world.base);
+        world.params.hugging_face_url = hub;
+        const int rc = read_place(&world, places[i]);
+        finish(&world);
+        if (rc < 0 || count_of(&world.server.seen, "GET /good/repo/resolve/main/m.gguf ") != 1)
+            fail_msg("%s: %s, %s", places[i], world.err.text, world.server.seen.ptr);
+        end(&world);
+    }
+}
+
 static void test_modelscope_lists_its_files(void **state)
 {
     (void)state;
@@ -358,6 +377,7 @@ static void test_answers_to_something_else_are_refused(void **state)
         {"/wrong/m.gguf", ERR_PROTOCOL, "another part of the file"},
         {"/long/m.gguf", ERR_PROTOCOL, "another part of the file"},
         {"/short/m.gguf", ERR_PROTOCOL, "another part of the file"},
+        {"/less/m.gguf", ERR_PROTOCOL, "another part of the file"},
         {"/gzip/m.gguf", ERR_PROTOCOL, "in a coding that wasn't asked for"},
         {"/chunked/m.gguf", ERR_PROTOCOL, "doesn't say how large"},
         {"/good/other.gguf", ERR_NOT_FOUND, "/good/other.gguf doesn't exist"},
@@ -373,8 +393,26 @@ static void test_answers_to_something_else_are_refused(void **state)
         const int rc = read_place(&world, path);
         finish(&world);
         if (rc != cases[i].code || !strstr(world.err.text, cases[i].text) ||
-            strstr(world.err.text, "secret") || world.server.requests != 1)
+            strstr(world.err.text, "secret") ||
+            world.server.requests != (rc == ERR_UNAVAILABLE ? 2 : 1))
             fail_msg("%s: %d %s", cases[i].path, rc, world.err.text);
+        end(&world);
+    }
+}
+
+static void test_a_bad_moment_is_tried_again(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {"/once/503/m.gguf", "/once/500/m.gguf", "/once/1/m.gguf",
+                                        "/once/2/m.gguf"};
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        struct world world;
+        begin(&world, "m.gguf", small_model());
+        const int rc = read_place(&world, paths[i]);
+        finish(&world);
+        if (rc < 0 || world.server.requests != 2)
+            fail_msg("%s: %u requests, %s", paths[i], world.server.requests, world.err.text);
+        assert_int_equal(world.shape.layer_count, 1);
         end(&world);
     }
 }
@@ -447,9 +485,11 @@ int main(void)
         cmocka_unit_test(test_other_servers_get_no_token),
         cmocka_unit_test(test_repositories_are_listed),
         cmocka_unit_test(test_forms_of_places),
+        cmocka_unit_test(test_a_slash_behind_a_hub),
         cmocka_unit_test(test_modelscope_lists_its_files),
         cmocka_unit_test(test_places_that_are_none),
         cmocka_unit_test(test_answers_to_something_else_are_refused),
+        cmocka_unit_test(test_a_bad_moment_is_tried_again),
         cmocka_unit_test(test_a_file_that_changes_meanwhile_is_refused),
         cmocka_unit_test(test_nobody_answers),
         cmocka_unit_test(test_whole_files_have_a_limit),

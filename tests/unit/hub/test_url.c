@@ -49,6 +49,19 @@ static void test_bad_urls_are_refused(void **state)
     }
 }
 
+static void test_credentials_are_not_shown(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {"https://user:secret@host/x", "https://secret@host",
+                                        "http://host:secret@host:80/"};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct url url = {0};
+        struct err err = {0};
+        if (url_parse(cases[i], &url, &err) != ERR_INVALID || strstr(err.text, "secret"))
+            fail_msg("%s: %s", cases[i], err.text);
+    }
+}
+
 static void test_locations_are_resolved(void **state)
 {
     (void)state;
@@ -125,6 +138,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_urls_are_taken_apart),   cmocka_unit_test(test_bad_urls_are_refused),
+        cmocka_unit_test(test_credentials_are_not_shown),
         cmocka_unit_test(test_locations_are_resolved), cmocka_unit_test(test_origins),
         cmocka_unit_test(test_paths_are_encoded),      cmocka_unit_test(test_content_ranges),
     };

@@ -41,7 +41,9 @@ static inline const char *shape_difference(const struct model_shape *a, const st
     SAME(other_bytes) SAME(context_length) SAME(vocabulary_size) SAME(hidden_size)
     SAME(expert_count) SAME(expert_used_count) SAME(expert_shared_count) SAME(quantization_group)
     SAME(vision_head_count) SAME(vision_layer_count) SAME(vision_hidden_size)
-    SAME(vision_tokens_max) SAME(encoder_length) SAME(layer_count) SAME(draft_layer_count)
+    SAME(vision_tokens_max) SAME(q_lora_rank)
+    SAME(kv_lora_rank) SAME(qk_rope_head_dim) SAME(qk_nope_head_dim) SAME(v_head_dim)
+    SAME(encoder_length) SAME(layer_count) SAME(draft_layer_count)
     SAME(draft_bytes) SAME(encoder_layer_count) SAME(part_count)
     for (uint32_t i = 0; i < a->part_count; i++)
         if (strcmp(a->parts[i].name, b->parts[i].name) != 0 ||

@@ -167,7 +167,15 @@ static void test_latent_attention(void **state)
         set(&model, "attention.kv_lora_rank", 512);
         set(&model, "attention.key_length_mla", 192);
         set(&model, "attention.value_length_mla", 128);
+        set(&model, "attention.q_lora_rank", 1536);
+        if (i > 0)
+            set(&model, "rope.dimension_count", 64);
         auto_fini(model_shape_fini) struct model_shape shape = read_shape(&model.w);
+        assert_int_equal(shape.q_lora_rank, 1536);
+        assert_int_equal(shape.kv_lora_rank, 512);
+        assert_int_equal(shape.qk_rope_head_dim, 64);
+        assert_int_equal(shape.qk_nope_head_dim, 128);
+        assert_int_equal(shape.v_head_dim, 128);
         assert_int_equal(count_layers(&shape, CACHE_LATENT), cases[i].layers);
         assert_int_equal(model_shape_kv_bytes_per_token(&shape, 16, 16), cases[i].bytes);
     }
@@ -184,6 +192,7 @@ static void test_old_files_of_latent_models_keep_heads(void **state)
     set(&model, "attention.kv_lora_rank", 512);
     auto_fini(model_shape_fini) struct model_shape shape = read_shape(&model.w);
     assert_int_equal(model_shape_kv_bytes_per_token(&shape, 16, 16), 61 * (24576 + 16384) * 2);
+    assert_int_equal(shape.kv_lora_rank, 0);
 }
 
 static void test_indexers_add_a_key(void **state)

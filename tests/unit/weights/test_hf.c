@@ -3,63 +3,7 @@
  * Folders and repositories: which files count, what comes from headers and what by formula, how
  * much is read of a hub, and what is refused.
  */
-#include "weights/hf.h"
-
-#include "memory_source.h"
-#include "round_trip.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-
-#include <cmocka.h>
-
-#define LLAMA                                                                                      \
-    "{'model_type': 'llama', 'architectures': ['LlamaForCausalLM'], 'hidden_size': 8, "            \
-    "'intermediate_size': 16, 'num_hidden_layers': 2, 'num_attention_heads': 2, "                  \
-    "'num_key_value_heads': 1, 'vocab_size': 32, 'max_position_embeddings': 64, "                  \
-    "'torch_dtype': 'bfloat16', 'tie_word_embeddings': false"
-
-/* --- writing ------------------------------------------------------------------------------- */
-
-struct tensor {
-    const char *name, *dtype;
-    unsigned elements, bytes;
-};
-
-/* A safetensors file of `count` tensors, without its data. */
-static void add_safetensors(struct memory_source *files, const char *name,
-                            const struct tensor *tensors, size_t count)
-{
-    auto_fini(buf_fini) struct buf json = {0};
-    struct buf content = {0};
-    unsigned at = 0;
-    for (size_t i = 0; i < count; at += tensors[i].bytes, i++)
-        buf_printf(&json, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[%u],\"data_offsets\":[%u,%u]}",
-                   i ? "," : "{", tensors[i].name, tensors[i].dtype, tensors[i].elements, at,
-                   at + tensors[i].bytes);
-    buf_add_char(&json, '}');
-    for (int i = 0; i < 8; i++)
-        buf_add_char(&content, (char)((uint64_t)json.len >> (8 * i)));
-    buf_add_str(&content, buf_str(&json));
-    memory_source_add(files, name, &content, content.len + at);
-}
-
-static int read_all(struct memory_source *files, struct model_shape *ret, struct err *err)
-{
-    const int rc = hf_read(&files->base, ret, err);
-    if (rc == 0)
-        check_round_trip(ret);
-    source_free(&files->base);
-    return rc;
-}
-
-static void read_good(struct memory_source *files, struct model_shape *ret)
-{
-    struct err err = {0};
-    if (read_all(files, ret, &err) < 0)
-        fail_msg("%s", err.text);
-}
+#include "hf_fixture.h"
 
 /* The beginning of a file with a header that is too long to be read of a hub. */
 static struct buf *long_header(struct buf *content)
@@ -191,23 +135,54 @@ static void test_missing_parts_are_named(void **state)
     }
 }
 
-/* --- a hub: formula ------------------------------------------------------------------------ */
-
-static void add_deepseek(struct memory_source *files, const char *more)
+/* Without config.json the header tells how many weights of which type. */
+static void test_a_file_of_weights_alone(void **state)
 {
-    auto_free char *config = mem_printf(
-        "{'model_type': 'deepseek_v3', 'architectures': ['DeepseekV3ForCausalLM'], "
-        "'hidden_size': 7168, 'intermediate_size': 18432, 'moe_intermediate_size': 2048, "
-        "'num_hidden_layers': 61, 'num_attention_heads': 128, 'num_key_value_heads': 128, "
-        "'q_lora_rank': 1536, 'kv_lora_rank': 512, 'qk_rope_head_dim': 64, "
-        "'qk_nope_head_dim': 128, 'v_head_dim': 128, 'n_routed_experts': 256, "
-        "'num_experts_per_tok': 8, 'n_shared_experts': 1, 'first_k_dense_replace': 3, "
-        "'vocab_size': 129280, 'num_nextn_predict_layers': 1, 'torch_dtype': 'bfloat16', "
-        "'max_position_embeddings': 163840, 'rope_scaling': {'type': 'yarn', 'factor': 40, "
-        "'original_max_position_embeddings': 4096}%s}",
-        more);
-    memory_source_text(files, "config.json", config);
+    auto_fini(model_shape_fini) struct model_shape shape = {0};
+    struct memory_source *files = memory_source_new(true);
+    (void)state;
+    add_safetensors(files, "model.safetensors", part_two, ARRAY_LEN(part_two));
+    read_good(files, &shape);
+    assert_int_equal(shape.kind, KIND_UNKNOWN);
+    assert_int_equal(shape.parameter_count, 8 + 6 + 8 + 256);
+    assert_int_equal(shape.tensor_bytes, shape.file_bytes);
+    assert_string_equal(shape.dtype, "bfloat16");
+    assert_string_equal(shape.quantization, "BF16");
 }
+
+/* Kimi K2 Thinking has an index of 24 MB. */
+static void test_shards_with_a_long_index(void **state)
+{
+    auto_fini(model_shape_fini) struct model_shape shape = {0};
+    struct memory_source *files = memory_source_new(true);
+    (void)state;
+    add_safetensors(files, "model-00001-of-000002.safetensors", part_one, ARRAY_LEN(part_one));
+    add_safetensors(files, "model-00002-of-000002.safetensors", part_two, ARRAY_LEN(part_two));
+    add_safetensors(files, "model.safetensors", part_two, ARRAY_LEN(part_two));
+    memory_source_add(files, "model.safetensors.index.json", NULL, SOURCE_SMALL_MAX + 1);
+    read_good(files, &shape);
+    assert_true(shape.is_split);
+    assert_int_equal(shape.parameter_count, 256 + 64 + 128 + 10 + 8 + 6 + 8 + 256);
+}
+
+static void test_an_index_names_weights_only(void **state)
+{
+    static const char *const names[] = {"model.safetensors.index.json", "config.json",
+                                        "model.safetensors.index.json/x", ""};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        struct model_shape shape;
+        struct err err = {0};
+        struct memory_source *files = memory_source_new(true);
+        auto_free char *index = mem_printf("{'weight_map': {'a': '%s'}}", names[i]);
+        memory_source_text(files, "config.json", LLAMA "}");
+        memory_source_text(files, "model.safetensors.index.json", index);
+        assert_int_equal(read_all(files, &shape, &err), ERR_INVALID);
+        assert_non_null(strstr(err.text, "isn't there or has no weights"));
+    }
+}
+
+/* --- a hub: formula ------------------------------------------------------------------------ */
 
 /* DeepSeek-R1 has 163 shards and an index of 9 MB: config.json and sizes are all that is read. */
 static void test_reads_little_of_a_hub(void **state)
@@ -278,68 +253,35 @@ static void test_a_long_header_of_a_hub_is_left_alone(void **state)
     assert_true(shape.layers[0].bytes > 0 && shape.layers[0].bytes == shape.layers[1].bytes);
 }
 
-/* --- words --------------------------------------------------------------------------------- */
-
-static void test_quantisations(void **state)
+static void add_padded(struct memory_source *files, const char *name, const char *text,
+                       size_t bytes)
 {
-    static const struct {
-        const char *config, *label;
-        unsigned group;
-    } cases[] = {
-        {"'quantization_config': {'quant_method': 'awq', 'bits': 4, 'group_size': 128}",
-         "awq 4 bit", 128},
-        {"'quantization_config': {'quant_method': 'gptq', 'bits': 8, 'group_size': -1}",
-         "gptq 8 bit", 0},
-        {"'quantization_config': {'quant_method': 'fp8'}", "fp8", 0},
-        {"'quantization_config': {'quant_method': 'mxfp4'}", "mxfp4", 32},
-        {"'quantization_config': {'quant_method': 'bitsandbytes', 'load_in_4bit': true}",
-         "bitsandbytes 4 bit", 64},
-        {"'quantization_config': {'quant_method': 'bitsandbytes', 'load_in_8bit': true}",
-         "bitsandbytes 8 bit", 0},
-        {"'quantization_config': {'quant_method': 'compressed-tensors', 'config_groups': {"
-         "'group_0': {'weights': {'num_bits': 4, 'type': 'int', 'group_size': 32}}}}",
-         "compressed-tensors 4 bit", 32},
-        {"'quantization_config': {'quant_method': 'compressed-tensors', 'config_groups': {"
-         "'group_0': {'weights': {'num_bits': 8, 'type': 'float'}}}}",
-         "compressed-tensors fp8", 0},
-        {"'quantization_config': {'quant_method': 'modelopt', 'quant_algo': 'NVFP4', "
-         "'group_size': 16}",
-         "NVFP4", 16},
-        {"'quantize': 'w8a8'", "W8A8", 0},
-        {"'quantization_config': {}", "BF16", 0},
-        {"'quantization_config': null", "BF16", 0},
-    };
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        auto_fini(model_shape_fini) struct model_shape shape = {0};
-        struct memory_source *files = memory_source_new(false);
-        auto_free char *config = mem_printf(LLAMA ", %s}", cases[i].config);
-        memory_source_text(files, "config.json", config);
-        read_good(files, &shape);
-        assert_string_equal(shape.quantization, cases[i].label);
-        assert_int_equal(shape.quantization_group, cases[i].group);
-        assert_int_equal(shape.is_quantized_linear, strcmp(cases[i].label, "BF16") != 0);
-    }
+    auto_free char *padded = mem_printf("%-*s", (int)bytes, text);
+    memory_source_text(files, name, padded);
 }
 
-static void test_quantisation_files(void **state)
+/* Each of the files is short enough, but not all of them together. */
+static void test_of_a_hub_200_kb_are_read_in_all(void **state)
 {
-    auto_fini(model_shape_fini) struct model_shape ascend = {0}, modelopt = {0};
+    auto_fini(model_shape_fini) struct model_shape shape = {0};
     struct memory_source *files = memory_source_new(false);
+    struct buf header = {0};
+    struct err err = {0};
     (void)state;
-    add_deepseek(files, "");
-    memory_source_add(files, "quant_model_description_w8a8_dynamic.json", NULL, 1 << 24);
-    read_good(files, &ascend);
-    assert_string_equal(ascend.quantization, "W8A8");
-    assert_in_range(ascend.layers[60].bytes, 11400000000, 11700000000);
-
-    files = memory_source_new(false);
-    memory_source_text(files, "config.json", LLAMA "}");
-    memory_source_text(files, "hf_quant_config.json",
-                       "{'quantization': {'quant_algo': 'FP8', 'kv_cache_quant_algo': 'FP8'}}");
-    read_good(files, &modelopt);
-    assert_string_equal(modelopt.quantization, "FP8");
+    add_padded(files, "config.json", LLAMA "}", 110000);
+    buf_add(&header, "\0\x80\1\0\0\0\0\0", 8); /* 98,304 */
+    buf_printf(&header, "%-98304s", "{}");
+    memory_source_add(files, "model.safetensors", &header, 0);
+    add_padded(files, "preprocessor_config.json", "{}", 16000);
+    add_padded(files, "tokenizer_config.json", "{}", 16000);
+    if (hf_read(&files->base, &shape, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_in_range(files->base.read_bytes, 110000, 200000);
+    assert_true(shape.layers[0].bytes > 0); /* by the formula */
+    source_free(&files->base);
 }
+
+/* --- words --------------------------------------------------------------------------------- */
 
 static void test_context_lengths(void **state)
 {
@@ -578,11 +520,13 @@ int main(void)
         cmocka_unit_test(test_sums_of_headers),
         cmocka_unit_test(test_counts_nothing_twice),
         cmocka_unit_test(test_missing_parts_are_named),
+        cmocka_unit_test(test_a_file_of_weights_alone),
+        cmocka_unit_test(test_shards_with_a_long_index),
+        cmocka_unit_test(test_an_index_names_weights_only),
         cmocka_unit_test(test_reads_little_of_a_hub),
         cmocka_unit_test(test_reads_a_short_header_of_a_hub),
         cmocka_unit_test(test_a_long_header_of_a_hub_is_left_alone),
-        cmocka_unit_test(test_quantisations),
-        cmocka_unit_test(test_quantisation_files),
+        cmocka_unit_test(test_of_a_hub_200_kb_are_read_in_all),
         cmocka_unit_test(test_context_lengths),
         cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_a_pipeline_has_parts),

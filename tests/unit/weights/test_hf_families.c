@@ -116,6 +116,20 @@ static const struct row {
     {"DeepSeek-V2-Lite", DEEPSEEK(2048, 10944, 1408, 27, 16, null, 64, 1, 102400,
                                   ", 'n_shared_experts': 2"),
      31104, 15706484224, 0},
+    {"Mistral-Large-3, params.json",
+     "{'dim': 7168, 'n_layers': 61, 'head_dim': 128, 'hidden_dim': 16384, 'n_heads': 128, "
+     "'n_kv_heads': 128, 'vocab_size': 131072, 'tied_embeddings': false, 'q_lora_rank': 1536, "
+     "'qk_rope_head_dim': 64, 'qk_nope_head_dim': 128, 'kv_lora_rank': 512, 'v_head_dim': 128, "
+     "'moe': {'first_k_dense_replace': 3, 'num_experts': 128, 'num_experts_per_tok': 4, "
+     "'expert_hidden_dim': 4096, 'num_shared_experts': 1}}",
+     70272, 673e9, 0},
+    {"Llama-3.2-11B-Vision",
+     "{'model_type': 'mllama', 'architectures': ['MllamaForConditionalGeneration'], "
+     "'text_config': {'model_type': 'mllama_text_model', 'hidden_size': 4096, "
+     "'intermediate_size': 14336, 'num_hidden_layers': 40, 'num_attention_heads': 32, "
+     "'num_key_value_heads': 8, 'vocab_size': 128256, 'tie_word_embeddings': false, "
+     "'cross_attention_layers': [3, 8, 13, 18, 23, 28, 33, 38], 'torch_dtype': 'bfloat16'}}",
+     131072, 0, 0},
     {"Phi-4", DENSE("phi3", 5120, 17920, 40, 40, 10, 100352, ", 'sliding_window': null" UNTIED),
      204800, 14659507200, 0},
     {"gpt-oss-20b", GPT_OSS(24, 32), 24576, 20914757184, 12},
@@ -243,6 +257,38 @@ static void read_row(const struct row *row, struct model_shape *ret)
     source_free(&files->base);
 }
 
+#define NAS_BLOCK(attention, ffn) "{'attention': {" attention "}, 'ffn': {" ffn "}}"
+
+/* Blocks that differ, as NVIDIA's search leaves them: 8 key heads, none, 16; widths by a factor. */
+static void test_blocks_chosen_one_by_one(void **state)
+{
+    (void)state;
+    static const struct row nas = {
+        .name = "nemotron-nas",
+        .config = "{'model_type': 'nemotron-nas', 'architectures': ['DeciLMForCausalLM'], "
+                  "'hidden_size': 8192, 'num_hidden_layers': 4, 'num_attention_heads': 64, "
+                  "'num_key_value_heads': null, 'intermediate_size': null, 'vocab_size': 128256, "
+                  "'tie_word_embeddings': false, 'torch_dtype': 'bfloat16', 'block_configs': ["
+                  NAS_BLOCK("'n_heads_in_group': 8, 'no_op': false", "'ffn_mult': 5.25") ", "
+                  NAS_BLOCK("'n_heads_in_group': null, 'no_op': true", "'ffn_mult': 1.3125") ", "
+                  NAS_BLOCK("'num_key_value_heads': 16", "'intermediate_size': 14336") ", "
+                  NAS_BLOCK("'n_heads_in_group': null, 'replace_with_linear': true",
+                            "'no_op': true") "]}"};
+    static const uint64_t widths[] = {28672, 7168, 14336, 0};
+    static const unsigned heads[] = {8, 0, 16, 0};
+    auto_fini(model_shape_fini) struct model_shape shape = {0};
+    read_row(&nas, &shape);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(shape.layers[i].head_count_kv, heads[i]);
+        assert_int_equal(shape.layers[i].feed_forward_length, widths[i]);
+        assert_int_equal(shape.layers[i].cache, heads[i] ? CACHE_FULL : CACHE_NONE);
+    }
+    assert_int_equal(model_shape_kv_bytes_per_token(&shape, 16, 16), (8 + 16) * 128 * 4);
+    const uint64_t width = 8192, mlps = (28672 + 7168 + 14336) * 3 * width;
+    assert_in_range(shape.parameter_count, 2 * 128256 * width + mlps,
+                    2 * 128256 * width + mlps + 5 * width * width);
+}
+
 static void test_kv_bytes_are_exact(void **state)
 {
     (void)state;
@@ -278,6 +324,24 @@ static void test_parameters_are_within_half_a_percent(void **state)
     }
 }
 
+static void test_widths_of_latent_attention(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        auto_fini(model_shape_fini) struct model_shape shape = {0};
+        read_row(&rows[i], &shape);
+        uint64_t widest = 0;
+        for (uint32_t k = 0; k < shape.layer_count; k++)
+            if (shape.layers[k].cache == CACHE_LATENT)
+                widest = shape.layers[k].key_length;
+        assert_int_equal(shape.kv_lora_rank + shape.qk_rope_head_dim, widest);
+        assert_int_equal(shape.qk_nope_head_dim, widest ? 128 : 0);
+        assert_int_equal(shape.v_head_dim, widest ? 128 : 0);
+        assert_int_equal(shape.q_lora_rank, strstr(rows[i].config, "'q_lora_rank': 1536") ? 1536
+                                                                                          : 0);
+    }
+}
+
 /* Without files the bytes are those that files would have, and the parts add up to them. */
 static void test_parts_add_up(void **state)
 {
@@ -302,6 +366,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kv_bytes_are_exact),
         cmocka_unit_test(test_parameters_are_within_half_a_percent),
+        cmocka_unit_test(test_blocks_chosen_one_by_one),
+        cmocka_unit_test(test_widths_of_latent_attention),
         cmocka_unit_test(test_parts_add_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -159,7 +159,7 @@ static struct buf make_gguf(const char *architecture)
     return gguf_writer_end(&w);
 }
 
-/* Reads a source with files of these names; those that begin with mmproj are projectors. */
+/* Reads a source with files of these names; those with mmproj in it are projectors. */
 static int choose(const char *const *names, const char *wanted, struct model_shape *ret,
                   struct err *err)
 {
@@ -195,6 +195,13 @@ static void test_the_model_of_a_source(void **state)
         {{"x-Q4_K_M.gguf", "x-Q8_0.gguf"}, "*Q4_K_M*", 0, "llama"},
         {{"sub/x-Q4_K_M.gguf", "x-Q8_0.gguf"}, "*Q4_K_M*.gguf", 0, "llama"},
         {{"x-Q4_K_M.gguf", "x-Q4_K_S.gguf"}, "*Q4_K*", ERR_INVALID, "x-Q4_K_M.gguf, x-Q4_K_S"},
+        {{"mmproj-F16.gguf", "x-F16.gguf"}, "*F16*", 0, "llama"},
+        {{"mmproj-F16.gguf", "x-F16.gguf"}, "mmproj*", 0, "clip"},
+        {{"x-F16.gguf", "x.mmproj-F16.gguf"}, "", 0, "llama"},
+        {{"imatrix_x.gguf", "mtp-x-Q8_0.gguf", "x-Q8_0.gguf", "x-imatrix.gguf"}, "", 0, "llama"},
+        {{"mtp-x-Q8_0.gguf", "x-Q8_0.gguf"}, "*Q8_0*", 0, "llama"},
+        {{"mtp-x-Q8_0.gguf", "mtp-y.gguf", "x-Q8_0.gguf"}, "mtp*", ERR_INVALID, "2 models"},
+        {{"mtp-x.gguf"}, "", 0, "llama"},
         {{"a.gguf"}, "*Q4*", ERR_NOT_FOUND, "no .gguf file matches \"*Q4*\""},
         {{NULL}, "", ERR_NOT_FOUND, "there are no files"},
         {{"README.md", "config.json"}, "", ERR_NOT_FOUND, "config.json states no layers"},
@@ -266,6 +273,29 @@ static void test_the_identity_tells_contents_apart(void **state)
     memory_source_fini(&memory);
 }
 
+/* Of the same folder, or of one above: parts often have a folder of their own. */
+static void test_projectors_of_other_folders_are_others(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *names[4];
+        unsigned parts;
+    } cases[] = {
+        {{"a/m.gguf", "b/mmproj.gguf"}, 0},
+        {{"m.gguf", "b/mmproj.gguf"}, 0},
+        {{"aa/m.gguf", "a/mmproj.gguf"}, 0},
+        {{"a/m.gguf", "a/mmproj.gguf"}, 1},
+        {{"a/m.gguf", "mmproj.gguf"}, 1},
+        {{"m.gguf", "m.mmproj-F16.gguf"}, 1},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        auto_fini(model_shape_fini) struct model_shape shape = {0};
+        struct err err = {0};
+        if (choose(cases[i].names, "", &shape, &err) < 0 || shape.part_count != cases[i].parts)
+            fail_msg("%zu: %u parts %s", i, shape.part_count, err.text);
+    }
+}
+
 static void test_names_of_enums(void **state)
 {
     (void)state;
@@ -288,6 +318,7 @@ int main(void)
         cmocka_unit_test(test_a_projector_belongs_to_the_model_beside_it),
         cmocka_unit_test(test_a_projector_is_read_apart),
         cmocka_unit_test(test_the_identity_tells_contents_apart),
+        cmocka_unit_test(test_projectors_of_other_folders_are_others),
         cmocka_unit_test(test_names_of_enums),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

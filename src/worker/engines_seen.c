@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/inventory.h"
+#include "worker/engines_seen.h"
 
 #include <sys/stat.h>
 
 /* ---- on the pool ---- */
 
-struct inventory_job {
-    struct inventory *inventory; /* NULL: it went away meanwhile */
+struct engines_seen_job {
+    struct engines_seen *engines; /* NULL: it went away meanwhile */
     char *bin_dir;
     int64_t dir_time;   /* as it was before, then as it is */
     bool reads_anyhow;  /* whether the folder has changed or not */
@@ -26,7 +26,7 @@ static void write_types(const struct string_list *types, struct json_writer *w)
     json_end_array(w);
 }
 
-void inventory_write(const struct engine_set *set, struct json_writer *w)
+void engines_seen_write(const struct engine_set *set, struct json_writer *w)
 {
     const struct engine *engine;
     json_begin_array(w);
@@ -54,7 +54,7 @@ static int64_t dir_time(const char *path)
 /* The folder's time is taken first: what changes while it is read is read again. */
 static void look(void *arg)
 {
-    struct inventory_job *job = arg;
+    struct engines_seen_job *job = arg;
     int64_t now = dir_time(job->bin_dir);
     if (now == job->dir_time && !job->reads_anyhow)
         return;
@@ -62,7 +62,7 @@ static void look(void *arg)
     struct buf text = {0};
     struct json_writer w = json_writer_into(&text);
     if (engine_set_load(job->bin_dir, &set, &job->err) == 0)
-        inventory_write(set, &w);
+        engines_seen_write(set, &w);
     else
         buf_add_cstr(&text, "[]"); /* nothing can be started here before that is mended */
     engine_set_free(set);
@@ -71,7 +71,7 @@ static void look(void *arg)
     job->has_read = true;
 }
 
-static void free_job(struct inventory_job *job)
+static void free_job(struct engines_seen_job *job)
 {
     free(job->bin_dir);
     free(job->text);
@@ -80,62 +80,62 @@ static void free_job(struct inventory_job *job)
 
 /* ---- on the loop ---- */
 
-static void take(struct inventory *inventory, struct inventory_job *job)
+static void take(struct engines_seen *engines, struct engines_seen_job *job)
 {
-    inventory->read_ms = loop_now_ms(inventory->loop);
-    inventory->dir_time = job->dir_time;
+    engines->read_ms = loop_now_ms(engines->loop);
+    engines->dir_time = job->dir_time;
     if (job->err.code < 0)
-        fault_log_tell(&inventory->faults, LOG_WARNING, job->err.text);
+        fault_log_tell(&engines->faults, LOG_WARNING, job->err.text);
     else
-        fault_log_clear(&inventory->faults);
-    if (inventory->text && strcmp(inventory->text, job->text) == 0)
+        fault_log_clear(&engines->faults);
+    if (engines->text && strcmp(engines->text, job->text) == 0)
         return;
-    free(inventory->text);
-    inventory->text = TAKE(job->text);
-    inventory->on_change(inventory, inventory->ctx);
+    free(engines->text);
+    engines->text = TAKE(job->text);
+    engines->on_change(engines, engines->ctx);
 }
 
 static void on_looked(void *arg)
 {
-    struct inventory_job *job = arg;
-    struct inventory *inventory = job->inventory;
-    if (inventory) {
-        inventory->job = NULL;
+    struct engines_seen_job *job = arg;
+    struct engines_seen *engines = job->engines;
+    if (engines) {
+        engines->job = NULL;
         if (job->has_read)
-            take(inventory, job);
-        timer_start(&inventory->timer, INVENTORY_LOOK_MS);
+            take(engines, job);
+        timer_start(&engines->timer, ENGINES_SEEN_LOOK_MS);
     }
     free_job(job);
 }
 
 static void on_timer(struct timer *timer, void *ctx)
 {
-    struct inventory *inventory = ctx;
-    struct inventory_job *job = mem_alloc(sizeof *job);
-    int64_t age_ms = loop_now_ms(inventory->loop) - inventory->read_ms;
-    *job = (struct inventory_job){.inventory = inventory,
-                                  .bin_dir = mem_strdup(inventory->bin_dir),
-                                  .dir_time = inventory->dir_time,
-                                  .reads_anyhow = !inventory->text || age_ms >= INVENTORY_READ_MS};
-    inventory->job = job;
-    loop_work(inventory->loop, look, on_looked, job);
+    struct engines_seen *engines = ctx;
+    struct engines_seen_job *job = mem_alloc(sizeof *job);
+    int64_t age_ms = loop_now_ms(engines->loop) - engines->read_ms;
+    *job = (struct engines_seen_job){.engines = engines,
+                                  .bin_dir = mem_strdup(engines->bin_dir),
+                                  .dir_time = engines->dir_time,
+                                  .reads_anyhow = !engines->text || age_ms >= ENGINES_SEEN_READ_MS};
+    engines->job = job;
+    loop_work(engines->loop, look, on_looked, job);
 }
 
-void inventory_start(struct inventory *inventory)
+void engines_seen_start(struct engines_seen *engines)
 {
-    inventory->faults =
+    engines->faults =
         (struct fault_log){.area = "worker", .what = "the engines can't be read"};
-    timer_init(&inventory->timer, inventory->loop, on_timer, inventory);
-    timer_start(&inventory->timer, 0);
+    timer_init(&engines->timer, engines->loop, on_timer, engines);
+    timer_start(&engines->timer, 0);
 }
 
-void inventory_fini(struct inventory *inventory)
+void engines_seen_fini(struct engines_seen *engines)
 {
-    if (inventory->loop)
-        timer_stop(&inventory->timer);
-    if (inventory->job)
-        inventory->job->inventory = NULL;
-    free(inventory->text);
-    fault_log_fini(&inventory->faults);
-    *inventory = (struct inventory){0};
+    if (engines->loop)
+        timer_stop(&engines->timer);
+    if (engines->job)
+        engines->job->engines = NULL;
+    free(engines->text);
+    fault_log_fini(&engines->faults);
+    *engines = (struct engines_seen){0};
 }

@@ -3,18 +3,18 @@
 #include "base/json.h"
 #include "engine_stub.h"
 #include "folder.h"
-#include "worker/inventory.h"
+#include "worker/engines_seen.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
 
-static void on_change(struct inventory *inventory, void *ctx)
+static void on_change(struct engines_seen *seen, void *ctx)
 {
     int *changes = ctx;
     ++*changes;
-    loop_stop(inventory->loop);
+    loop_stop(seen->loop);
 }
 
 /* The engine of that version, NULL meaning the one on PATH, or NULL. Borrows from `engines`. */
@@ -31,10 +31,10 @@ static const json_t *find(const json_t *engines, const char *version)
     return NULL;
 }
 
-static json_t *read_engines(const struct inventory *inventory)
+static json_t *read_engines(const struct engines_seen *seen)
 {
     json_t *engines = NULL;
-    assert_int_equal(json_read(str_of(inventory->text), &engines, NULL), 0);
+    assert_int_equal(json_read(str_of(seen->text), &engines, NULL), 0);
     return engines;
 }
 
@@ -54,14 +54,14 @@ static void test_installed_engines_are_told(void **state)
              "command: [/nowhere/llama-server]\ndevice_types: [cuda, rocm]\n");
     int changes = 0;
     struct loop *loop = loop_new(&clock_system);
-    struct inventory inventory = {
+    struct engines_seen seen = {
         .loop = loop, .bin_dir = bin_dir, .on_change = on_change, .ctx = &changes};
-    inventory_start(&inventory);
-    assert_null(inventory.text);
+    engines_seen_start(&seen);
+    assert_null(seen.text);
     while (!changes)
         loop_run(loop);
 
-    auto_fini(json_release) json_t *engines = read_engines(&inventory);
+    auto_fini(json_release) json_t *engines = read_engines(&seen);
     const json_t *stub = find(engines, "1.0"), *missing = find(engines, "2.0");
     assert_non_null(find(engines, NULL));
     assert_true(json_is_true(json_object_get(stub, "present")));
@@ -73,12 +73,12 @@ static void test_installed_engines_are_told(void **state)
 
     /* Another folder is seen at the next look; 30 s haven't passed. */
     add_copy(bin_dir, "llama.cpp_3.0", "backend: llama.cpp\n");
-    timer_start(&inventory.timer, 0);
+    timer_start(&seen.timer, 0);
     while (changes < 2)
         loop_run(loop);
-    auto_fini(json_release) json_t *more = read_engines(&inventory);
+    auto_fini(json_release) json_t *more = read_engines(&seen);
     assert_non_null(find(more, "3.0"));
-    inventory_fini(&inventory);
+    engines_seen_fini(&seen);
     loop_free(loop);
 }
 
@@ -89,14 +89,14 @@ static void test_a_bad_file_leaves_none(void **state)
     add_copy(bin_dir, "llama.cpp_2.0", "colour: blue\n");
     int changes = 0;
     struct loop *loop = loop_new(&clock_system);
-    struct inventory inventory = {
+    struct engines_seen seen = {
         .loop = loop, .bin_dir = bin_dir, .on_change = on_change, .ctx = &changes};
-    inventory_start(&inventory);
+    engines_seen_start(&seen);
     while (!changes)
         loop_run(loop);
-    assert_string_equal(inventory.text, "[]");
-    assert_non_null(strstr(inventory.faults.last, "colour"));
-    inventory_fini(&inventory);
+    assert_string_equal(seen.text, "[]");
+    assert_non_null(strstr(seen.faults.last, "colour"));
+    engines_seen_fini(&seen);
     loop_free(loop);
 }
 

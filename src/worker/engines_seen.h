@@ -11,20 +11,20 @@
 #include "worker/fault_log.h"
 
 enum {
-    INVENTORY_READ_MS = 30000, /* between two looks at all engines */
-    INVENTORY_LOOK_MS = 5000,  /* between two looks at the engine directory's time of change */
+    ENGINES_SEEN_READ_MS = 30000, /* between two looks at all engines */
+    ENGINES_SEEN_LOOK_MS = 5000,  /* between two looks at the engine directory's time of change */
 };
 
-struct inventory_job;
+struct engines_seen_job;
 
 /* Zeroed memory with `loop`, `bin_dir`, `on_change` and `ctx` set by the owner. */
-struct inventory {
+struct engines_seen {
     struct loop *loop;
     const char *bin_dir; /* borrowed; NULL: none */
-    void (*on_change)(struct inventory *inventory, void *ctx); /* other engines than before */
+    void (*on_change)(struct engines_seen *engines, void *ctx); /* other engines than before */
     void *ctx;
     struct timer timer;
-    struct inventory_job *job; /* NULL: none runs */
+    struct engines_seen_job *job; /* NULL: none runs */
     char *text;       /* owned: JSON array of engines; NULL: not known yet */
     int64_t read_ms;  /* loop time of the last look at all of them */
     int64_t dir_time; /* of change, when they were read; 0: there is no folder */
@@ -32,10 +32,10 @@ struct inventory {
 };
 
 /* Begins to look. */
-void inventory_start(struct inventory *inventory);
+void engines_seen_start(struct engines_seen *engines);
 
 /* Stops; a look that runs on the pool ends by itself. */
-void inventory_fini(struct inventory *inventory);
+void engines_seen_fini(struct engines_seen *engines);
 
 /* Writes the array of the engines of `set`: [{"name","version","present","distributable",...}]. */
-void inventory_write(const struct engine_set *set, struct json_writer *w);
+void engines_seen_write(const struct engine_set *set, struct json_writer *w);

@@ -10,7 +10,7 @@
 
 /* A new member belongs into the tables of shape_json.c and into the comparison below. */
 static_assert(sizeof(struct layer_shape) == 72, "members of layer_shape");
-static_assert(sizeof(struct model_shape) == 800, "members of model_shape");
+static_assert(sizeof(struct model_shape) == 840, "members of model_shape");
 
 #define SAME(member)                                                                               \
     if (a->member != b->member)                                                                    \

@@ -9,6 +9,7 @@
  *     /full/...       200 with all of the file
  *     /chunked/...    the same, without a length
  *     /status/N/...   that status
+ *     /silent/...     nothing, ever
  *     /wrong, /long, /short, /other, /gzip   206 that doesn't keep to the request
  *
  * Files are found by the last part of the path. What stands in `pages` is sent whole.
@@ -137,6 +138,8 @@ static inline void range_answer(struct range_server *server, int fd, const char 
     int number = 0;
     sscanf(request, "GET %255s", path);
     sscanf(path, "/%31[^/]/%d", mode, &number);
+    if (strcmp(mode, "silent") == 0)
+        return;
     for (const struct range_page *page = server->pages; page && page->path; page++) {
         if (strcmp(path, page->path) != 0)
             continue;

@@ -107,6 +107,7 @@ int registration_apply(struct cluster *cluster, const json_t *body,
     record_init(&worker_type, &fresh);
     int rc = read_registration(body, &fresh, err);
     bool is_configured = json_is_true(json_object_get(body, "name_is_configured"));
+    fresh.inspects = json_is_true(json_object_get(body, "inspects"));
     if (rc == 0)
         rc = settle_name(cluster, &fresh, is_configured, env, err);
     const struct worker *known = cluster_worker_by_uuid(cluster, fresh.worker_uuid);

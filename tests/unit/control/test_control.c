@@ -567,6 +567,32 @@ static void test_late_and_doubled_reports_count_for_nothing(void **state)
     }
 }
 
+/* Other heartbeats may wait for a second; one that tells of a free device is acted upon at once. */
+static void test_a_free_device_is_given_out_in_the_same_turn(void **state)
+{
+    static const char with_device[] =
+        "{\"instances\":[],\"status\":{\"memory\":{\"total\":17179869184},\"gpu_devices\":[{"
+        "\"index\":0,\"type\":\"cuda\",\"memory\":{\"total\":1073741824,\"used\":0}}]}}";
+    struct world *w = *state;
+    int64_t worker = join(w, "a", "u1")->id;
+    struct model fresh = {0};
+    record_init(&model_type, &fresh);
+    mem_replace(&fresh.name, "m");
+    mem_replace(&fresh.local_path, "/m.gguf");
+    mem_replace(&fresh.gpu_selector, "{\"gpus_per_replica\":1}");
+    fresh.source = MODEL_LOCAL_PATH;
+    fresh.replicas = fresh.generation = 1;
+    cluster_put(control_cluster(w->control), KIND_MODEL, &fresh, control_now_ms(w->control));
+    assert_int_equal(report(w, worker, "{\"instances\":[]," STATUS "}"), 0);
+    settle(w);
+    const struct table *instances = &control_cluster(w->control)->tables[KIND_INSTANCE];
+    assert_int_equal(instances->count, 1);
+    assert_int_equal(((const struct model_instance *)instances->rows[0])->worker_id, 0);
+    assert_int_equal(report(w, worker, with_device), 0);
+    settle(w);
+    assert_int_equal(((const struct model_instance *)instances->rows[0])->worker_id, worker);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -584,6 +610,7 @@ int main(void)
         TEST(test_own_absence_is_no_silence),
         TEST(test_silent_worker_is_unreachable_but_routed),
         TEST(test_nothing_undurable_is_told),
+        TEST(test_a_free_device_is_given_out_in_the_same_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,8 +4,10 @@
 #include "auth/auth.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "control/hub_reads.h"
 #include "control/ledger.h"
 #include "control/placing.h"
+#include "control/shapes.h"
 #include "control/turn_priv.h"
 
 enum {
@@ -40,6 +42,8 @@ struct control {
     struct feed_hub *feed;
     struct fleet *fleet;
     struct ledger *ledger;
+    struct shapes *shapes;
+    struct hub_reads *hub_reads;
     struct watch_hub *watch;
     struct http_pool *pool;
     char *cluster_token;
@@ -152,7 +156,11 @@ static void end_turn(void *arg)
         turn_free(turn);
         return;
     }
+    if (shapes_settle(control->shapes, &control->dirty.models))
+        control->dirty.has_room_news = true;
     run_reconciler(control);
+    if (shapes_take_questions_news(control->shapes))
+        fleet_note_questions(control->fleet);
     watch_end_turn(control->watch);
     control->open = NULL;
     feed_end_turn(control->feed, &turn->feed);
@@ -165,7 +173,7 @@ static void end_turn(void *arg)
     } else {
         store_txn_commit(TAKE(turn->txn), commit_done, turn);
     }
-    if (dirty_has_work(&control->dirty))
+    if (dirty_has_work(&control->dirty) || shapes_have_news(control->shapes))
         control_wake(control);
 }
 
@@ -184,6 +192,8 @@ static void note_change(struct control *control, enum kind kind, const void *rec
 {
     control->change_count++;
     dirty_note(&control->dirty, &control->cluster, kind, record, durable, is_delete);
+    if (durable)
+        shapes_note_change(control->shapes, kind);
     if (durable)
         ledger_note_change(control->ledger, kind, record, is_delete);
     if (durable)
@@ -261,6 +271,36 @@ static int load_cluster(struct control *control, struct err *err)
     return rc;
 }
 
+/* ---- what models are made of ---- */
+
+static void read_hub(const char *key, void *ctx)
+{
+    struct control *control = ctx;
+    hub_reads_ask(control->hub_reads, key);
+}
+
+static void take_hub(struct hub_read *read, void *ctx)
+{
+    struct control *control = ctx;
+    shapes_take_hub(control->shapes, read);
+}
+
+static void wake(void *ctx)
+{
+    control_wake(ctx);
+}
+
+static void start_shapes(struct control *control)
+{
+    const struct shapes_params params = {.loop = control->loop,
+                                         .cluster = &control->cluster,
+                                         .read_hub = read_hub,
+                                         .wake = wake,
+                                         .ctx = control};
+    control->hub_reads = hub_reads_new(control->loop, take_hub, control);
+    control->shapes = shapes_new(&params);
+}
+
 int control_new(const struct control_params *params, struct control **ret, struct err *err)
 {
     struct control *control = mem_alloc(sizeof *control);
@@ -286,6 +326,7 @@ int control_new(const struct control_params *params, struct control **ret, struc
     control->feed = feed_hub_new(control);
     control->fleet = fleet_new(control, params->reschedule_grace_ms);
     control->watch = watch_hub_new(control);
+    start_shapes(control);
     store_start(control->store, control->loop);
     ledger_start(control->ledger);
     dirty_note_all(&control->dirty, &control->cluster);
@@ -313,6 +354,8 @@ void control_free(struct control *control)
     fleet_free(control->fleet);
     ledger_free(control->ledger);
     watch_hub_free(control->watch);
+    hub_reads_free(control->hub_reads);
+    shapes_free(control->shapes);
     http_pool_free(control->pool);
     abandon_turns(control);
     dirty_fini(&control->dirty);
@@ -347,6 +390,11 @@ struct fleet *control_fleet(struct control *control)
 struct ledger *control_ledger(struct control *control)
 {
     return control->ledger;
+}
+
+struct shapes *control_shapes(struct control *control)
+{
+    return control->shapes;
 }
 
 struct watch_hub *control_watch(struct control *control)

@@ -34,6 +34,7 @@ static const struct field fields[] = {
      .max = INT64_MAX},
     {FIELD(device_indexes), .kind = FIELD_INTS, .flags = FIELD_SECRET | FIELD_TRANSIENT},
     {FIELD(device_types), .kind = FIELD_STRINGS, .flags = FIELD_SECRET | FIELD_TRANSIENT},
+    {FIELD(inspects), .kind = FIELD_BOOL, .flags = FIELD_SECRET},
     {FIELD(version), .kind = FIELD_INT, .flags = FIELD_READ_ONLY, .max = INT64_MAX,
      .fallback = "1"},
     {FIELD(created_at), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY},

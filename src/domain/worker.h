@@ -34,6 +34,7 @@ struct worker {
     int64_t memory_total;   /* bytes, out of `status`, so that placement needn't parse; transient */
     struct int_list device_indexes;  /* of its accelerators, out of `status`; transient */
     struct string_list device_types; /* their types ("cuda"), in the same order; transient */
+    bool inspects;   /* it tells which model files it has, see control/shapes.h */
     int64_t version; /* grows with every change by a client */
     int64_t created_at, updated_at;
 };

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "worker/fault_log.h"
+#include "worker/inspections.h"
 #include "worker/join.h"
 #include "worker/post.h"
 #include "worker/prober.h"
@@ -23,6 +24,7 @@ struct report {
     struct loop *loop;
     const struct runner_set *runners;
     const struct prober *prober;
+    const struct inspections *inspections;
     /* The server doesn't know us (404) or our token (401). The report is stopped already. */
     void (*on_unknown)(struct report *report, void *ctx);
     void *ctx;
@@ -37,7 +39,10 @@ struct report {
     struct fault_log faults;
 };
 
-/* The memory must be zeroed; `runners`, `prober`, `on_unknown` and `ctx` are the owner's to set. */
+/*
+ * The memory must be zeroed; `runners`, `prober`, `inspections`, `on_unknown` and `ctx` are the
+ * owner's to set.
+ */
 void report_init(struct report *report, struct loop *loop, struct http_pool *pool);
 void report_fini(struct report *report);
 

@@ -5,6 +5,7 @@
 #include "control/report.h"
 #include "control/fleet.h"
 #include "control/liveness.h"
+#include "control/shapes.h"
 #include "http/lines.h"
 
 #include <poll.h>
@@ -330,6 +331,47 @@ static void test_worker_gets_its_desired_state(void **state)
     close_reader(&reader);
 }
 
+#define PRESENT                                                                                    \
+    "{\"instances\":[],\"inspections\":["                                                          \
+    "{\"path\":\"/m.gguf\",\"state\":\"present\",\"identity\":\"7-1-1\""
+#define SHAPE ",\"shape\":{\"version\":1,\"format\":\"gguf\",\"kind\":\"llm\"}"
+
+/* Who has said that it can tell is asked, nobody else. */
+static void test_workers_are_asked_for_model_files(void **state)
+{
+    struct world *w = *state;
+    struct worker *old = join(w, "old", "u1");
+    struct worker *worker = join(w, "node1", "u2");
+    struct worker copy = {0};
+    record_copy(&worker_type, &copy, worker);
+    copy.inspects = true;
+    cluster_put(control_cluster(w->control), KIND_WORKER, &copy, 2);
+    assert_int_equal(report(w, old->id, "{\"instances\":[]," STATUS "}"), 0);
+    assert_int_equal(report(w, worker->id, "{\"instances\":[]," STATUS "}"), 0);
+    struct reader reader, other;
+    w->stream_worker = old->id;
+    open_reader(&other, w, "/desired");
+    await_line(&other, "\"instances\":[]}");
+    w->stream_worker = worker->id;
+    open_reader(&reader, w, "/desired");
+    await_line(&reader, "\"inspect\":[]}");
+    put_model(w, "m", 0);
+    await_line(&reader, "\"inspect\":[{\"path\":\"/m.gguf\",\"shape\":false}]}");
+    assert_int_equal(report(w, worker->id, PRESENT "}]," STATUS "}"), 0);
+    await_line(&reader, "\"inspect\":[{\"path\":\"/m.gguf\",\"shape\":true}]}");
+    assert_int_equal(report(w, worker->id, "{\"instances\":[],\"inspections\":{}}"), ERR_INVALID);
+    assert_int_equal(report(w, worker->id, PRESENT SHAPE "}]," STATUS "}"), 0);
+    const struct model *model = cluster_model_by_name(control_cluster(w->control), "m");
+    assert_int_equal(shapes_of(control_shapes(w->control), model)->state, SHAPE_KNOWN);
+    settle(w);
+    close_reader(&reader);
+    close_reader(&other);
+    close_world(w);
+    open_world(w);
+    model = cluster_model_by_name(control_cluster(w->control), "m");
+    assert_int_equal(shapes_of(control_shapes(w->control), model)->state, SHAPE_KNOWN);
+}
+
 static void test_registering_again_keeps_the_row(void **state)
 {
     struct world *w = *state;
@@ -536,6 +578,7 @@ int main(void)
         TEST(test_feed_tells_routes_and_limits),
         TEST(test_endpoints_come_and_go),
         TEST(test_worker_gets_its_desired_state),
+        TEST(test_workers_are_asked_for_model_files),
         TEST(test_registering_again_keeps_the_row),
         TEST(test_configured_name_of_another_is_refused),
         TEST(test_bad_registrations),

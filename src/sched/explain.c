@@ -62,7 +62,7 @@ static enum place_device_code code_of(const struct place_request *request,
 {
     if (!place_may_have(request, worker, device))
         return refused_code(request, device);
-    if (!request->is_known)
+    if (!request->is_known || (needs == 0 && request->takes_any_devices))
         return device->holders > 0        ? PLACE_DEVICE_HELD
                : device->kept_bytes > 0   ? PLACE_DEVICE_KEPT
                                           : PLACE_DEVICE_FITS;

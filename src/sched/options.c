@@ -187,6 +187,19 @@ static void add_processor(struct search *search, const struct room *room, struct
     options_add(search, &option);
 }
 
+uint64_t options_unused(const struct search *search, const struct room *room)
+{
+    const struct place_request *request = search->request;
+    uint64_t set = 0;
+    uint64_t least = request->is_known
+                         ? place_bytes_by_hand(request, search->board->view->class_count)
+                         : 0;
+    for (uint64_t left = room->allowed & room->unused; left; left &= left - 1)
+        if (room->devices[__builtin_ctzll(left)].free >= least)
+            set |= left & -left;
+    return set;
+}
+
 /* Devices for itself, or none. */
 static void add_whole(struct search *search, const struct room *room, struct option option)
 {
@@ -197,7 +210,7 @@ static void add_whole(struct search *search, const struct room *room, struct opt
     option.mode = PLACE_WHOLE;
     option.is_ample = true;
     if (request->device_count > 0) {
-        uint64_t from = room->allowed & room->unused;
+        uint64_t from = options_unused(search, room);
         if ((size_t)__builtin_popcountll(from) < request->device_count)
             return;
         candidates_among(room->devices, from, (uint32_t)request->device_count, &found);
@@ -279,7 +292,7 @@ static void find_on(struct search *search, uint32_t worker)
     struct option option = {.worker = worker, .class = -1};
     struct room room;
     room_measure(view, request, &view->workers[worker], &room);
-    if (!request->is_known) {
+    if (!request->is_known || search->is_by_hand) {
         add_whole(search, &room, option);
         return;
     }

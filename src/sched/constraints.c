@@ -102,8 +102,14 @@ static bool is_named(const char *id, const struct place_worker *worker,
     return strcmp(id + name_len + 1, rest) == 0;
 }
 
-static bool is_selected(const struct place_request *request, const struct place_worker *worker,
-                        const struct place_device *device)
+bool place_may_use_processor(const struct place_request *request)
+{
+    return request->processor && request->device_count == 0 &&
+           !(request->gpu_ids && request->gpu_ids->count > 0);
+}
+
+bool place_is_selected(const struct place_request *request, const struct place_worker *worker,
+                       const struct place_device *device)
 {
     const struct string_list *ids = request->gpu_ids;
     for (size_t i = 0; ids && i < ids->count; i++)
@@ -125,6 +131,6 @@ static bool engine_can_use(const struct place_request *request, const struct pla
 bool place_may_have(const struct place_request *request, const struct place_worker *worker,
                     const struct place_device *device)
 {
-    return !device->is_unhealthy && device->class >= 0 && is_selected(request, worker, device) &&
-           engine_can_use(request, worker, device);
+    return !device->is_unhealthy && device->class >= 0 &&
+           place_is_selected(request, worker, device) && engine_can_use(request, worker, device);
 }

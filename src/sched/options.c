@@ -179,7 +179,7 @@ static void add_class(struct search *search, const struct room *room, struct opt
 static void add_processor(struct search *search, const struct room *room, struct option option)
 {
     const struct estimate_profile *profile = search->request->processor;
-    if (!profile || search->request->device_count > 0 || room->ram_free == 0 ||
+    if (!place_may_use_processor(search->request) || room->ram_free == 0 ||
         room->ram_free < profile->host_bytes)
         return;
     option.mode = PLACE_ON_PROCESSOR;

@@ -155,6 +155,13 @@ int place_mismatched_label(const struct string_map *selector, const struct strin
 bool place_may_have(const struct place_request *request, const struct place_worker *worker,
                     const struct place_device *device);
 
+/* Whether the devices that were chosen, by number or by name, leave it the processor alone. */
+bool place_may_use_processor(const struct place_request *request);
+
+/* Whether the device is among those that were chosen by name, or none were. */
+bool place_is_selected(const struct place_request *request, const struct place_worker *worker,
+                       const struct place_device *device);
+
 /* "label_mismatch", "on_devices". */
 const char *place_refusal_name(enum place_refusal refusal);
 const char *place_mode_name(enum place_mode mode);

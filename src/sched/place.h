@@ -3,7 +3,7 @@
  * Placement: which workers and devices an instance gets, or why none. Pure: no clock, no I/O, no
  * store; equal input gives equal output.
  *
- * What a model needs comes as profiles (estimate/profiles.h), one set for each class of devices. All
+ * What a model needs comes as profiles (estimate/profiles.h), a set for each class of devices. All
  * of them are tried on all workers, and the cheapest place wins; doc/placement.md has the cost and
  * an example by hand. An instance whose need isn't known gets devices for itself, as many as its
  * model asks for, or none.
@@ -70,8 +70,8 @@ struct place_request {
 /* Why a worker can't take it, in the order in which it is asked. Stable names. */
 enum place_refusal {
     PLACE_FITS,
-    PLACE_WORKER_NOT_READY,
     PLACE_WORKER_IN_MAINTENANCE,
+    PLACE_WORKER_NOT_READY,
     PLACE_LABEL_MISMATCH,
     PLACE_FAILED_BEFORE,   /* it is one to avoid */
     PLACE_ENGINE_MISSING,
@@ -81,6 +81,7 @@ enum place_refusal {
     PLACE_DEVICES_SHORT,   /* fewer devices are free than it wants */
     PLACE_DEVICES_UNFIT,   /* there are none that its engine can use */
     PLACE_DEVICE_MEMORY_SHORT,
+    PLACE_WORKERS_SHORT,   /* it has room for its part, but too few workers have */
     PLACE_REFUSAL_COUNT
 };
 
@@ -138,7 +139,10 @@ int place(struct place_board *board, const struct place_request *request,
 void place_take(struct place_board *board, const struct place_request *request,
                 const struct place_result *result);
 
-/* Keeps what `result` takes of devices and free memory for it: others see it as taken. */
+/*
+ * Keeps what `result` takes of devices and main memory for it, as far as it is free by now: others
+ * see it as taken.
+ */
 void place_keep(struct place_board *board, const struct place_result *result);
 
 /* Whether one worker refuses before its devices are looked at. */

@@ -20,7 +20,7 @@
 
 enum {
     PLACE_DEVICES_MAX = 64,  /* of a worker; further ones aren't used */
-    PLACE_CLASSES_MAX = 32,  /* kinds of devices in a cluster; devices of further ones aren't used */
+    PLACE_CLASSES_MAX = 32,  /* kinds of devices in a cluster; those of further ones aren't used */
     PLACE_HOST = -1,         /* in place of a device's number: main memory */
 };
 
@@ -81,9 +81,10 @@ struct place_worker {
     const struct place_engine *engines;
     size_t engine_count;
     bool knows_engines;     /* false: any may be there */
-    uint32_t rack, zone;    /* workers with the same number fail together, and are near; 0: unknown */
+    uint32_t rack, zone; /* workers with the same number are near, and fail together; 0: unknown */
     /* kept by the view */
     uint64_t ram_claimed_bytes;
+    uint64_t ram_kept_bytes; /* for an instance that waits in front of others */
     unsigned instance_count;
     struct place_device *devices; /* owned */
     size_t device_count;
@@ -105,6 +106,12 @@ size_t place_view_add_worker(struct place_view *view, const struct place_worker 
 
 /* Adds a device to the worker that was added last. */
 void place_view_add_device(struct place_view *view, const struct place_device *device);
+
+/*
+ * Keeps of what is free on a device (or of PLACE_HOST) up to that many bytes for an instance that
+ * waits in front of others.
+ */
+void place_view_keep(struct place_view *view, size_t worker, int device, uint64_t bytes);
 
 /* Counts something that an instance has. */
 void place_hold(struct place_view *view, size_t worker, const struct place_holding *holding);

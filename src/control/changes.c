@@ -24,7 +24,7 @@ struct change_item {
 
 bool changes_has_kind(enum kind kind)
 {
-    return kind != KIND_SESSION && kind != KIND_REVISION;
+    return kind != KIND_SESSION && kind != KIND_REVISION && kind != KIND_MODEL_METADATA;
 }
 
 /* ---- entries ---- */

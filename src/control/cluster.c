@@ -14,7 +14,7 @@ static const struct record_type *const types[] = {
     [KIND_SESSION] = &session_type, [KIND_WORKER] = &worker_type,
     [KIND_MODEL] = &model_type,     [KIND_INSTANCE] = &model_instance_type,
     [KIND_EVENT] = &event_type,     [KIND_REVISION] = &model_revision_type,
-    [KIND_ROUTE] = &model_route_type,
+    [KIND_ROUTE] = &model_route_type, [KIND_MODEL_METADATA] = &model_metadata_type,
 };
 
 static_assert(ARRAY_LEN(types) == KIND_COUNT, "every kind has a type");
@@ -28,6 +28,7 @@ static const size_t name_offsets[KIND_COUNT] = {
     [KIND_MODEL] = offsetof(struct model, name),
     [KIND_INSTANCE] = offsetof(struct model_instance, name),
     [KIND_ROUTE] = offsetof(struct model_route, name),
+    [KIND_MODEL_METADATA] = offsetof(struct model_metadata, key),
 };
 
 const struct record_type *kind_type(enum kind kind)
@@ -268,6 +269,11 @@ struct model_instance *cluster_instance_by_name(const struct cluster *cluster, c
 struct model_route *cluster_route_by_name(const struct cluster *cluster, const char *name)
 {
     return text_index_find(&cluster->names[KIND_ROUTE], name);
+}
+
+struct model_metadata *cluster_metadata_by_key(const struct cluster *cluster, const char *key)
+{
+    return text_index_find(&cluster->names[KIND_MODEL_METADATA], key);
 }
 
 struct api_key *cluster_key_by_access(const struct cluster *cluster, const char *access_key)

@@ -5,7 +5,9 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "control/evaluation.h"
+#include "control/hub_reads.h"
 #include "control/ledger.h"
+#include "control/shapes.h"
 #include "control/turn_priv.h"
 
 enum {
@@ -40,6 +42,8 @@ struct control {
     struct feed_hub *feed;
     struct fleet *fleet;
     struct ledger *ledger;
+    struct shapes *shapes;
+    struct hub_reads *hub_reads;
     struct watch_hub *watch;
     struct http_pool *pool;
     char *cluster_token;
@@ -128,6 +132,37 @@ static char *make_suffix(void *ctx)
     return random_text(5, "abcdefghijklmnopqrstuvwxyz0123456789");
 }
 
+static enum known known_of(const struct shape_entry *entry)
+{
+    switch (entry->state) {
+    case SHAPE_AWAITED:
+        return KNOWN_SOON;
+    case SHAPE_KNOWN:
+        return KNOWN_SHAPE;
+    case SHAPE_UNREACHABLE:
+        return KNOWN_UNREACHABLE;
+    case SHAPE_MISSING: /* of a path: each worker refuses for itself */
+        return entry->is_local ? KNOWN_NOT : KNOWN_MISSING;
+    case SHAPE_UNREADABLE: /* the engine may know better */
+    case SHAPE_UNASKED:
+    case SHAPE_STATE_COUNT:
+        break;
+    }
+    return KNOWN_NOT;
+}
+
+static void source_of(const struct model *model, struct need_source *ret, void *ctx)
+{
+    const struct control *control = ctx;
+    const struct shape_entry *entry = shapes_of(control->shapes, model);
+    *ret = (struct need_source){.known = known_of(entry),
+                                .key = entry->key,
+                                .shape = entry->shape,
+                                .projector = entry->projector,
+                                .message = entry->message,
+                                .absent_on = entry->is_local ? &entry->absent_on : NULL};
+}
+
 static struct reconcile_env reconcile_env(struct control *control)
 {
     return (struct reconcile_env){
@@ -137,6 +172,7 @@ static struct reconcile_env reconcile_env(struct control *control)
         .reserved_ram_bytes = control->reserved_ram_bytes,
         .reserved_vram_bytes = control->reserved_vram_bytes,
         .needs = control->needs,
+        .source_of = source_of,
         .lost = &control->lost,
     };
 }
@@ -161,7 +197,11 @@ static void end_turn(void *arg)
         turn_free(turn);
         return;
     }
+    if (shapes_settle(control->shapes, &control->dirty.models))
+        control->dirty.has_room_news = true;
     run_reconciler(control);
+    if (shapes_take_questions_news(control->shapes))
+        fleet_note_questions(control->fleet);
     watch_end_turn(control->watch);
     control->open = NULL;
     feed_end_turn(control->feed, &turn->feed);
@@ -174,7 +214,7 @@ static void end_turn(void *arg)
     } else {
         store_txn_commit(TAKE(turn->txn), commit_done, turn);
     }
-    if (dirty_has_work(&control->dirty))
+    if (dirty_has_work(&control->dirty) || shapes_have_news(control->shapes))
         control_wake(control);
 }
 
@@ -198,6 +238,8 @@ static void note_change(struct control *control, enum kind kind, const void *rec
 {
     control->change_count++;
     dirty_note(&control->dirty, &control->cluster, kind, record, durable, is_delete);
+    if (durable)
+        shapes_note_change(control->shapes, kind);
     if (durable)
         ledger_note_change(control->ledger, kind, record, is_delete);
     if (durable)
@@ -275,6 +317,36 @@ static int load_cluster(struct control *control, struct err *err)
     return rc;
 }
 
+/* ---- what models are made of ---- */
+
+static void read_hub(const char *key, void *ctx)
+{
+    struct control *control = ctx;
+    hub_reads_ask(control->hub_reads, key);
+}
+
+static void take_hub(struct hub_read *read, void *ctx)
+{
+    struct control *control = ctx;
+    shapes_take_hub(control->shapes, read);
+}
+
+static void wake(void *ctx)
+{
+    control_wake(ctx);
+}
+
+static void start_shapes(struct control *control)
+{
+    const struct shapes_params params = {.loop = control->loop,
+                                         .cluster = &control->cluster,
+                                         .read_hub = read_hub,
+                                         .wake = wake,
+                                         .ctx = control};
+    control->hub_reads = hub_reads_new(control->loop, take_hub, control);
+    control->shapes = shapes_new(&params);
+}
+
 int control_new(const struct control_params *params, struct control **ret, struct err *err)
 {
     struct control *control = mem_alloc(sizeof *control);
@@ -302,6 +374,7 @@ int control_new(const struct control_params *params, struct control **ret, struc
     control->feed = feed_hub_new(control);
     control->fleet = fleet_new(control, params->reschedule_grace_ms);
     control->watch = watch_hub_new(control);
+    start_shapes(control);
     store_start(control->store, control->loop);
     ledger_start(control->ledger);
     dirty_note_all(&control->dirty, &control->cluster);
@@ -329,6 +402,8 @@ void control_free(struct control *control)
     fleet_free(control->fleet);
     ledger_free(control->ledger);
     watch_hub_free(control->watch);
+    hub_reads_free(control->hub_reads);
+    shapes_free(control->shapes);
     http_pool_free(control->pool);
     needs_free(control->needs);
     abandon_turns(control);
@@ -364,6 +439,11 @@ struct fleet *control_fleet(struct control *control)
 struct ledger *control_ledger(struct control *control)
 {
     return control->ledger;
+}
+
+struct shapes *control_shapes(struct control *control)
+{
+    return control->shapes;
 }
 
 struct watch_hub *control_watch(struct control *control)

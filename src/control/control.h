@@ -23,6 +23,7 @@ struct control;
 struct feed_hub;
 struct fleet;
 struct ledger;
+struct shapes;
 struct watch_hub;
 
 struct control_params {
@@ -53,6 +54,7 @@ struct loop *control_loop(struct control *control);
 struct feed_hub *control_feed(struct control *control);
 struct fleet *control_fleet(struct control *control);
 struct ledger *control_ledger(struct control *control);
+struct shapes *control_shapes(struct control *control);
 struct watch_hub *control_watch(struct control *control);
 struct http_pool *control_pool(struct control *control);
 

@@ -198,6 +198,7 @@ static void add_put_line(struct feed_hub *feed, enum kind kind, const void *reco
     case KIND_WORKER:
     case KIND_EVENT:
     case KIND_REVISION:
+    case KIND_MODEL_METADATA:
     case KIND_COUNT:
         break;
     }

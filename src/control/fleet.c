@@ -9,6 +9,7 @@
 #include "control/lost.h"
 #include "control/registration.h"
 #include "control/report.h"
+#include "control/shapes.h"
 #include "control/turn_priv.h"
 
 #define uthash_fatal(text) abort()
@@ -23,7 +24,7 @@ struct member {
     struct report_order order;    /* of its reports */
     int64_t contact_ms;           /* monotonic time of the last byte from it */
     uint64_t generation;          /* of the last desired state that a turn ended with */
-    struct buf desired;           /* that state */
+    struct buf desired;           /* that state: members of its object */
     bool is_held;                 /* an event has told that it is held back */
     struct list_node dirty;       /* in fleet->dirty: its desired state may differ from that */
 };
@@ -217,21 +218,34 @@ static void add_item(struct desired_turn *turn, int64_t worker_id, char *line)
     turn->items[turn->count++] = (struct desired_turn_item){worker_id, line};
 }
 
-/* Writes down what the worker shall run, if that differs from the last time. */
+/* The members of a desired state: what the worker shall run, and look at. */
+static void write_members(struct fleet *fleet, int64_t worker_id, struct buf *out)
+{
+    const struct cluster *cluster = control_cluster(fleet->control);
+    const struct worker *worker = cluster_find(cluster, KIND_WORKER, worker_id);
+    buf_add_cstr(out, "\"instances\":");
+    desired_write(cluster, worker_id, out);
+    if (!worker->inspects)
+        return;
+    buf_add_cstr(out, ",\"inspect\":");
+    shapes_write_questions(control_shapes(fleet->control), worker_id, out);
+}
+
+/* Writes down what is wanted of the worker, if that differs from the last time. */
 static void write_desired(struct fleet *fleet, struct member *member, struct desired_turn *turn)
 {
-    struct buf instances = {0};
-    desired_write(control_cluster(fleet->control), member->worker_id, &instances);
-    if (member->generation && str_eq(buf_str(&instances), buf_str(&member->desired))) {
-        buf_fini(&instances);
+    struct buf members = {0};
+    write_members(fleet, member->worker_id, &members);
+    if (member->generation && str_eq(buf_str(&members), buf_str(&member->desired))) {
+        buf_fini(&members);
         return;
     }
     buf_fini(&member->desired);
-    member->desired = instances;
+    member->desired = members;
     member->generation = ++fleet->generation;
     add_item(turn, member->worker_id,
-             mem_printf("{\"generation\":%llu,\"instances\":%s}\n",
-                        (unsigned long long)member->generation, instances.ptr));
+             mem_printf("{\"generation\":%llu,%s}\n", (unsigned long long)member->generation,
+                        members.ptr));
 }
 
 void fleet_end_turn(struct fleet *fleet, struct desired_turn *turn)
@@ -296,6 +310,13 @@ void fleet_note_change(struct fleet *fleet, enum kind kind, const void *record)
                         struct model_instance, instance)
             mark_workers_of(fleet, instance);
     }
+}
+
+void fleet_note_questions(struct fleet *fleet)
+{
+    struct member *member, *next;
+    HASH_ITER(hh, fleet->members, member, next)
+        mark_member(fleet, member);
 }
 
 struct stream_owner {
@@ -390,6 +411,8 @@ int fleet_report(struct fleet *fleet, int64_t worker_id, const json_t *body, str
     if (rc > 0)
         control_note_room(fleet->control);
     const struct worker *worker = cluster_find(cluster, KIND_WORKER, worker_id);
+    shapes_take_report(control_shapes(fleet->control), worker_id,
+                       json_object_get(body, "inspections"));
     note_contact(fleet, worker);
     /* Only now: before its report nobody knows what it has room for. */
     bool was_silent = worker->state == WORKER_NOT_READY;

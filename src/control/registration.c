@@ -14,6 +14,10 @@ static int read_registration(const json_t *body, struct worker *fresh, struct er
     for (size_t i = 0; i < ARRAY_LEN(needed); i++)
         if (!needed[i].value || !*needed[i].value)
             return err_set(err, ERR_INVALID, "%s: must be there and not empty", needed[i].name);
+    const json_t *inspects = json_object_get(body, "inspects");
+    if (inspects && !json_is_boolean(inspects))
+        return err_set(err, ERR_INVALID, "inspects: must be true or false");
+    fresh->inspects = json_is_true(inspects);
     if (fresh->port < 1 || fresh->port > 65535)
         return err_set(err, ERR_INVALID, "port: must be 1-65535, not %lld", (long long)fresh->port);
     return 0;

@@ -18,6 +18,7 @@ const struct limits *subject_limits(enum kind kind, const void *record,
     case KIND_WORKER:
     case KIND_INSTANCE:
     case KIND_ROUTE:
+    case KIND_MODEL_METADATA:
     case KIND_EVENT:
     case KIND_REVISION:
     case KIND_COUNT:

@@ -53,6 +53,9 @@ void feed_note_delete(struct feed_hub *feed, enum kind kind, const void *record,
 /* Notes whose desired state may differ now. */
 void fleet_note_change(struct fleet *fleet, enum kind kind, const void *record);
 
+/* Notes that workers are asked for other model files. */
+void fleet_note_questions(struct fleet *fleet);
+
 /* Notes the row for the watchers. */
 void watch_note_put(struct watch_hub *hub, struct change_batch *batch, enum kind kind,
                     const void *record, bool is_durable);

@@ -80,6 +80,7 @@ static const struct field fields[] = {
     {FIELD(engines), .kind = FIELD_RECORDS, .flags = FIELD_SECRET | FIELD_TRANSIENT,
      .items = &engine_type, .max = WORKER_ENGINES_MAX},
     {FIELD(knows_engines), .kind = FIELD_BOOL, .flags = FIELD_SECRET | FIELD_TRANSIENT},
+    {FIELD(inspects), .kind = FIELD_BOOL, .flags = FIELD_SECRET},
     {FIELD(version), .kind = FIELD_INT, .flags = FIELD_READ_ONLY, .max = INT64_MAX,
      .fallback = "1"},
     {FIELD(created_at), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY},

@@ -61,6 +61,7 @@ struct worker {
     struct worker_engine *engines; /* owned; meaningless unless `knows_engines` */
     size_t engine_count;
     bool knows_engines; /* false: a worker of an earlier version, or none has reported yet */
+    bool inspects;   /* it tells which model files it has, see control/shapes.h */
     int64_t version; /* grows with every change by a client */
     int64_t created_at, updated_at;
 };

@@ -36,6 +36,8 @@ struct fetcher {
     struct loop *loop;
     struct http_pool *pool;
     struct timer deadline;
+    int64_t timeout_ms; /* for all requests together; 0: none */
+    int64_t end_ms;     /* loop time at which that is over */
     struct exchange exchange;
 };
 
@@ -234,20 +236,35 @@ static void on_error(struct http_call *call, int code, const char *text, void *c
 static const struct http_call_ops ops = {
     .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_error = on_error};
 
+/* Whether the limit of all requests comes before that of one. */
+static bool is_limited(const struct fetcher *fetcher)
+{
+    return fetcher->timeout_ms &&
+           fetcher->end_ms - loop_now_ms(fetcher->loop) < FETCH_TOTAL_MS;
+}
+
 static void on_deadline(struct timer *timer, void *ctx)
 {
     (void)timer;
     struct fetcher *fetcher = ctx;
     struct err what;
-    err_set(&what, ERR_TIMEOUT, "didn't finish within %d s", FETCH_TOTAL_MS / 1000);
+    const int64_t limit_ms = is_limited(fetcher) ? fetcher->timeout_ms : FETCH_TOTAL_MS;
+    err_set(&what, ERR_TIMEOUT, "didn't finish within %lld s", (long long)limit_ms / 1000);
     if (!fetcher->exchange.is_done)
         fail(&fetcher->exchange, ERR_TIMEOUT, what.text);
+}
+
+static int64_t time_left_ms(const struct fetcher *fetcher)
+{
+    const int64_t left_ms = is_limited(fetcher) ? fetcher->end_ms - loop_now_ms(fetcher->loop)
+                                                : FETCH_TOTAL_MS;
+    return left_ms > 0 ? left_ms : 0;
 }
 
 static int wait_for(struct fetcher *fetcher, struct err *err)
 {
     struct exchange *exchange = &fetcher->exchange;
-    timer_start(&fetcher->deadline, FETCH_TOTAL_MS);
+    timer_start(&fetcher->deadline, time_left_ms(fetcher));
     while (!exchange->is_done)
         loop_run(fetcher->loop);
     timer_stop(&fetcher->deadline);
@@ -453,6 +470,12 @@ int fetcher_new(const char *ca_file, struct fetcher **ret, struct err *err)
     else
         *ret = fetcher;
     return rc;
+}
+
+void fetcher_limit(struct fetcher *fetcher, int64_t timeout_ms)
+{
+    fetcher->timeout_ms = timeout_ms;
+    fetcher->end_ms = loop_now_ms(fetcher->loop) + timeout_ms;
 }
 
 void fetcher_free(struct fetcher *fetcher)

@@ -30,6 +30,9 @@ struct fetcher;
 /* `ca_file`: authorities (PEM) to trust beside the system's, or NULL. */
 int fetcher_new(const char *ca_file, struct fetcher **ret, struct err *err) must_check;
 
+/* All requests together must be done in so much time from now on; ERR_TIMEOUT then. */
+void fetcher_limit(struct fetcher *fetcher, int64_t timeout_ms);
+
 /* NULL is fine. */
 void fetcher_free(struct fetcher *fetcher);
 

@@ -287,6 +287,8 @@ int hub_open(const char *place, const struct hub_params *params, struct source *
         rc = fetcher_new(params->ca_file, &fetcher, err);
     if (rc < 0)
         return rc;
+    if (params->timeout_ms)
+        fetcher_limit(fetcher, params->timeout_ms);
     struct source *source = hub_source_new(fetcher, understood.token);
     rc = add_files(source, fetcher, &understood, place, err);
     if (rc < 0)

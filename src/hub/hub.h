@@ -24,6 +24,7 @@ struct hub_params {
     const char *hugging_face_token; /* goes to hugging_face_url only; NULL: none */
     const char *modelscope_token;   /* to modelscope_url only */
     const char *ca_file;            /* authorities to trust beside the system's; NULL: none */
+    int64_t timeout_ms;             /* from opening on, for all requests together; 0: none */
 };
 
 /*

@@ -78,7 +78,8 @@ static int64_t balance_cost(const struct search *search, const struct option *op
     int64_t count = on->instance_count;
     int64_t cost = COST_BUSY * count / (count + 1);
     if (on->ram_total_bytes)
-        cost += (int64_t)(COST_FULL * (double)on->ram_claimed_bytes / (double)on->ram_total_bytes);
+        cost += (int64_t)(COST_FULL * ((double)on->ram_claimed_bytes /
+                                       (double)on->ram_total_bytes));
     if (option->device_set == 0 && on->device_count > 0)
         cost += COST_HOST_OF_DEVICES;
     return cost;

@@ -5,7 +5,7 @@
  *
  *     struct place_explanation why = {0};
  *     place_explain(&view, &request, &why);
- *     place_explain_words(&why, &view, &request, &text); // "node1: needs 41.2 GiB of ..."
+ *     place_explain_words(&why, &view, &request, &text); // "node1: needs 41 GiB of ..."
  *     place_explanation_fini(&why);
  */
 #pragma once

@@ -80,6 +80,9 @@ void desired_state_fini(struct desired_state *state)
     for (size_t i = 0; i < state->count; i++)
         desired_instance_fini(&state->items[i]);
     free(state->items);
+    for (size_t i = 0; i < state->inspection_count; i++)
+        free(state->inspections[i].path);
+    free(state->inspections);
     *state = (struct desired_state){0};
 }
 
@@ -135,6 +138,34 @@ static int read_instances(const json_t *array, struct desired_state *state, stru
     return 0;
 }
 
+static int read_inspection(const json_t *item, struct desired_inspection *ret, struct err *err)
+{
+    const char *path = json_member_string(item, "path");
+    if (!path || path[0] != '/' || strlen(path) > DESIRED_PATH_MAX)
+        return err_set(err, ERR_INVALID, "path must begin with \"/\" and have at most %d bytes",
+                       DESIRED_PATH_MAX);
+    ret->path = mem_strdup(path);
+    ret->shape = json_is_true(json_object_get(item, "shape"));
+    return 0;
+}
+
+/* Control of an earlier version asks for none. */
+static int read_inspections(const json_t *array, struct desired_state *state, struct err *err)
+{
+    const size_t count = json_array_size(array);
+    if (count > DESIRED_INSPECTIONS_MAX)
+        return err_set(err, ERR_TOO_LARGE, "inspect: %zu paths are more than %d", count,
+                       DESIRED_INSPECTIONS_MAX);
+    state->inspections = mem_alloc_array(count + 1, sizeof *state->inspections);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        rc = read_inspection(json_array_get(array, i), &state->inspections[i], err);
+        if (rc == 0)
+            state->inspection_count++;
+    }
+    return rc < 0 ? err_wrap(err, rc, "inspect") : 0;
+}
+
 int desired_state_read(struct str line, struct desired_state *ret, struct err *err)
 {
     auto_fini(json_release) json_t *root = NULL;
@@ -150,6 +181,8 @@ int desired_state_read(struct str line, struct desired_state *ret, struct err *e
                        json_array_size(instances), DESIRED_INSTANCES_MAX);
     struct desired_state state = {.known = true, .generation = json_integer_value(generation)};
     rc = read_instances(instances, &state, err);
+    if (rc == 0)
+        rc = read_inspections(json_object_get(root, "inspect"), &state, err);
     if (rc < 0)
         desired_state_fini(&state);
     else

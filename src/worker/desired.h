@@ -9,7 +9,11 @@
 #include "domain/claim.h"
 #include "domain/record.h"
 
-enum { DESIRED_INSTANCES_MAX = 1024 };
+enum {
+    DESIRED_INSTANCES_MAX = 1024,
+    DESIRED_INSPECTIONS_MAX = 256,
+    DESIRED_PATH_MAX = 4096, /* bytes of a path that is to be looked at */
+};
 
 struct desired_instance {
     int64_t id;
@@ -37,11 +41,19 @@ struct desired_instance {
     char *token;          /* instance token that relay and engine demand; secret */
 };
 
+/* A path that control wants looked at, see worker/inspections.h. */
+struct desired_inspection {
+    char *path; /* owned; absolute */
+    bool shape; /* and to know what its files are made of */
+};
+
 struct desired_state {
     bool known;                     /* false until control has said something */
     int64_t generation;             /* control's number of this state */
     struct desired_instance *items; /* owned, ascending by id, no id twice */
     size_t count;
+    struct desired_inspection *inspections; /* owned */
+    size_t inspection_count;
 };
 
 /*

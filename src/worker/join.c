@@ -61,6 +61,7 @@ static void write_request(const struct join *join, struct buf *out)
     json_put_string(&w, "worker_uuid", node->uuid);
     json_put_string(&w, "netns_id", node->netns_id);
     json_put_string(&w, "worker_version", GPUSTACK_VERSION);
+    json_put_bool(&w, "inspects", true);
     json_add_key(&w, "labels");
     write_labels(node, &w);
     json_end_object(&w);

@@ -21,6 +21,8 @@ static void write_report(struct report *report, struct buf *out)
     json_end_object(&w);
     json_add_key(&w, "instances");
     runner_set_write_report(report->runners, &w);
+    json_add_key(&w, "inspections");
+    inspections_write_report(report->inspections, &w);
     json_end_object(&w);
 }
 

@@ -6,8 +6,9 @@
  */
 #pragma once
 
-#include "worker/fault_log.h"
 #include "worker/engines_seen.h"
+#include "worker/fault_log.h"
+#include "worker/inspections.h"
 #include "worker/join.h"
 #include "worker/post.h"
 #include "worker/prober.h"
@@ -25,6 +26,7 @@ struct report {
     const struct runner_set *runners;
     const struct prober *prober;
     const struct engines_seen *engines;
+    const struct inspections *inspections;
     /* The server doesn't know us (404) or our token (401). The report is stopped already. */
     void (*on_unknown)(struct report *report, void *ctx);
     void *ctx;

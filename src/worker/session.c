@@ -46,6 +46,7 @@ static void on_line(struct line_stream *stream, struct str line, void *ctx)
     log_debug("worker", "desired state %lld has %zu instances", (long long)desired.generation,
               desired.count);
     join_reset_delay(&session->join);
+    inspections_want(session->params.inspections, desired.inspections, desired.inspection_count);
     runner_set_desire(session->params.runners, &desired);
 }
 
@@ -110,6 +111,7 @@ int session_new(const struct session_params *params, struct session **ret, struc
     session->report.engines = &session->engines;
     session->report.runners = params->runners;
     session->report.prober = params->prober;
+    session->report.inspections = params->inspections;
     session->report.on_unknown = on_unknown;
     session->report.ctx = session;
     session->stream_faults =

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "worker/inspections.h"
 #include "worker/node.h"
 #include "worker/prober.h"
 #include "worker/runner_set.h"
@@ -23,6 +24,7 @@ struct session_params {
     const struct config *config;
     struct node *node; /* name, ip and cluster_id are set by the session */
     struct runner_set *runners;
+    struct inspections *inspections;
     const struct prober *prober;
 };
 

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "worker/inspections.h"
 #include "worker/node.h"
 #include "worker/prober.h"
 #include "worker/relay.h"
@@ -19,6 +20,7 @@ struct worker_role {
     struct node node;
     struct http_pool *pool;
     struct runner_set *runners;
+    struct inspections *inspections;
     struct relay *relay;
     struct prober *prober;
     struct session *session;
@@ -138,12 +140,16 @@ int worker_role_new(struct loop *loop, const struct config *config, const char *
     role->lock = -1;
     int rc = start(role, loop, config, err);
     if (rc == 0) {
+        const struct inspections_params inspections = {
+            .loop = loop, .on_change = on_change, .ctx = role};
+        role->inspections = inspections_new(&inspections);
         role->prober = prober_new(loop, prober_argv, on_devices, role);
         struct session_params params = {.loop = loop,
                                         .pool = role->pool,
                                         .config = config,
                                         .node = &role->node,
                                         .runners = role->runners,
+                                        .inspections = role->inspections,
                                         .prober = role->prober};
         rc = session_new(&params, &role->session, err);
     }
@@ -159,6 +165,7 @@ void worker_role_free(struct worker_role *role)
     if (!role)
         return;
     session_free(role->session);
+    inspections_free(role->inspections);
     prober_free(role->prober);
     relay_free(role->relay);
     runner_set_free(role->runners);

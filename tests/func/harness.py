@@ -27,6 +27,7 @@ import time
 PASSWORD = "Harness-1!"
 STRONG = "Str0ng_Enough" # passwords of users that tests make
 STRONGER = "Even_Str0nger"
+NO_HUB = "http://127.0.0.1:1"   # no test reaches out for a hub unless it says so
 LOG_LINES = 80
 ENGINE_PORTS = 8
 
@@ -344,6 +345,7 @@ class Node:
     def start(self, wait=True, timeout=20):
         environment = {key: value for key, value in os.environ.items()
                        if not key.startswith("GPUSTACK_")}
+        environment.update(HF_ENDPOINT=NO_HUB, MODELSCOPE_ENDPOINT=NO_HUB)
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, env={**environment, **self.env},

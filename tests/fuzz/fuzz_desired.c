@@ -33,6 +33,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     for (size_t i = 0; i < state.count; i++)
         use(&state, &state.items[i]);
+    for (size_t i = 0; i < state.inspection_count; i++)
+        assert(state.inspections[i].path[0] == '/');
     desired_state_fini(&state);
     return 0;
 }

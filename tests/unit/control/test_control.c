@@ -5,6 +5,7 @@
 #include "control/report.h"
 #include "control/fleet.h"
 #include "control/liveness.h"
+#include "control/shapes.h"
 #include "http/lines.h"
 
 #include <poll.h>
@@ -330,6 +331,47 @@ static void test_worker_gets_its_desired_state(void **state)
     close_reader(&reader);
 }
 
+#define PRESENT                                                                                    \
+    "{\"instances\":[],\"inspections\":["                                                          \
+    "{\"path\":\"/m.gguf\",\"state\":\"present\",\"identity\":\"7-1-1\""
+#define SHAPE ",\"shape\":{\"version\":1,\"format\":\"gguf\",\"kind\":\"llm\"}"
+
+/* Who has said that it can tell is asked, nobody else. */
+static void test_workers_are_asked_for_model_files(void **state)
+{
+    struct world *w = *state;
+    struct worker *old = join(w, "old", "u1");
+    struct worker *worker = join(w, "node1", "u2");
+    struct worker copy = {0};
+    record_copy(&worker_type, &copy, worker);
+    copy.inspects = true;
+    cluster_put(control_cluster(w->control), KIND_WORKER, &copy, 2);
+    assert_int_equal(report(w, old->id, "{\"instances\":[]," STATUS "}"), 0);
+    assert_int_equal(report(w, worker->id, "{\"instances\":[]," STATUS "}"), 0);
+    struct reader reader, other;
+    w->stream_worker = old->id;
+    open_reader(&other, w, "/desired");
+    await_line(&other, "\"instances\":[]}");
+    w->stream_worker = worker->id;
+    open_reader(&reader, w, "/desired");
+    await_line(&reader, "\"inspect\":[]}");
+    put_model(w, "m", 0);
+    await_line(&reader, "\"inspect\":[{\"path\":\"/m.gguf\",\"shape\":false}]}");
+    assert_int_equal(report(w, worker->id, PRESENT "}]," STATUS "}"), 0);
+    await_line(&reader, "\"inspect\":[{\"path\":\"/m.gguf\",\"shape\":true}]}");
+    assert_int_equal(report(w, worker->id, "{\"instances\":[],\"inspections\":{}}"), ERR_INVALID);
+    assert_int_equal(report(w, worker->id, PRESENT SHAPE "}]," STATUS "}"), 0);
+    const struct model *model = cluster_model_by_name(control_cluster(w->control), "m");
+    assert_int_equal(shapes_of(control_shapes(w->control), model)->state, SHAPE_KNOWN);
+    settle(w);
+    close_reader(&reader);
+    close_reader(&other);
+    close_world(w);
+    open_world(w);
+    model = cluster_model_by_name(control_cluster(w->control), "m");
+    assert_int_equal(shapes_of(control_shapes(w->control), model)->state, SHAPE_KNOWN);
+}
+
 static void test_registering_again_keeps_the_row(void **state)
 {
     struct world *w = *state;
@@ -526,6 +568,32 @@ static void test_late_and_doubled_reports_count_for_nothing(void **state)
     }
 }
 
+/* Other heartbeats may wait for a second; one that tells of a free device is acted upon at once. */
+static void test_a_free_device_is_given_out_in_the_same_turn(void **state)
+{
+    static const char with_device[] =
+        "{\"instances\":[],\"status\":{\"memory\":{\"total\":17179869184},\"gpu_devices\":[{"
+        "\"index\":0,\"type\":\"cuda\",\"memory\":{\"total\":1073741824,\"used\":0}}]}}";
+    struct world *w = *state;
+    int64_t worker = join(w, "a", "u1")->id;
+    struct model fresh = {0};
+    record_init(&model_type, &fresh);
+    mem_replace(&fresh.name, "m");
+    mem_replace(&fresh.local_path, "/m.gguf");
+    mem_replace(&fresh.gpu_selector, "{\"gpus_per_replica\":1}");
+    fresh.source = MODEL_LOCAL_PATH;
+    fresh.replicas = fresh.generation = 1;
+    cluster_put(control_cluster(w->control), KIND_MODEL, &fresh, control_now_ms(w->control));
+    assert_int_equal(report(w, worker, "{\"instances\":[]," STATUS "}"), 0);
+    settle(w);
+    const struct table *instances = &control_cluster(w->control)->tables[KIND_INSTANCE];
+    assert_int_equal(instances->count, 1);
+    assert_int_equal(((const struct model_instance *)instances->rows[0])->worker_id, 0);
+    assert_int_equal(report(w, worker, with_device), 0);
+    settle(w);
+    assert_int_equal(((const struct model_instance *)instances->rows[0])->worker_id, worker);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -536,12 +604,14 @@ int main(void)
         TEST(test_feed_tells_routes_and_limits),
         TEST(test_endpoints_come_and_go),
         TEST(test_worker_gets_its_desired_state),
+        TEST(test_workers_are_asked_for_model_files),
         TEST(test_registering_again_keeps_the_row),
         TEST(test_configured_name_of_another_is_refused),
         TEST(test_bad_registrations),
         TEST(test_own_absence_is_no_silence),
         TEST(test_silent_worker_is_unreachable_but_routed),
         TEST(test_nothing_undurable_is_told),
+        TEST(test_a_free_device_is_given_out_in_the_same_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,6 +31,22 @@ static void test_same_hostname_twice_is_two_workers(void **state)
     assert_string_equal(other->name, "host-00001");
 }
 
+/* A worker of another version may come in its place. */
+static void test_what_a_worker_can_do_is_what_it_said_last(void **state)
+{
+    struct worker *worker;
+    auto_fini(json_release) json_t *body = NULL;
+    const struct registration_env registration = {.now_ms = 7, .make_digits = make_digits};
+    assert_int_equal(json_read(STR("{\"name\":\"host\",\"ip\":\"10.0.0.1\",\"port\":10150,"
+                                   "\"worker_uuid\":\"u1\",\"inspects\":true}"),
+                               &body, NULL),
+                     0);
+    assert_int_equal(registration_apply(&cluster, body, &registration, &worker, NULL), 0);
+    assert_true(worker->inspects);
+    assert_int_equal(enrol("u1", "10.0.0.1", &worker, NULL), 0);
+    assert_false(worker->inspects);
+}
+
 static void test_a_copied_uuid_is_refused_with_both_addresses(void **state)
 {
     struct worker *worker, *copied;
@@ -121,6 +137,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_same_hostname_twice_is_two_workers),
+        TEST(test_what_a_worker_can_do_is_what_it_said_last),
         TEST(test_a_copied_uuid_is_refused_with_both_addresses),
         TEST(test_a_silent_worker_may_come_back_elsewhere),
         TEST(test_the_same_address_may_register_again),

@@ -11,6 +11,7 @@
  *     /status/N/...   that status
  *     /once/N/...     that status to the first request (1: a body that breaks off, 2: no answer),
  *                     then as /good
+ *     /silent/...     nothing, ever
  *     /wrong, /long, /short, /less, /other, /gzip   206 that doesn't keep to the request
  *
  * Files are found by the last part of the path. What stands in `pages` is sent whole.
@@ -140,6 +141,8 @@ static inline void range_answer(struct range_server *server, int fd, const char 
     int number = 0;
     sscanf(request, "GET %255s", path);
     sscanf(path, "/%31[^/]/%d", mode, &number);
+    if (strcmp(mode, "silent") == 0)
+        return;
     for (const struct range_page *page = server->pages; page && page->path; page++) {
         if (strcmp(path, page->path) != 0)
             continue;

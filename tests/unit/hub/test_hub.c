@@ -439,6 +439,18 @@ static void test_nobody_answers(void **state)
     end(&world);
 }
 
+static void test_all_requests_together_have_a_limit(void **state)
+{
+    (void)state;
+    struct world world;
+    begin(&world, "m.gguf", small_model());
+    world.params.timeout_ms = 1;
+    assert_int_equal(read_place(&world, "/silent/m.gguf"), ERR_TIMEOUT);
+    assert_non_null(strstr(world.err.text, "didn't finish within"));
+    finish(&world);
+    end(&world);
+}
+
 static void test_whole_files_have_a_limit(void **state)
 {
     (void)state;
@@ -492,6 +504,7 @@ int main(void)
         cmocka_unit_test(test_a_bad_moment_is_tried_again),
         cmocka_unit_test(test_a_file_that_changes_meanwhile_is_refused),
         cmocka_unit_test(test_nobody_answers),
+        cmocka_unit_test(test_all_requests_together_have_a_limit),
         cmocka_unit_test(test_whole_files_have_a_limit),
         cmocka_unit_test(test_authorities_that_cannot_be_read),
     };

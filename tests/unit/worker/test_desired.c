@@ -144,6 +144,8 @@ static void test_refuses(void **state)
          ",\"ranks\":[{\"rank\":0,\"ip\":\"::1\",\"ports\":[0]}]}]}",
          "1-65535"},
         {"{\"generation\":1,\"instances\":[" INSTANCE("1") "," INSTANCE("1") "]}", "twice"},
+        {"{\"generation\":1,\"instances\":[],\"inspect\":[{\"path\":\"m.gguf\"}]}", "begin with"},
+        {"{\"generation\":1,\"instances\":[],\"inspect\":[{}]}", "inspect: path"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct desired_state desired = {0};
@@ -154,6 +156,34 @@ static void test_refuses(void **state)
         if (!strstr(err.text, rows[i].said))
             fail_msg("%s: \"%s\"", rows[i].line, err.text);
     }
+}
+
+static void test_reads_what_is_to_be_looked_at(void **state)
+{
+    struct desired_state desired = {0};
+    struct err err = {0};
+    if (desired_state_read(STR("{\"generation\":7,\"instances\":[],\"inspect\":["
+                               "{\"path\":\"/m.gguf\",\"shape\":true},{\"path\":\"/n\"}]}"),
+                           &desired, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(desired.inspection_count, 2);
+    assert_string_equal(desired.inspections[0].path, "/m.gguf");
+    assert_true(desired.inspections[0].shape);
+    assert_string_equal(desired.inspections[1].path, "/n");
+    assert_false(desired.inspections[1].shape);
+    desired_state_fini(&desired);
+}
+
+static void test_refuses_too_many_paths(void **state)
+{
+    struct buf line = {0};
+    buf_add_cstr(&line, "{\"generation\":1,\"instances\":[],\"inspect\":[0");
+    for (int i = 0; i < DESIRED_INSPECTIONS_MAX; i++)
+        buf_add_cstr(&line, ",0");
+    buf_add_cstr(&line, "]}");
+    struct desired_state desired = {0};
+    assert_int_equal(desired_state_read(buf_str(&line), &desired, NULL), ERR_TOO_LARGE);
+    buf_fini(&line);
 }
 
 static void test_refuses_too_many(void **state)
@@ -177,6 +207,8 @@ int main(void)
         cmocka_unit_test(test_reads_claims),
         cmocka_unit_test(test_reads_an_empty_state),
         cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_reads_what_is_to_be_looked_at),
+        cmocka_unit_test(test_refuses_too_many_paths),
         cmocka_unit_test(test_refuses_too_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -171,6 +171,7 @@ static void test_joins_and_reports(void **state)
     assert_non_null(json_member_string(join, "ip"));
     assert_non_null(json_member_string(join, "netns_id"));
     assert_false(json_is_true(json_object_get(join, "name_is_configured")));
+    assert_true(json_is_true(json_object_get(join, "inspects")));
     assert_string_equal(json_member_string(json_object_get(join, "labels"), "os"), "linux");
     assert_string_equal(control->stream_path, "/v2/workers/4/desired");
     auto_fini(json_release) json_t *report = parse(&control->report);
@@ -197,6 +198,20 @@ static void test_a_good_line_is_taken_and_a_bad_one_is_not(void **state)
     RUN_UNTIL(fixture, control->reports > reports);
     assert_non_null(strstr(control->report.ptr, "\"generation\":9"));
     assert_non_null(strstr(control->report.ptr, "\"id\":3"));
+    fixture_free(fixture);
+}
+
+static void test_paths_are_looked_at_as_control_says(void **state)
+{
+    struct fixture *fixture = fixture_new(200);
+    struct control *control = &fixture->control;
+    RUN_UNTIL(fixture, control->stream && control->reports >= 1);
+    assert_non_null(strstr(control->report.ptr, "\"inspections\":[]"));
+    http_reply_write(control->stream,
+                     STR("{\"generation\":9,\"instances\":[],"
+                         "\"inspect\":[{\"path\":\"/nonexistent/m.gguf\",\"shape\":false}]}\n"));
+    RUN_UNTIL(fixture, strstr(control->report.ptr, "\"path\":\"/nonexistent/m.gguf\","
+                                                   "\"state\":\"missing\""));
     fixture_free(fixture);
 }
 
@@ -240,6 +255,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_joins_and_reports),
         cmocka_unit_test(test_a_good_line_is_taken_and_a_bad_one_is_not),
+        cmocka_unit_test(test_paths_are_looked_at_as_control_says),
         cmocka_unit_test(test_an_unknown_worker_joins_again),
         cmocka_unit_test(test_a_server_in_trouble_is_tried_again),
         cmocka_unit_test(test_one_worker_per_data_folder),

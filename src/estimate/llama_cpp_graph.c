@@ -6,49 +6,36 @@
  * Which tensor is reused in place (ADD, MUL) and which isn't (ROPE of a reshaped one) is as ggml
  * decides it; what is left out are tensors of some bytes a token.
  */
-#include "estimate/llama_cpp_priv.h"
+#include "estimate/llama_cpp_graph_priv.h"
 
-#include "estimate/arena_priv.h"
+enum { INDEX_BYTES = 8 };
 
-enum { F32_BYTES = 4, F16_BYTES = 2, INDEX_BYTES = 8 };
-
-/* Dimensions of MLA that the cache doesn't show: those of all DeepSeek and Kimi models. */
-enum { LATENT_ROPE = 64, LATENT_NOPE = 128, LATENT_VALUE = 128, CONVOLUTION = 3 };
-
-enum { SHARED_MAX = 16 };
-
-struct graph {
-    const struct llama_plan *plan;
-    struct arena arena;
-    int residual;     /* what enters a layer */
-    bool is_pinned;   /* the residual is an input that stays */
-    uint64_t rows;    /* tokens at this point: fewer behind the last layer's attention */
-    int shared[SHARED_MAX]; /* masks and the like, which all layers use */
-    unsigned shared_count;
-};
-
-static int take(struct graph *graph, uint64_t width)
+int graph_take(struct graph *graph, uint64_t width)
 {
     return arena_take(&graph->arena, width * graph->rows * F32_BYTES);
 }
 
-static void drop(struct graph *graph, int block)
+void graph_drop(struct graph *graph, int block)
 {
     arena_drop(&graph->arena, block);
 }
 
-/* A tensor that replaces another. */
-static int replace(struct graph *graph, int block, uint64_t width)
+int graph_replace(struct graph *graph, int block, uint64_t width)
 {
-    const int next = take(graph, width);
-    drop(graph, block);
+    const int next = graph_take(graph, width);
+    graph_drop(graph, block);
     return next;
+}
+
+uint64_t graph_encoder_cells(const struct llama_plan *plan)
+{
+    return round_up(round_up(plan->tokens, plan->sequences), LLAMA_PAD);
 }
 
 static void drop_residual(struct graph *graph)
 {
     if (!graph->is_pinned)
-        drop(graph, graph->residual);
+        graph_drop(graph, graph->residual);
     graph->is_pinned = false;
 }
 
@@ -63,7 +50,7 @@ static int take_input(struct graph *graph, uint64_t bytes)
 static void drop_input(struct graph *graph, int block)
 {
     if (graph->plan->copies == 1) /* with several they stay */
-        drop(graph, block);
+        graph_drop(graph, block);
 }
 
 static void share(struct graph *graph, int block)
@@ -79,178 +66,26 @@ static void drop_shared(struct graph *graph)
     graph->shared_count = 0;
 }
 
-/* --- attention ----------------------------------------------------------------------------- */
-
-static int attend_fused(struct graph *graph, int queries, uint64_t out_width)
-{
-    const int out = take(graph, out_width);
-    drop(graph, queries);
-    return out;
-}
-
-/* Tokens that an encoder's tokens see: those of the batch, as many for each slot. */
-static uint64_t encoder_cells(const struct llama_plan *plan)
-{
-    return round_up(round_up(plan->tokens, plan->sequences), LLAMA_PAD);
-}
-
-/* Scores of all heads with all cells; the softmax is in place. */
-static int attend_plain(struct graph *graph, const struct layer_shape *layer, int queries,
-                        uint64_t out_width)
-{
-    const uint64_t cells = graph->plan->is_encoder ? encoder_cells(graph->plan)
-                                                   : llama_layer_cells(graph->plan, layer);
-    const int scores = take(graph, cells * layer->head_count);
-    drop(graph, queries);
-    const int values = take(graph, out_width);
-    drop(graph, scores);
-    return replace(graph, values, out_width);
-}
-
-static int attend(struct graph *graph, const struct layer_shape *layer, int queries,
-                  uint64_t out_width)
-{
-    return graph->plan->flash_attention ? attend_fused(graph, queries, out_width)
-                                        : attend_plain(graph, layer, queries, out_width);
-}
-
-static int add_attention(struct graph *graph, const struct layer_shape *layer)
-{
-    const uint64_t hidden = graph->plan->shape->hidden_size;
-    const uint64_t query_width = (uint64_t)layer->head_count * layer->key_length;
-    const uint64_t key_width = (uint64_t)layer->head_count_kv * layer->key_length;
-    const uint64_t value_width = (uint64_t)layer->head_count_kv * layer->value_length;
-    const uint64_t out_width = (uint64_t)layer->head_count * layer->value_length;
-    const int norm = take(graph, hidden);
-    const int queries = replace(graph, take(graph, query_width), query_width);
-    const int values = take(graph, value_width);
-    const int raw_keys = take(graph, key_width);
-    drop(graph, norm);
-    const int keys = replace(graph, raw_keys, key_width);
-    drop(graph, keys);
-    drop(graph, values);
-    return replace(graph, attend(graph, layer, queries, out_width), hidden);
-}
-
-/* Without flash attention, values of MLA are the keys, which have to be turned first. */
-static int attend_latent(struct graph *graph, const struct layer_shape *layer, int queries,
-                         uint64_t latent)
-{
-    const struct llama_plan *plan = graph->plan;
-    const uint64_t cells = plan->context;
-    if (plan->flash_attention)
-        return attend_fused(graph, queries, layer->head_count * latent);
-    const int turned = arena_take(&graph->arena, cells * plan->streams * latent * F16_BYTES);
-    const int scores = take(graph, cells * layer->head_count);
-    drop(graph, queries);
-    const int values = take(graph, layer->head_count * latent);
-    drop(graph, turned);
-    drop(graph, scores);
-    return values;
-}
-
-/* MLA: queries are brought into the latent space, which makes them large. */
-static int add_latent_attention(struct graph *graph, const struct layer_shape *layer)
-{
-    const uint64_t hidden = graph->plan->shape->hidden_size;
-    const uint64_t width = layer->key_length, heads = layer->head_count;
-    const uint64_t latent = width > LATENT_ROPE ? width - LATENT_ROPE : width;
-    const int norm = take(graph, hidden);
-    const int narrow = take(graph, hidden * 3 / 4); /* whatever it is, it is narrower */
-    const int raw = take(graph, heads * (LATENT_NOPE + LATENT_ROPE));
-    drop(graph, narrow);
-    const int absorbed = take(graph, heads * latent);
-    const int rope = take(graph, heads * LATENT_ROPE);
-    drop(graph, raw);
-    const int queries = take(graph, heads * width);
-    drop(graph, absorbed);
-    drop(graph, rope);
-    const int compressed = take(graph, width);
-    drop(graph, norm);
-    const int key_norm = take(graph, latent);
-    const int key_rope = take(graph, LATENT_ROPE);
-    drop(graph, compressed);
-    const int keys = take(graph, width);
-    drop(graph, key_rope);
-    drop(graph, key_norm);
-    drop(graph, keys);
-    int out = attend_latent(graph, layer, queries, latent);
-    out = replace(graph, out, heads * LATENT_VALUE);
-    out = replace(graph, out, heads * LATENT_VALUE);
-    return replace(graph, out, hidden);
-}
-
-/* Recurrent layers, after Mamba's: the inner width follows from that of the convolution. */
-static int add_recurrence(struct graph *graph, const struct layer_shape *layer)
-{
-    const uint64_t hidden = graph->plan->shape->hidden_size;
-    const uint64_t inner = max_u64(layer->state_conv / CONVOLUTION, hidden);
-    const uint64_t state = layer->state_ssm * graph->plan->sequences * F32_BYTES;
-    const int norm = take(graph, hidden);
-    const int both = take(graph, 2 * inner);
-    drop(graph, norm);
-    const int joined = take(graph, inner);
-    const int convolved = take(graph, inner);
-    drop(graph, joined);
-    const int steps = take(graph, inner);
-    const int states = arena_take(&graph->arena, state);
-    const int scanned = take(graph, inner);
-    drop(graph, steps);
-    const int gate = take(graph, inner);
-    drop(graph, both);
-    const int skipped = take(graph, inner);
-    drop(graph, convolved);
-    const int gated = take(graph, inner);
-    drop(graph, scanned);
-    drop(graph, states);
-    drop(graph, gate);
-    drop(graph, skipped);
-    return replace(graph, gated, hidden);
-}
-
-static int add_mixer(struct graph *graph, const struct layer_shape *layer)
-{
-    int other, out;
-    switch ((enum layer_cache)layer->cache) {
-    case CACHE_STATE:
-        return add_recurrence(graph, layer);
-    case CACHE_LATENT:
-        return add_latent_attention(graph, layer);
-    case CACHE_FULL_AND_STATE:
-        other = add_recurrence(graph, layer);
-        out = add_attention(graph, layer);
-        drop(graph, other);
-        return out;
-    case CACHE_NONE:
-    case CACHE_FULL:
-    case CACHE_WINDOW:
-    case CACHE_CHUNK:
-    case LAYER_CACHE_COUNT:
-        break;
-    }
-    return add_attention(graph, layer);
-}
-
 /* --- feed forward -------------------------------------------------------------------------- */
 
 static int add_dense(struct graph *graph, uint64_t width, int norm, bool is_last_use)
 {
-    const int gate = take(graph, width);
-    const int up = take(graph, width);
+    const int gate = graph_take(graph, width);
+    const int up = graph_take(graph, width);
     if (is_last_use)
-        drop(graph, norm);
-    const int product = take(graph, width);
-    drop(graph, gate);
-    drop(graph, up);
-    return replace(graph, product, graph->plan->shape->hidden_size);
+        graph_drop(graph, norm);
+    const int product = graph_take(graph, width);
+    graph_drop(graph, gate);
+    graph_drop(graph, up);
+    return graph_replace(graph, product, graph->plan->shape->hidden_size);
 }
 
 /* BERT's: nothing gates, and its function is in place. */
 static int add_ungated(struct graph *graph, uint64_t width, int norm)
 {
-    const int up = take(graph, width);
-    drop(graph, norm);
-    return replace(graph, up, graph->plan->shape->hidden_size);
+    const int up = graph_take(graph, width);
+    graph_drop(graph, norm);
+    return graph_replace(graph, up, graph->plan->shape->hidden_size);
 }
 
 /* Every token goes through `used` experts; their outputs lie side by side until they are added. */
@@ -260,27 +95,27 @@ static int add_experts(struct graph *graph, const struct layer_shape *layer, int
     const uint64_t used = max_u64(shape->expert_used_count, 1);
     const uint64_t width = used * layer->feed_forward_length;
     const bool has_shared = shape->expert_shared_count > 0;
-    const int scores = take(graph, shape->expert_count);
-    const int order = take(graph, shape->expert_count);
-    const int raw_factors = take(graph, used);
-    drop(graph, scores);
-    const int sum = take(graph, 1);
-    const int factors = take(graph, used);
-    drop(graph, sum);
-    const int gate = take(graph, width);
-    const int up = take(graph, width);
+    const int scores = graph_take(graph, shape->expert_count);
+    const int order = graph_take(graph, shape->expert_count);
+    const int raw_factors = graph_take(graph, used);
+    graph_drop(graph, scores);
+    const int sum = graph_take(graph, 1);
+    const int factors = graph_take(graph, used);
+    graph_drop(graph, sum);
+    const int gate = graph_take(graph, width);
+    const int up = graph_take(graph, width);
     if (!has_shared)
-        drop(graph, norm);
-    const int product = take(graph, width);
-    drop(graph, gate);
-    drop(graph, up);
-    const int outputs = replace(graph, product, used * shape->hidden_size);
-    drop(graph, order);
-    const int out = replace(graph, outputs, shape->hidden_size);
-    drop(graph, raw_factors);
-    drop(graph, factors);
+        graph_drop(graph, norm);
+    const int product = graph_take(graph, width);
+    graph_drop(graph, gate);
+    graph_drop(graph, up);
+    const int outputs = graph_replace(graph, product, used * shape->hidden_size);
+    graph_drop(graph, order);
+    const int out = graph_replace(graph, outputs, shape->hidden_size);
+    graph_drop(graph, raw_factors);
+    graph_drop(graph, factors);
     if (has_shared)
-        drop(graph, add_dense(graph, shape->expert_shared_count * layer->feed_forward_length,
+        graph_drop(graph, add_dense(graph, shape->expert_shared_count * layer->feed_forward_length,
                               norm, true));
     return out;
 }
@@ -292,8 +127,8 @@ static int keep_outputs(struct graph *graph, int attended)
 {
     const uint64_t hidden = graph->plan->shape->hidden_size;
     graph->rows = graph->plan->outputs;
-    const int kept = replace(graph, attended, hidden);
-    const int residual = take(graph, hidden);
+    const int kept = graph_replace(graph, attended, hidden);
+    const int residual = graph_take(graph, hidden);
     drop_residual(graph);
     graph->residual = residual;
     return kept;
@@ -303,7 +138,7 @@ static void add_layer(struct graph *graph, uint32_t il)
 {
     const struct model_shape *shape = graph->plan->shape;
     const struct layer_shape *layer = &shape->layers[il];
-    int middle = add_mixer(graph, layer);
+    int middle = graph_add_mixer(graph, il);
     if (il == shape->layer_count - 1) {
         drop_shared(graph);
         middle = keep_outputs(graph, middle);
@@ -312,7 +147,7 @@ static void add_layer(struct graph *graph, uint32_t il)
     graph->residual = middle;
     if (layer->feed_forward_length == 0)
         return;
-    const int norm = take(graph, shape->hidden_size);
+    const int norm = graph_take(graph, shape->hidden_size);
     int out;
     if (layer->is_moe)
         out = add_experts(graph, layer, norm);
@@ -330,7 +165,7 @@ static void add_output(struct graph *graph)
     const struct model_shape *shape = graph->plan->shape;
     graph->rows = graph->plan->outputs;
     if (!graph->plan->is_encoder)
-        take(graph, shape->vocabulary_size);
+        graph_take(graph, shape->vocabulary_size);
 }
 
 /* --- inputs -------------------------------------------------------------------------------- */
@@ -376,7 +211,7 @@ static void take_cache_inputs(struct graph *graph, int device)
         share(graph, take_input(graph, plan->tokens * value_width * INDEX_BYTES));
     }
     if (has_full)
-        take_mask(graph, plan->is_encoder ? encoder_cells(plan) : plan->context);
+        take_mask(graph, plan->is_encoder ? graph_encoder_cells(plan) : plan->context);
     if (has_window)
         take_mask(graph, window_cells);
     share(graph, take_input(graph, plan->outputs * F32_BYTES));
@@ -386,7 +221,7 @@ static void take_cache_inputs(struct graph *graph, int device)
 static void take_positions(struct graph *graph)
 {
     if (graph->plan->is_encoder)
-        take(graph, graph->plan->shape->hidden_size);
+        graph_take(graph, graph->plan->shape->hidden_size);
 }
 
 /* The host's buffer has all inputs, and looks tokens up whose layers are elsewhere. */
@@ -404,15 +239,15 @@ static void begin_on_host(struct graph *graph)
     }
     take_positions(graph);
     take_cache_inputs(graph, ESTIMATE_HOST);
-    graph->residual = take(graph, plan->shape->hidden_size);
+    graph->residual = graph_take(graph, plan->shape->hidden_size);
     if (!plan->rules.mixes_inputs)
         return;
-    const int looked_up = take(graph, plan->shape->hidden_size);
+    const int looked_up = graph_take(graph, plan->shape->hidden_size);
     if (plan->layers_on_host == 0)
         return;
-    take(graph, plan->shape->hidden_size); /* a copy that nothing frees */
+    graph_take(graph, plan->shape->hidden_size); /* a copy that nothing frees */
     drop_input(graph, mixed);
-    drop(graph, looked_up);
+    graph_drop(graph, looked_up);
     drop_input(graph, slots);
 }
 
@@ -432,13 +267,13 @@ static void begin_on_first_device(struct graph *graph, int device)
     take_positions(graph);
     take_cache_inputs(graph, device);
     if (plan->rules.mixes_inputs) {
-        take(graph, plan->shape->hidden_size);
+        graph_take(graph, plan->shape->hidden_size);
         drop_input(graph, mixed);
         drop_input(graph, looked_up);
         drop_input(graph, slots);
     }
     if (graph->is_pinned && estimate_contains(plan->shape->architecture, "gemma")) {
-        graph->residual = take(graph, plan->shape->hidden_size); /* scaled, but not in place */
+        graph->residual = graph_take(graph, plan->shape->hidden_size); /* scaled, but not in place */
         graph->is_pinned = false;
     }
 }
@@ -459,7 +294,7 @@ static void begin_behind(struct graph *graph, int device, unsigned first)
     const int other = is_behind_host ? take_input(graph, hidden) : -1;
     take_cache_inputs(graph, device);
     if (has_experts)
-        graph->residual = replace(graph, graph->residual, plan->shape->hidden_size);
+        graph->residual = graph_replace(graph, graph->residual, plan->shape->hidden_size);
     if (is_behind_host)
         drop_input(graph, other);
 }

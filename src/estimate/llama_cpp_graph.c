@@ -97,10 +97,9 @@ static int add_experts(struct graph *graph, const struct layer_shape *layer, int
     const bool has_shared = shape->expert_shared_count > 0;
     const int scores = graph_take(graph, shape->expert_count);
     const int order = graph_take(graph, shape->expert_count);
-    const int raw_factors = graph_take(graph, used);
-    graph_drop(graph, scores);
-    const int sum = graph_take(graph, 1);
     const int factors = graph_take(graph, used);
+    graph_drop(graph, scores);
+    const int sum = graph_replace(graph, graph_take(graph, 1), 1); /* bounded */
     graph_drop(graph, sum);
     const int gate = graph_take(graph, width);
     const int up = graph_take(graph, width);
@@ -111,9 +110,8 @@ static int add_experts(struct graph *graph, const struct layer_shape *layer, int
     graph_drop(graph, up);
     const int outputs = graph_replace(graph, product, used * shape->hidden_size);
     graph_drop(graph, order);
-    const int out = graph_replace(graph, outputs, shape->hidden_size);
-    graph_drop(graph, raw_factors);
     graph_drop(graph, factors);
+    const int out = graph_replace(graph, outputs, shape->hidden_size);
     if (has_shared)
         graph_drop(graph, add_dense(graph, shape->expert_shared_count * layer->feed_forward_length,
                               norm, true));
@@ -175,7 +173,7 @@ static void take_mask(struct graph *graph, uint64_t cells)
 {
     const struct llama_plan *plan = graph->plan;
     const bool is_half = plan->flash_attention && plan->rules.mask_is_half;
-    const uint64_t bytes = cells * plan->tokens;
+    const uint64_t bytes = cells * graph->tokens;
     const int mask = take_input(graph, bytes * (is_half ? F16_BYTES : F32_BYTES));
     if (!plan->flash_attention || plan->rules.mask_is_half) {
         share(graph, mask);
@@ -205,10 +203,10 @@ static void take_cache_inputs(struct graph *graph, int device)
             value_width = max_u64(value_width,
                                   (uint64_t)layer->value_length * layer->head_count_kv);
     }
-    share(graph, take_input(graph, plan->tokens * F32_BYTES));
+    share(graph, take_input(graph, graph->tokens * F32_BYTES));
     for (int i = 0; i < has_full + has_window && !plan->is_encoder; i++) {
-        share(graph, take_input(graph, plan->tokens * INDEX_BYTES));
-        share(graph, take_input(graph, plan->tokens * value_width * INDEX_BYTES));
+        share(graph, take_input(graph, graph->tokens * INDEX_BYTES));
+        share(graph, take_input(graph, graph->tokens * value_width * INDEX_BYTES));
     }
     if (has_full)
         take_mask(graph, plan->is_encoder ? graph_encoder_cells(plan) : plan->context);
@@ -228,14 +226,14 @@ static void take_positions(struct graph *graph)
 static void begin_on_host(struct graph *graph)
 {
     const struct llama_plan *plan = graph->plan;
-    const uint64_t hidden = plan->shape->hidden_size * plan->tokens * F32_BYTES;
-    take_input(graph, plan->tokens * F32_BYTES);
+    const uint64_t hidden = plan->shape->hidden_size * graph->tokens * F32_BYTES;
+    take_input(graph, graph->tokens * F32_BYTES);
     int mixed = -1, slots = -1;
     if (plan->rules.mixes_inputs) {
-        take_input(graph, plan->tokens * F32_BYTES);
+        take_input(graph, graph->tokens * F32_BYTES);
         take_input(graph, hidden);
         mixed = take_input(graph, hidden);
-        slots = take_input(graph, plan->tokens * INDEX_BYTES);
+        slots = take_input(graph, graph->tokens * INDEX_BYTES);
     }
     take_positions(graph);
     take_cache_inputs(graph, ESTIMATE_HOST);
@@ -255,12 +253,12 @@ static void begin_on_host(struct graph *graph)
 static void begin_on_first_device(struct graph *graph, int device)
 {
     const struct llama_plan *plan = graph->plan;
-    const uint64_t hidden = plan->shape->hidden_size * plan->tokens * F32_BYTES;
+    const uint64_t hidden = plan->shape->hidden_size * graph->tokens * F32_BYTES;
     int mixed = -1, looked_up = -1, slots = -1;
     if (plan->rules.mixes_inputs) {
         mixed = take_input(graph, hidden);
         looked_up = take_input(graph, hidden);
-        slots = take_input(graph, plan->tokens * INDEX_BYTES);
+        slots = take_input(graph, graph->tokens * INDEX_BYTES);
     }
     graph->residual = take_input(graph, hidden);
     graph->is_pinned = plan->copies > 1;
@@ -273,28 +271,34 @@ static void begin_on_first_device(struct graph *graph, int device)
         drop_input(graph, slots);
     }
     if (graph->is_pinned && estimate_contains(plan->shape->architecture, "gemma")) {
-        graph->residual = graph_take(graph, plan->shape->hidden_size); /* scaled, but not in place */
+        graph->residual = graph_take(graph, plan->shape->hidden_size); /* scaled: a new one */
         graph->is_pinned = false;
     }
 }
 
 /*
- * From the host come the two sides of a layer's last addition, of experts all that are to be added
- * up; from a device comes the sum.
+ * From the host come the two sides of a layer's last addition: of experts all that are to be added
+ * up, or what they and the shared one put out; from a device comes the sum.
  */
 static void begin_behind(struct graph *graph, int device, unsigned first)
 {
     const struct llama_plan *plan = graph->plan;
+    const struct model_shape *shape = plan->shape;
     const bool is_behind_host = plan->layer_device[first - 1] == ESTIMATE_HOST;
-    const uint64_t hidden = plan->shape->hidden_size * plan->tokens * F32_BYTES;
-    const bool has_experts = is_behind_host && plan->shape->layers[first - 1].is_moe;
-    const uint64_t used = has_experts ? max_u64(plan->shape->expert_used_count, 1) : 1;
-    graph->residual = take_input(graph, hidden * used);
+    const uint64_t hidden = shape->hidden_size * graph->tokens * F32_BYTES;
+    const bool has_experts = is_behind_host && shape->layers[first - 1].is_moe;
+    const bool has_shared = has_experts && shape->expert_shared_count > 0;
+    const bool has_parts = has_experts && !has_shared;
+    const uint64_t parts = has_parts ? max_u64(shape->expert_used_count, 1) : 1;
+    graph->residual = take_input(graph, hidden * parts);
     graph->is_pinned = plan->copies > 1;
     const int other = is_behind_host ? take_input(graph, hidden) : -1;
+    const int shared = has_shared ? take_input(graph, hidden) : -1;
     take_cache_inputs(graph, device);
-    if (has_experts)
-        graph->residual = graph_replace(graph, graph->residual, plan->shape->hidden_size);
+    if (has_parts)
+        graph->residual = graph_replace(graph, graph->residual, shape->hidden_size);
+    if (has_shared)
+        drop_input(graph, shared);
     if (is_behind_host)
         drop_input(graph, other);
 }
@@ -310,7 +314,8 @@ uint64_t llama_compute_bytes(const struct llama_plan *plan, int device)
 {
     const unsigned last = plan->shape->layer_count;
     unsigned first = 0;
-    struct graph graph = {.plan = plan, .rows = plan->tokens};
+    const uint64_t tokens = round_up(plan->tokens, plan->sequences); /* as many of each slot */
+    struct graph graph = {.plan = plan, .tokens = tokens, .rows = tokens};
     while (first < last && plan->layer_device[first] != device)
         first++;
     const bool has_output = plan->layer_device[last] == device;

@@ -15,6 +15,7 @@ struct graph {
     struct arena arena;
     int residual;   /* what enters a layer */
     bool is_pinned;   /* the residual is an input that stays */
+    uint64_t tokens;  /* of the batch */
     uint64_t rows;    /* tokens at this point: fewer behind the last layer's attention */
     int shared[GRAPH_SHARED_MAX]; /* masks and the like, which all layers use */
     unsigned shared_count;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "estimate/llama_cpp_graph_priv.h"
 
-/* Dimensions of MLA that the cache doesn't show: those of all DeepSeek and Kimi models. */
-enum { LATENT_ROPE = 64, LATENT_NOPE = 128, LATENT_VALUE = 128, CONVOLUTION = 3 };
+enum { CONVOLUTION = 3 };
 
 static int attend_fused(struct graph *graph, int queries, uint64_t out_width)
 {
@@ -66,35 +65,50 @@ static int attend_latent(struct graph *graph, const struct layer_shape *layer, i
     return values;
 }
 
-/* MLA: queries are brought into the latent space, which makes them large. */
-static int add_latent_attention(struct graph *graph, const struct layer_shape *layer)
+/* Queries, by way of a vector of low rank where the model has one. */
+static int add_latent_queries(struct graph *graph, uint64_t heads)
 {
-    const uint64_t hidden = graph->plan->shape->hidden_size;
-    const uint64_t width = layer->key_length, heads = layer->head_count;
-    const uint64_t latent = width > LATENT_ROPE ? width - LATENT_ROPE : width;
-    const int norm = graph_take(graph, hidden);
-    const int narrow = graph_take(graph, hidden * 3 / 4); /* whatever it is, it is narrower */
-    const int raw = graph_take(graph, heads * (LATENT_NOPE + LATENT_ROPE));
-    graph_drop(graph, narrow);
-    const int absorbed = graph_take(graph, heads * latent);
-    const int rope = graph_take(graph, heads * LATENT_ROPE);
-    graph_drop(graph, raw);
-    const int queries = graph_take(graph, heads * width);
-    graph_drop(graph, absorbed);
-    graph_drop(graph, rope);
-    const int compressed = graph_take(graph, width);
+    const struct model_shape *shape = graph->plan->shape;
+    const uint64_t width = heads * (shape->qk_nope_head_dim + shape->qk_rope_head_dim);
+    return shape->q_lora_rank ? graph_replace(graph, graph_take(graph, shape->q_lora_rank), width)
+                              : graph_take(graph, width);
+}
+
+/* What goes into the cache: the latent vector and keys with positions, side by side. */
+static void add_latent_keys(struct graph *graph, int norm)
+{
+    const uint64_t latent = graph->plan->shape->kv_lora_rank;
+    const uint64_t rope = graph->plan->shape->qk_rope_head_dim;
+    const int compressed = graph_take(graph, latent + rope);
     graph_drop(graph, norm);
     const int key_norm = graph_take(graph, latent);
-    const int key_rope = graph_take(graph, LATENT_ROPE);
+    const int key_rope = graph_take(graph, rope);
     graph_drop(graph, compressed);
-    const int keys = graph_take(graph, width);
+    const int keys = graph_take(graph, latent + rope);
     graph_drop(graph, key_rope);
     graph_drop(graph, key_norm);
     graph_drop(graph, keys);
+}
+
+/* MLA: queries are brought into the latent space, which makes them large. */
+static int add_latent_attention(struct graph *graph, const struct layer_shape *layer)
+{
+    const struct model_shape *shape = graph->plan->shape;
+    const uint64_t heads = layer->head_count, latent = shape->kv_lora_rank;
+    const uint64_t values = heads * shape->v_head_dim;
+    const int norm = graph_take(graph, shape->hidden_size);
+    const int raw = add_latent_queries(graph, heads);
+    const int absorbed = graph_take(graph, heads * latent);
+    const int rope = graph_take(graph, heads * shape->qk_rope_head_dim);
+    graph_drop(graph, raw);
+    const int queries = graph_take(graph, heads * (latent + shape->qk_rope_head_dim));
+    graph_drop(graph, absorbed);
+    graph_drop(graph, rope);
+    add_latent_keys(graph, norm);
     int out = attend_latent(graph, layer, queries, latent);
-    out = graph_replace(graph, out, heads * LATENT_VALUE);
-    out = graph_replace(graph, out, heads * LATENT_VALUE);
-    return graph_replace(graph, out, hidden);
+    out = graph_replace(graph, out, values);
+    out = graph_replace(graph, out, values); /* heads in the order of tokens */
+    return graph_replace(graph, out, shape->hidden_size);
 }
 
 /* Recurrent layers, after Mamba's: the inner width follows from that of the convolution. */

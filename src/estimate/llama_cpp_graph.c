@@ -58,9 +58,20 @@ static void share(struct graph *graph, int block)
     graph->shared[graph->shared_count++] = block;
 }
 
-/* Behind the last attention nothing needs them any more. */
-static void drop_shared(struct graph *graph)
+static bool attends(const struct layer_shape *layer)
 {
+    return layer->cache != CACHE_STATE;
+}
+
+/* Behind the last attention of a place nothing needs them; the host's are copied to the others. */
+static void drop_shared(struct graph *graph, uint32_t il)
+{
+    const struct llama_plan *plan = graph->plan;
+    const int device = plan->layer_device[il];
+    for (uint32_t i = il + 1; i < plan->shape->layer_count; i++)
+        if ((device == ESTIMATE_HOST || plan->layer_device[i] == device) &&
+            attends(&plan->shape->layers[i]))
+            return;
     for (unsigned i = 0; i < graph->shared_count; i++)
         drop_input(graph, graph->shared[i]);
     graph->shared_count = 0;
@@ -132,17 +143,35 @@ static int keep_outputs(struct graph *graph, int attended)
     return kept;
 }
 
+/*
+ * What a part of a layer puts out is added in its own place. Only where it is a reshaped view, or
+ * stands second (Jamba), the residual's place is taken; unless that is an input that stays.
+ */
+static void add_residual(struct graph *graph, int out, bool is_view)
+{
+    const struct model_shape *shape = graph->plan->shape;
+    const bool is_second = estimate_contains(shape->architecture, "jamba");
+    if (!is_view && (!is_second || graph->is_pinned)) {
+        drop_residual(graph);
+        graph->residual = out;
+    } else if (graph->is_pinned) {
+        graph->is_pinned = false;
+        graph->residual = graph_replace(graph, out, shape->hidden_size);
+    } else {
+        graph_drop(graph, out);
+    }
+}
+
 static void add_layer(struct graph *graph, uint32_t il)
 {
     const struct model_shape *shape = graph->plan->shape;
     const struct layer_shape *layer = &shape->layers[il];
+    const bool is_last = il == shape->layer_count - 1;
     int middle = graph_add_mixer(graph, il);
-    if (il == shape->layer_count - 1) {
-        drop_shared(graph);
+    drop_shared(graph, il);
+    if (is_last)
         middle = keep_outputs(graph, middle);
-    }
-    drop_residual(graph);
-    graph->residual = middle;
+    add_residual(graph, middle, !is_last && layer->cache == CACHE_STATE);
     if (layer->feed_forward_length == 0)
         return;
     const int norm = graph_take(graph, shape->hidden_size);
@@ -153,8 +182,7 @@ static void add_layer(struct graph *graph, uint32_t il)
         out = add_ungated(graph, layer->feed_forward_length, norm);
     else
         out = add_dense(graph, layer->feed_forward_length, norm, true);
-    drop_residual(graph);
-    graph->residual = out;
+    add_residual(graph, out, false);
 }
 
 /* The last norm is in place. */
@@ -276,6 +304,15 @@ static void begin_on_first_device(struct graph *graph, int device)
     }
 }
 
+/* For the device before, whose last layer waits for it. */
+static void turn_gate(struct graph *graph, const struct layer_shape *layer)
+{
+    const uint64_t inner = graph_inner(graph->plan, layer);
+    const int both = take_input(graph, (2 * graph->tokens - 1) * inner * F32_BYTES);
+    graph_drop(graph, graph_take(graph, inner));
+    drop_input(graph, both);
+}
+
 /*
  * From the host come the two sides of a layer's last addition: of experts all that are to be added
  * up, or what they and the shared one put out; from a device comes the sum.
@@ -294,6 +331,8 @@ static void begin_behind(struct graph *graph, int device, unsigned first)
     graph->is_pinned = plan->copies > 1;
     const int other = is_behind_host ? take_input(graph, hidden) : -1;
     const int shared = has_shared ? take_input(graph, hidden) : -1;
+    if (graph_lends_gate(plan, first - 1))
+        turn_gate(graph, &shape->layers[first - 1]);
     take_cache_inputs(graph, device);
     if (has_parts)
         graph->residual = graph_replace(graph, graph->residual, shape->hidden_size);
@@ -303,11 +342,16 @@ static void begin_behind(struct graph *graph, int device, unsigned first)
         drop_input(graph, other);
 }
 
-/* A device with nothing but the output matrix. */
+/* A device with nothing but the output matrix, and the choice of tokens behind a lone mixer. */
 static void begin_at_output(struct graph *graph)
 {
     const struct llama_plan *plan = graph->plan;
-    graph->residual = take_input(graph, plan->shape->hidden_size * plan->outputs * F32_BYTES);
+    const struct layer_shape *layer = &plan->shape->layers[plan->shape->layer_count - 1];
+    const bool chooses = layer->cache == CACHE_STATE && layer->feed_forward_length == 0;
+    const uint64_t hidden = plan->shape->hidden_size * F32_BYTES;
+    graph->residual = take_input(graph, hidden * (chooses ? graph->tokens : plan->outputs));
+    if (chooses)
+        take_input(graph, hidden * graph->tokens);
 }
 
 uint64_t llama_compute_bytes(const struct llama_plan *plan, int device)
@@ -329,7 +373,13 @@ uint64_t llama_compute_bytes(const struct llama_plan *plan, int device)
         begin_at_output(&graph);
     else
         begin_behind(&graph, device, first);
-    for (unsigned il = first; il < last && plan->layer_device[il] == device; il++)
+    unsigned end = first;
+    while (end < last && plan->layer_device[end] == device)
+        end++;
+    if (plan->copies > 1 && end > first && graph_lends_gate(plan, end - 1))
+        graph.gate = take_input(&graph, graph_inner(plan, &plan->shape->layers[end - 1]) *
+                                            tokens * F32_BYTES);
+    for (unsigned il = first; il < end; il++)
         add_layer(&graph, il);
     if (has_output)
         add_output(&graph);

@@ -19,6 +19,9 @@ struct graph {
     uint64_t rows;    /* tokens at this point: fewer behind the last layer's attention */
     int shared[GRAPH_SHARED_MAX]; /* masks and the like, which all layers use */
     unsigned shared_count;
+    int states;       /* convolution states of the next recurrent layer, once it has_states */
+    bool has_states;
+    int gate;         /* an input: what the device behind has turned for the last layer here */
 };
 
 /* A tensor of so many elements a row; returns its block. */
@@ -32,6 +35,15 @@ int graph_replace(struct graph *graph, int block, uint64_t width);
 
 /* Tokens that an encoder's tokens see: those of the batch, as many for each slot. */
 uint64_t graph_encoder_cells(const struct llama_plan *plan);
+
+/* Mamba's inner width, as its convolution's state has it. */
+uint64_t graph_inner(const struct llama_plan *plan, const struct layer_shape *layer);
+
+/*
+ * Whether a device leaves it to the one behind to lay out the gate of its last layer: it is what
+ * stands between two recurrent layers' states without weights that would hold it.
+ */
+bool graph_lends_gate(const struct llama_plan *plan, uint32_t il);
 
 /* A layer's attention or recurrence, with its norm; returns the block of what it puts out. */
 int graph_add_mixer(struct graph *graph, uint32_t il);

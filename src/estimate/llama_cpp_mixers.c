@@ -1,7 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "estimate/llama_cpp_graph_priv.h"
 
-enum { CONVOLUTION = 3 };
+/* Of Mamba: tokens that its convolution looks back, and the width of its steps. */
+enum { CONVOLUTION = 3, RANK_PART = 16 };
+
+/* Convolution states of all slots, unless the layer before has gathered them already. */
+static void gather_states(struct graph *graph, const struct layer_shape *layer)
+{
+    const uint64_t bytes = layer->state_conv * graph->plan->sequences * F32_BYTES;
+    if (!graph->has_states)
+        graph->states = arena_take(&graph->arena, bytes);
+    graph->has_states = true;
+}
+
+/* They are expanded before what the layer before doesn't need for its own states. */
+static void gather_ahead(struct graph *graph, uint32_t il)
+{
+    const struct llama_plan *plan = graph->plan;
+    const uint32_t next = il + 1;
+    if (next < plan->shape->layer_count && plan->layer_device[next] == plan->layer_device[il] &&
+        plan->shape->layers[next].state_conv > 0)
+        gather_states(graph, &plan->shape->layers[next]);
+}
 
 static int attend_fused(struct graph *graph, int queries, uint64_t out_width)
 {
@@ -30,22 +50,29 @@ static int attend(struct graph *graph, const struct layer_shape *layer, int quer
                                         : attend_plain(graph, layer, queries, out_width);
 }
 
-static int add_attention(struct graph *graph, const struct layer_shape *layer)
+static int add_attention(struct graph *graph, uint32_t il)
 {
-    const uint64_t hidden = graph->plan->shape->hidden_size;
+    const struct model_shape *shape = graph->plan->shape;
+    const struct layer_shape *layer = &shape->layers[il];
+    const uint64_t hidden = shape->hidden_size;
     const uint64_t query_width = (uint64_t)layer->head_count * layer->key_length;
     const uint64_t key_width = (uint64_t)layer->head_count_kv * layer->key_length;
     const uint64_t value_width = (uint64_t)layer->head_count_kv * layer->value_length;
     const uint64_t out_width = (uint64_t)layer->head_count * layer->value_length;
+    const bool has_rope = !estimate_contains(shape->architecture, "jamba") &&
+                          !estimate_contains(shape->architecture, "nemotron_h");
     const int norm = graph_take(graph, hidden);
-    const int queries = graph_replace(graph, graph_take(graph, query_width), query_width);
+    const int raw_queries = graph_take(graph, query_width);
+    const int queries = has_rope ? graph_replace(graph, raw_queries, query_width) : raw_queries;
     const int values = graph_take(graph, value_width);
     const int raw_keys = graph_take(graph, key_width);
     graph_drop(graph, norm);
-    const int keys = graph_replace(graph, raw_keys, key_width);
+    const int keys = has_rope ? graph_replace(graph, raw_keys, key_width) : raw_keys;
     graph_drop(graph, keys);
     graph_drop(graph, values);
-    return graph_replace(graph, attend(graph, layer, queries, out_width), hidden);
+    const int out = attend(graph, layer, queries, out_width);
+    gather_ahead(graph, il);
+    return graph_replace(graph, out, hidden);
 }
 
 /* Without flash attention, values of MLA are the keys, which have to be turned first. */
@@ -111,32 +138,75 @@ static int add_latent_attention(struct graph *graph, const struct layer_shape *l
     return graph_replace(graph, out, shape->hidden_size);
 }
 
-/* Recurrent layers, after Mamba's: the inner width follows from that of the convolution. */
-static int add_recurrence(struct graph *graph, const struct layer_shape *layer)
+uint64_t graph_inner(const struct llama_plan *plan, const struct layer_shape *layer)
 {
-    const uint64_t hidden = graph->plan->shape->hidden_size;
-    const uint64_t inner = max_u64(layer->state_conv / CONVOLUTION, hidden);
-    const uint64_t state = layer->state_ssm * graph->plan->sequences * F32_BYTES;
-    const int norm = graph_take(graph, hidden);
+    return max_u64(layer->state_conv / CONVOLUTION, plan->shape->hidden_size);
+}
+
+bool graph_lends_gate(const struct llama_plan *plan, uint32_t il)
+{
+    const struct layer_shape *layers = plan->shape->layers;
+    const int *devices = plan->layer_device;
+    return il + 1 < plan->shape->layer_count && devices[il] != devices[il + 1] &&
+           devices[il] != ESTIMATE_HOST && devices[il + 1] != ESTIMATE_HOST &&
+           layers[il].cache == CACHE_STATE && layers[il + 1].cache == CACHE_STATE;
+}
+
+/*
+ * Mamba's scan; steps come by way of a low rank, together with two vectors of a state's width,
+ * which Jamba norms.
+ */
+static int add_scan(struct graph *graph, const struct layer_shape *layer, uint64_t inner)
+{
+    const struct llama_plan *plan = graph->plan;
+    const bool has_norms = estimate_contains(plan->shape->architecture, "jamba");
+    const uint64_t rank = ceil_div(plan->shape->hidden_size, RANK_PART);
+    const uint64_t width = layer->state_ssm / inner;
+    const uint64_t state = layer->state_ssm * F32_BYTES;
+    int factors = graph_take(graph, rank + 2 * width), second = -1;
+    const int steps = graph_replace(graph, graph_take(graph, rank), inner);
+    if (has_norms) {
+        const int first = graph_take(graph, width);
+        second = graph_replace(graph, factors, width);
+        factors = first;
+    }
+    const int scanned = arena_take(&graph->arena, inner * graph->rows * F32_BYTES +
+                                                      state * plan->sequences);
+    graph_drop(graph, factors);
+    graph_drop(graph, steps);
+    if (has_norms)
+        graph_drop(graph, second);
+    graph_drop(graph, arena_take(&graph->arena, state * (plan->sequences - 1)));
+    return scanned;
+}
+
+/* Recurrent layers, after Mamba's: the inner width follows from that of the convolution. */
+static int add_recurrence(struct graph *graph, uint32_t il)
+{
+    const struct llama_plan *plan = graph->plan;
+    const struct layer_shape *layer = &plan->shape->layers[il];
+    const uint64_t inner = graph_inner(plan, layer);
+    const bool is_lent = plan->copies > 1 && graph_lends_gate(plan, il);
+    gather_states(graph, layer);
+    const int norm = graph_take(graph, plan->shape->hidden_size);
     const int both = graph_take(graph, 2 * inner);
     graph_drop(graph, norm);
-    const int joined = graph_take(graph, inner);
+    const int joined = arena_take(&graph->arena, (inner * graph->rows +
+                                                  layer->state_conv * plan->sequences) * F32_BYTES);
+    graph_drop(graph, graph->states);
+    graph->has_states = false;
     const int convolved = graph_take(graph, inner);
     graph_drop(graph, joined);
-    const int steps = graph_take(graph, inner);
-    const int states = arena_take(&graph->arena, state);
-    const int scanned = graph_take(graph, inner);
-    graph_drop(graph, steps);
-    const int gate = graph_take(graph, inner);
+    const int scanned = add_scan(graph, layer, inner);
+    gather_ahead(graph, il);
+    const int gate = is_lent ? graph->gate : graph_take(graph, inner);
     graph_drop(graph, both);
-    const int skipped = graph_take(graph, inner);
     graph_drop(graph, convolved);
     const int gated = graph_take(graph, inner);
+    if (!is_lent)
+        graph_drop(graph, gate);
     graph_drop(graph, scanned);
-    graph_drop(graph, states);
-    graph_drop(graph, gate);
-    graph_drop(graph, skipped);
-    return graph_replace(graph, gated, hidden);
+    return graph_replace(graph, gated, plan->shape->hidden_size);
 }
 
 int graph_add_mixer(struct graph *graph, uint32_t il)
@@ -145,12 +215,12 @@ int graph_add_mixer(struct graph *graph, uint32_t il)
     int other, out;
     switch ((enum layer_cache)layer->cache) {
     case CACHE_STATE:
-        return add_recurrence(graph, layer);
+        return add_recurrence(graph, il);
     case CACHE_LATENT:
         return add_latent_attention(graph, layer);
     case CACHE_FULL_AND_STATE:
-        other = add_recurrence(graph, layer);
-        out = add_attention(graph, layer);
+        other = add_recurrence(graph, il);
+        out = add_attention(graph, il);
         graph_drop(graph, other);
         return out;
     case CACHE_NONE:
@@ -160,6 +230,6 @@ int graph_add_mixer(struct graph *graph, uint32_t il)
     case LAYER_CACHE_COUNT:
         break;
     }
-    return add_attention(graph, layer);
+    return add_attention(graph, il);
 }
 

@@ -30,6 +30,12 @@ struct fetcher;
 /* `ca_file`: authorities (PEM) to trust beside the system's, or NULL. */
 int fetcher_new(const char *ca_file, struct fetcher **ret, struct err *err) must_check;
 
+/*
+ * From now on nothing is asked for but what is on the server of `url`, or at an address of https
+ * that it leads to; ERR_FORBIDDEN for everything else. Once at most.
+ */
+int fetcher_confine(struct fetcher *fetcher, const char *url, struct err *err) must_check;
+
 /* NULL is fine. */
 void fetcher_free(struct fetcher *fetcher);
 

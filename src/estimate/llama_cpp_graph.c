@@ -99,34 +99,71 @@ static int add_ungated(struct graph *graph, uint64_t width, int norm)
     return graph_replace(graph, up, graph->plan->shape->hidden_size);
 }
 
-/* Every token goes through `used` experts; their outputs lie side by side until they are added. */
-static int add_experts(struct graph *graph, const struct layer_shape *layer, int norm)
+/* Where the matrices of a layer's experts are; of several places the layer's own. */
+static int experts_place(const struct llama_plan *plan, uint32_t il)
+{
+    const struct llama_place *tensors = plan->tensors[il];
+    const int place = tensors[LLAMA_UP_EXPS].device;
+    const bool is_one = plan->shape->layers[il].is_moe &&
+                        tensors[LLAMA_GATE_EXPS].device == place &&
+                        tensors[LLAMA_DOWN_EXPS].device == place;
+    return is_one ? place : plan->layer_device[il];
+}
+
+/* What the experts put out lies side by side until it is added. */
+static int add_matrices(struct graph *graph, const struct layer_shape *layer, int norm,
+                        bool is_last_use)
 {
     const struct model_shape *shape = graph->plan->shape;
     const uint64_t used = max_u64(shape->expert_used_count, 1);
     const uint64_t width = used * layer->feed_forward_length;
-    const bool has_shared = shape->expert_shared_count > 0;
-    const int scores = graph_take(graph, shape->expert_count);
-    const int order = graph_take(graph, shape->expert_count);
-    const int factors = graph_take(graph, used);
-    graph_drop(graph, scores);
-    const int sum = graph_replace(graph, graph_take(graph, 1), 1); /* bounded */
-    graph_drop(graph, sum);
     const int gate = graph_take(graph, width);
     const int up = graph_take(graph, width);
-    if (!has_shared)
+    if (is_last_use)
         graph_drop(graph, norm);
     const int product = graph_take(graph, width);
     graph_drop(graph, gate);
     graph_drop(graph, up);
-    const int outputs = graph_replace(graph, product, used * shape->hidden_size);
+    return graph_replace(graph, product, used * shape->hidden_size);
+}
+
+/* The same, but elsewhere: from there comes what they put out. */
+static int take_from_experts(struct graph *graph, int norm, bool is_last_use)
+{
+    const struct model_shape *shape = graph->plan->shape;
+    if (is_last_use)
+        graph_drop(graph, norm);
+    return graph_take(graph, max_u64(shape->expert_used_count, 1) * shape->hidden_size);
+}
+
+/* Every token goes through some of the experts. */
+static int add_experts(struct graph *graph, uint32_t il, int norm, bool has_shared, bool are_here)
+{
+    const struct model_shape *shape = graph->plan->shape;
+    const struct layer_shape *layer = &shape->layers[il];
+    const int scores = graph_take(graph, shape->expert_count);
+    const int order = graph_take(graph, shape->expert_count);
+    const int factors = graph_take(graph, max_u64(shape->expert_used_count, 1));
+    graph_drop(graph, scores);
+    const int sum = graph_replace(graph, graph_take(graph, 1), 1); /* bounded */
+    graph_drop(graph, sum);
+    const int outputs = are_here ? add_matrices(graph, layer, norm, !has_shared)
+                                 : take_from_experts(graph, norm, !has_shared);
     graph_drop(graph, order);
     graph_drop(graph, factors);
     const int out = graph_replace(graph, outputs, shape->hidden_size);
     if (has_shared)
         graph_drop(graph, add_dense(graph, shape->expert_shared_count * layer->feed_forward_length,
-                              norm, true));
+                                    norm, true));
     return out;
+}
+
+/* The host leaves all that is behind the scores to the device that has the experts. */
+static int leave_experts(struct graph *graph, int norm)
+{
+    const struct model_shape *shape = graph->plan->shape;
+    graph_drop(graph, graph_take(graph, shape->expert_count));
+    return graph_replace(graph, norm, shape->hidden_size);
 }
 
 /* --- layers -------------------------------------------------------------------------------- */
@@ -176,8 +213,11 @@ static void add_layer(struct graph *graph, uint32_t il)
         return;
     const int norm = graph_take(graph, shape->hidden_size);
     int out;
-    if (layer->is_moe)
-        out = add_experts(graph, layer, norm);
+    const int place = experts_place(graph->plan, il), own = graph->plan->layer_device[il];
+    if (layer->is_moe && own == ESTIMATE_HOST && place != own)
+        out = leave_experts(graph, norm);
+    else if (layer->is_moe)
+        out = add_experts(graph, il, norm, shape->expert_shared_count > 0, place == own);
     else if (strcmp(shape->architecture, "bert") == 0)
         out = add_ungated(graph, layer->feed_forward_length, norm);
     else
@@ -240,7 +280,8 @@ static void take_cache_inputs(struct graph *graph, int device)
         take_mask(graph, plan->is_encoder ? graph_encoder_cells(plan) : plan->context);
     if (has_window)
         take_mask(graph, window_cells);
-    share(graph, take_input(graph, plan->outputs * F32_BYTES));
+    graph->chosen = take_input(graph, plan->outputs * F32_BYTES);
+    share(graph, graph->chosen);
 }
 
 /* What encoders add to their tokens: positions, looked up as well. */
@@ -354,34 +395,105 @@ static void begin_at_output(struct graph *graph)
         take_input(graph, hidden * graph->tokens);
 }
 
+/* --- experts that are elsewhere than their layers --------------------------------------------- */
+
+static void set_rows(struct graph *graph, uint32_t il)
+{
+    const bool is_last = il == graph->plan->shape->layer_count - 1;
+    graph->rows = is_last ? graph->plan->outputs : graph->tokens;
+}
+
+/* On the host: nothing but the matrices. The first device has copies of all inputs by then. */
+static void add_experts_on_host(struct graph *graph)
+{
+    const struct llama_plan *plan = graph->plan;
+    const struct model_shape *shape = plan->shape;
+    for (uint32_t il = 0; il < shape->layer_count; il++) {
+        if (plan->layer_device[il] == ESTIMATE_HOST ||
+            experts_place(plan, il) != ESTIMATE_HOST)
+            continue;
+        if (plan->device_count == 1)
+            arena_drop_others(&graph->arena, graph->chosen);
+        set_rows(graph, il);
+        const int norm = graph_take(graph, shape->hidden_size);
+        const int order = graph_take(graph, shape->expert_count);
+        const int out = add_matrices(graph, &shape->layers[il], norm, true);
+        graph_drop(graph, order);
+        graph_drop(graph, out);
+    }
+}
+
+/*
+ * On a device, up to the next layer's norm: of a layer on the host, where a shared expert and all
+ * behind it stay. Returns what is put out.
+ */
+static int add_experts_of_host(struct graph *graph, uint32_t il, int device)
+{
+    const struct llama_plan *plan = graph->plan;
+    const bool has_shared = plan->shape->expert_shared_count > 0;
+    set_rows(graph, il);
+    const int norm = graph_take(graph, plan->shape->hidden_size);
+    const int residual = has_shared ? -1 : graph_take(graph, plan->shape->hidden_size);
+    const bool goes_on = il + 1 < plan->shape->layer_count && plan->layer_device[il + 1] == device;
+    if (goes_on && !has_shared)
+        take_cache_inputs(graph, device);
+    const int out = add_experts(graph, il, norm, false, true);
+    if (!has_shared) {
+        graph_drop(graph, residual);
+        graph_drop(graph, graph_take(graph, plan->shape->hidden_size));
+    }
+    graph->rows = graph->tokens;
+    return out;
+}
+
+static void add_all_experts_of_host(struct graph *graph, unsigned end, int device)
+{
+    const struct llama_plan *plan = graph->plan;
+    for (uint32_t il = 0; il < end; il++)
+        if (plan->layer_device[il] == ESTIMATE_HOST && experts_place(plan, il) == device)
+            graph_drop(graph, add_experts_of_host(graph, il, device));
+}
+
+static void begin_on_device(struct graph *graph, int device, unsigned first)
+{
+    const struct llama_plan *plan = graph->plan;
+    const struct model_shape *shape = plan->shape;
+    const bool begins_with_experts =
+        first > 0 && first < shape->layer_count && shape->expert_shared_count == 0 &&
+        plan->layer_device[first - 1] == ESTIMATE_HOST && experts_place(plan, first - 1) == device;
+    add_all_experts_of_host(graph, first - begins_with_experts, device);
+    if (begins_with_experts)
+        graph->residual = add_experts_of_host(graph, first - 1, device);
+    else if (first == 0)
+        begin_on_first_device(graph, device);
+    else if (first < shape->layer_count)
+        begin_behind(graph, device, first);
+    else if (plan->layer_device[first] == device)
+        begin_at_output(graph);
+}
+
 uint64_t llama_compute_bytes(const struct llama_plan *plan, int device)
 {
     const unsigned last = plan->shape->layer_count;
-    unsigned first = 0;
     const uint64_t tokens = round_up(plan->tokens, plan->sequences); /* as many of each slot */
     struct graph graph = {.plan = plan, .tokens = tokens, .rows = tokens};
+    unsigned first = 0, end;
     while (first < last && plan->layer_device[first] != device)
         first++;
-    const bool has_output = plan->layer_device[last] == device;
+    for (end = first; end < last && plan->layer_device[end] == device;)
+        end++;
     if (device == ESTIMATE_HOST)
         begin_on_host(&graph);
-    else if (first == last && !has_output)
-        return 0;
-    else if (first == 0)
-        begin_on_first_device(&graph, device);
-    else if (first == last)
-        begin_at_output(&graph);
     else
-        begin_behind(&graph, device, first);
-    unsigned end = first;
-    while (end < last && plan->layer_device[end] == device)
-        end++;
+        begin_on_device(&graph, device, first);
     if (plan->copies > 1 && end > first && graph_lends_gate(plan, end - 1))
         graph.gate = take_input(&graph, graph_inner(plan, &plan->shape->layers[end - 1]) *
                                             tokens * F32_BYTES);
     for (unsigned il = first; il < end; il++)
         add_layer(&graph, il);
-    if (has_output)
+    if (plan->layer_device[last] == device)
         add_output(&graph);
+    if (device == ESTIMATE_HOST)
+        add_experts_on_host(&graph);
     return graph.arena.peak;
 }

@@ -19,6 +19,7 @@ struct graph {
     uint64_t rows;    /* tokens at this point: fewer behind the last layer's attention */
     int shared[GRAPH_SHARED_MAX]; /* masks and the like, which all layers use */
     unsigned shared_count;
+    int chosen;       /* input: which tokens' logits are wanted */
     int states;       /* convolution states of the next recurrent layer, once it has_states */
     bool has_states;
     int gate;         /* an input: what the device behind has turned for the last layer here */

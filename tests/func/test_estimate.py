@@ -160,13 +160,19 @@ def test_chosen_device(engine, models, estimate):
     assert_same(estimate(models["gqa"], *arguments, devices=2), {"1": logged["0"]})
 
 
-def test_experts_on_the_host(engine, models, estimate):
-    arguments = ["-c", "4096", "-ngl", "99", "--n-cpu-moe", "2"]
+@pytest.mark.parametrize("where", [
+    ["-ngl", "99", "--cpu-moe"], ["-ngl", "99", "--n-cpu-moe", "2"], ["-ngl", "2", "--cpu-moe"],
+    ["-ngl", "99", "-ot", "exps=CPU"], ["-ngl", "2", "-ot", "exps=RPC0"],
+    ["-ngl", "0", "-ot", "exps=RPC0"],
+], ids=" ".join)
+@pytest.mark.parametrize("name", ["moe", "mixtral", "mla"])
+def test_experts_elsewhere(engine, models, estimate, name, where):
+    """Their buffers go with them."""
+    arguments = ["-c", "4096", *where]
     with engine.lend_devices(1) as rpc:
-        logged = engine.sizes(models["moe"], *arguments, "--rpc", rpc)
-    mine = places(estimate(models["moe"], *arguments, devices=1))
-    for place in ("0", "host"):
-        assert mine[place]["weights"] == pytest.approx(logged[place]["weights"], rel=0.01)
+        named = [word.replace("RPC0", f"RPC0[{rpc}]") for word in arguments]
+        logged = engine.sizes(models[name], "--rpc", rpc, *named)
+    assert_same(estimate(models[name], *arguments, devices=1), logged)
 
 
 @pytest.mark.parametrize("overrides", [

@@ -211,16 +211,29 @@ static double kv_part(const struct layer_shape *layer)
     return kv > 0 ? kv / (kv + queries + forward) : 0;
 }
 
+/* Elements of a layer's dense part; of one that attends twice only its bytes tell them. */
+static double dense_elements(const struct model_shape *shape, const struct layer_shape *layer,
+                             const double latent[LATENT_MATRIX_COUNT])
+{
+    const double experts = layer->is_moe ? (double)shape->expert_shared_count : 1;
+    double sum = 3.0 * (double)shape->hidden_size * (double)layer->feed_forward_length * experts;
+    if (layer->has_two_caches && shape->tensor_bytes > 0)
+        return (double)(layer->bytes - layer->expert_bytes) * (double)shape->parameter_count /
+               (double)shape->tensor_bytes;
+    for (unsigned i = 0; i < LATENT_MATRIX_COUNT; i++)
+        sum += latent[i];
+    return sum;
+}
+
 /* Part of MLA's matrices that lead to the low ranks: each rank has them whole. */
 static double latent_part(const struct model_shape *shape, const struct layer_shape *layer)
 {
-    double elements[LATENT_MATRIX_COUNT];
-    estimate_latent_elements(shape, layer, elements);
-    const double experts = layer->is_moe ? (double)shape->expert_shared_count : 1;
-    double sum = 3.0 * (double)shape->hidden_size * (double)layer->feed_forward_length * experts;
-    for (unsigned i = 0; i < LATENT_MATRIX_COUNT; i++)
-        sum += elements[i];
-    return sum > 0 ? (elements[LATENT_QUERIES_DOWN] + elements[LATENT_KEYS_DOWN]) / sum : 0;
+    double latent[LATENT_MATRIX_COUNT];
+    estimate_latent_elements(shape, layer, latent);
+    const double whole = (latent[LATENT_QUERIES_DOWN] + latent[LATENT_KEYS_DOWN]) *
+                         (layer->has_two_caches ? 2 : 1);
+    const double all = dense_elements(shape, layer, latent);
+    return all > whole ? whole / all : 0;
 }
 
 static double layer_bytes(const struct model_shape *shape, const struct parallel *parallel,

@@ -59,6 +59,7 @@ enum layer_cache {
 struct layer_shape {
     uint8_t cache;            /* enum layer_cache */
     bool is_moe;
+    bool has_two_caches;      /* of equal sizes: it attends twice (LongCat-Flash) */
     uint32_t head_count;      /* queries */
     uint32_t head_count_kv;
     uint32_t key_length;      /* of a head, elements; of CACHE_LATENT: latent + rope, one head */

@@ -146,6 +146,11 @@ static void test_other_caches(void **state)
     assert_int_equal(estimate_model(&request, &estimate, NULL), 0);
     assert_int_equal(estimate.devices[0].parts[ESTIMATE_CACHE], 61 * (656 + 132) * 448);
     estimate_fini(&estimate);
+    for (unsigned il = 0; il < shape.layer_count; il++)
+        shape.layers[il].has_two_caches = true; /* as LongCat-Flash's */
+    assert_int_equal(estimate_model(&request, &estimate, NULL), 0);
+    assert_int_equal(estimate.devices[0].parts[ESTIMATE_CACHE], 2 * 61 * (656 + 132) * 448);
+    estimate_fini(&estimate);
     free(shape.layers);
     shape_of(&(struct numbers){32, 20, 20, 64, 1280, 5120, 51866, 448, 0, 0, false}, &shape);
     shape.kind = KIND_WHISPER;
@@ -226,6 +231,16 @@ static void test_ranks_of_latent_layers(void **state)
     assert_int_equal(estimate_model(&request, &estimate, NULL), 0);
     assert_in_range(estimate.devices[7].parts[ESTIMATE_WEIGHTS],
                     61 * (whole + cut_ones / 8) * 2 - 61, 61 * (whole + cut_ones / 8) * 2 + 61);
+    estimate_fini(&estimate);
+    /* Twice of each but the dense part, as LongCat-Flash has it: known by its bytes. */
+    for (unsigned il = 0; il < shape.layer_count; il++)
+        shape.layers[il].has_two_caches = true;
+    shape.parameter_count = 1000;
+    shape.tensor_bytes = 2000;
+    assert_int_equal(estimate_model(&request, &estimate, NULL), 0);
+    assert_in_range(estimate.devices[7].parts[ESTIMATE_WEIGHTS],
+                    61 * (2 * whole + (cut_ones - whole) / 8) * 2 - 61,
+                    61 * (2 * whole + (cut_ones - whole) / 8) * 2 + 61);
     estimate_fini(&estimate);
     shape.quantization_group = 128; /* 18 values a head: 8 ranks would cut a block */
     shape.v_head_dim = 18;

@@ -280,12 +280,11 @@ static void sum_up_devices(const struct look *look, struct place_worker_reason *
         ret->refusal = PLACE_DEVICES_SHORT;
     if (counts[PLACE_DEVICE_SHORT])
         ret->refusal = PLACE_DEVICE_MEMORY_SHORT;
-    if (!counts[PLACE_DEVICE_FITS])
-        return;
-    /* Unlike ones, of which all together aren't enough. */
-    ret->refusal = PLACE_DEVICES_SHORT;
+    if (counts[PLACE_DEVICE_FITS]) /* unlike ones, of which all together aren't enough */
+        ret->refusal = PLACE_DEVICES_SHORT;
     ret->devices_fit = counts[PLACE_DEVICE_FITS];
-    ret->devices_wanted = ret->devices_fit + 1;
+    if (ret->devices_wanted <= ret->devices_fit)
+        ret->devices_wanted = ret->devices_fit + 1;
 }
 
 /* Of an instance whose need isn't known. */

@@ -126,7 +126,7 @@ static inline struct place_device plan_device(struct plan *plan, size_t kind)
                                   .total_bytes = kinds[kind].total_bytes,
                                   .is_unified = kinds[kind].is_unified};
     device.is_unhealthy = percent(plan, 6);
-    if (percent(plan, 20))
+    if (percent(plan, 35))
         device.foreign_bytes = upto(plan, 1 + device.total_bytes / GIB) * GIB;
     return device;
 }
@@ -155,20 +155,20 @@ static inline void plan_worker(struct plan *plan, size_t devices_max)
 {
     static const char *const names[] = {"a", "b", "c:d", "d", "e", "f", "g", "h", "more"};
     struct planned_worker *on = &plan->workers[plan->worker_count];
-    const bool is_unlike = percent(plan, 25);
+    const bool is_unlike = percent(plan, 20);
     size_t kind = upto(plan, KINDS);
     *on = (struct planned_worker){0};
     on->worker = (struct place_worker){.id = (int64_t)plan->worker_count + 1,
                                        .name = names[plan->worker_count],
                                        .is_ready = percent(plan, 92),
-                                       .ram_total_bytes = (8 + upto(plan, 120)) * GIB,
+                                       .ram_total_bytes = (8 + upto(plan, 80)) * GIB,
                                        .rack = (uint32_t)upto(plan, 3),
                                        .zone = (uint32_t)upto(plan, 2),
                                        .knows_engines = percent(plan, 50)};
     on->worker.is_in_maintenance = !on->worker.is_ready && percent(plan, 50);
     on->worker.ram_total_bytes = percent(plan, 3) ? 0 : on->worker.ram_total_bytes;
     on->worker.ram_reserved_bytes = upto(plan, 3) * GIB;
-    on->worker.ram_foreign_bytes = upto(plan, 6) * GIB;
+    on->worker.ram_foreign_bytes = upto(plan, percent(plan, 20) ? 60 : 6) * GIB;
     on->worker.vram_reserved_bytes = upto(plan, 2) * GIB;
     on->has_label = percent(plan, 80);
     on->has_cuda_engine = percent(plan, 80);
@@ -200,7 +200,7 @@ static inline struct estimate_profile plan_profile(struct plan *plan, size_t kin
     profile.host_bytes = upto(plan, 12) * GIB;
     uint64_t bytes = GIB + upto(plan, total);
     for (unsigned i = 0; i < nodes * devices; i++) {
-        if (i > 0 && percent(plan, 20))
+        if (i > 0 && percent(plan, 40))
             bytes = GIB + upto(plan, total);
         profile.rank_bytes[i] = profile.preferred_bytes[i] = bytes;
     }

@@ -156,6 +156,27 @@ static void check_ledger(unsigned seed, const struct place_view *view)
     }
 }
 
+static uint64_t claimed(const struct place_view *view, const struct place_result *result)
+{
+    uint64_t sum = 0;
+    for (size_t r = 0; r < result->rank_count; r++) {
+        const struct place_rank *rank = &result->ranks[r];
+        sum += view->workers[rank->worker].instance_count;
+        for (size_t i = 0; i < rank->gpu_indexes.count; i++)
+            sum += view->workers[rank->worker].devices[rank->gpu_indexes.items[i]].claimed_bytes;
+    }
+    return sum;
+}
+
+static uint64_t given(const struct place_result *result)
+{
+    uint64_t sum = result->rank_count;
+    for (size_t r = 0; r < result->rank_count; r++)
+        for (size_t i = 0; i < result->ranks[r].gpu_bytes.count; i++)
+            sum += (uint64_t)result->ranks[r].gpu_bytes.items[i];
+    return sum;
+}
+
 /* Place after place until there is none: each by the rules, and never more than there is. */
 static void test_claims_stay_within_what_there_is(void **state)
 {
@@ -168,7 +189,9 @@ static void test_claims_stay_within_what_there_is(void **state)
             int rc = place(world.board, &world.request, &result);
             if (rc == 0) {
                 check_result(seed, &world, &result);
+                uint64_t before = claimed(&world.view, &result);
                 place_take(world.board, &world.request, &result);
+                CHECK(seed, claimed(&world.view, &result) == before + given(&result));
                 check_ledger(seed, &world.view);
             }
             place_result_fini(&result);

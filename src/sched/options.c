@@ -183,6 +183,19 @@ static void add_processor(struct search *search, const struct room *room, struct
     options_add(search, &option);
 }
 
+uint64_t options_unused(const struct search *search, const struct room *room)
+{
+    const struct place_request *request = search->request;
+    uint64_t set = 0;
+    uint64_t least = request->is_known
+                         ? place_bytes_by_hand(request, search->board->view->class_count)
+                         : 0;
+    for (uint64_t left = room->allowed & room->unused; left; left &= left - 1)
+        if (room->devices[__builtin_ctzll(left)].free >= least)
+            set |= left & -left;
+    return set;
+}
+
 /* Sets of devices for itself, those that others use the least. */
 static void add_unused(struct search *search, const struct room *room, uint64_t from,
                        struct option option)
@@ -210,7 +223,7 @@ static void add_whole(struct search *search, const struct room *room, struct opt
     const struct place_request *request = search->request;
     if (room->ram_free == 0 || room->ram_free < request->ram_bytes)
         return;
-    const uint64_t from = room->allowed & room->unused;
+    const uint64_t from = options_unused(search, room);
     const size_t before = search->options.seen;
     option.mode = PLACE_WHOLE;
     option.is_ample = true;
@@ -312,7 +325,7 @@ static void find_on(struct search *search, uint32_t worker)
     struct option option = {.worker = worker, .class = -1};
     struct room room;
     room_measure(view, request, &view->workers[worker], &room);
-    if (!request->is_known) {
+    if (!request->is_known || search->is_by_hand) {
         add_whole(search, &room, option);
         return;
     }

@@ -70,6 +70,7 @@ struct plan {
     size_t worker_count;
     /* the request */
     bool is_known, may_span, wants_label, wants_engine, has_processor, is_mixed, is_remote_first;
+    bool takes_any_devices;
     size_t device_count;
     uint64_t ram_bytes, processor_bytes, mixed_bytes;
     struct estimate_profile ways[KINDS][WAYS_MAX];
@@ -222,6 +223,7 @@ static inline void plan_need(struct plan *plan, size_t devices_max)
     plan->is_mixed = percent(plan, 25);
     plan->mixed_bytes = (20 + upto(plan, 150)) * GIB;
     plan->is_remote_first = percent(plan, 30);
+    plan->takes_any_devices = percent(plan, 30);
 }
 
 static inline void plan_request(struct plan *plan, size_t devices_max)
@@ -321,6 +323,7 @@ static inline void world_request(struct world *world)
                                             .engine = plan->wants_engine ? "vllm" : NULL,
                                             .is_known = plan->is_known,
                                             .is_remote_first = plan->is_remote_first,
+                                            .takes_any_devices = plan->takes_any_devices,
                                             .ram_bytes = plan->ram_bytes,
                                             .start_seconds = plan->start_seconds};
     if (plan->avoided)

@@ -142,6 +142,24 @@ static bool has_mixed(void)
 
 /* ---- need not known ---- */
 
+/* What a device gives at least where a way has as many of them on one worker. */
+static uint64_t bytes_by_hand(void)
+{
+    uint64_t least = 0;
+    for (size_t c = 0; plan.is_known && c < world.view.class_count; c++)
+        for (size_t i = 0; i < world.ways[c].count; i++) {
+            const struct estimate_profile *one = &world.ways[c].profiles[i];
+            uint64_t most = 0;
+            if (one->kind != PROFILE_DEVICES || one->nodes != 1 ||
+                one->devices_per_node != plan.device_count)
+                continue;
+            for (size_t d = 0; d < plan.device_count; d++)
+                most = greater_of(most, one->rank_bytes[d]);
+            least = least == 0 || most < least ? most : least;
+        }
+    return least;
+}
+
 static size_t unused_devices(size_t worker)
 {
     const struct place_worker *on = &world.view.workers[worker];
@@ -152,7 +170,8 @@ static size_t unused_devices(size_t worker)
     for (size_t i = 0; i < on->device_count; i++)
         count += is_open_device(&plan, &plan.workers[worker], i) && on->devices[i].holders == 0 &&
                  on->devices[i].kept_bytes == 0 &&
-                 device_left(on, i) >= on->devices[i].total_bytes / 2;
+                 device_left(on, i) >=
+                     greater_of(on->devices[i].total_bytes / 2, bytes_by_hand());
     return count;
 }
 
@@ -177,7 +196,10 @@ static bool has_whole(void)
 
 static bool has_place(void)
 {
-    return plan.is_known ? has_way() || has_processor() || has_mixed() : has_whole();
+    if (!plan.is_known)
+        return has_whole();
+    return has_way() || has_processor() || has_mixed() ||
+           (plan.takes_any_devices && plan.device_count > 0 && has_whole());
 }
 
 static void test_there_is_a_place_where_there_is_one(void **state)

@@ -279,6 +279,40 @@ static void test_main_memory_is_kept(void **state)
     assert_int_equal(of("small")->worker_id, a);
 }
 
+/* ---- gangs ---- */
+
+/* Over two workers with one device each. */
+static void gang_of_two(const char *name)
+{
+    struct model copy = {0};
+    record_copy(&model_type, &copy, model_of(name, 36, 0, NULL));
+    mem_replace(&copy.backend, "vllm");
+    mem_replace(&copy.gpu_selector, NULL);
+    string_list_add(&copy.backend_parameters, "--max-model-len=2048");
+    copy.distributed_inference_across_workers = true;
+    cluster_put(&cluster, KIND_MODEL, &copy, 2);
+}
+
+static void test_gangs_get_all_or_nothing(void **state)
+{
+    int64_t a = worker_with("a", 1), b = worker_with("b", 1);
+    model_of("resident", MIDDLE, 0, "b:cuda:0");
+    settle();
+    gang_of_two("first");
+    gang_of_two("second");
+    settle();
+    assert_waits("first");
+    assert_waits("second");
+    model_of("small", SMALL, 0, NULL); /* would fit, and would make the gang wait for longer */
+    settle();
+    assert_waits("small");
+    stop("resident");
+    settle();
+    assert_int_equal(of("first")->subordinate_worker_ids.count, 1);
+    assert_int_equal(of("first")->worker_id + of("first")->subordinate_worker_ids.items[0], a + b);
+    assert_waits("second");
+}
+
 /* ---- room that comes free ---- */
 
 static void test_freed_room_is_used_in_the_same_turn(void **state)
@@ -395,7 +429,7 @@ static void test_ways_out_are_true(void **state)
 {
     char words[256];
     worker_with("a", 1);
-    model_of("resident", SMALL, 0, NULL);
+    model_of("resident", 2 * MIDDLE, 0, NULL);
     settle();
     struct model copy = {0};
     record_copy(&model_type, &copy, model_of("asked", MIDDLE, 0, NULL));
@@ -403,12 +437,12 @@ static void test_ways_out_are_true(void **state)
     string_list_add(&copy.backend_parameters, "--max-model-len=131072");
     cluster_put(&cluster, KIND_MODEL, &copy, 2);
     settle();
-    assert_waits("asked"); /* 16 GiB of cache beside 4 of weights, 19.6 are free */
+    assert_waits("asked"); /* 16 GiB of cache beside 4 of weights, 12.4 are free */
     assert_true(has_way_out("asked", "stop_model", words, sizeof words));
-    assert_string_equal(words, "stop model resident, which holds 6.4 GiB");
+    assert_string_equal(words, "stop model resident, which holds 13.6 GiB"); /* 2 of the host */
     assert_true(has_way_out("asked", "shorter_context", words, sizeof words));
     const char *parameter = strstr(words, "--max-model-len=");
-    assert_non_null(parameter);
+    assert_string_equal(parameter, "--max-model-len=32768)"); /* a half is still too long */
     assert_false(has_way_out("asked", "span_workers", words + 200, 50));
     auto_free char *shorter = mem_strdup(parameter);
     shorter[strcspn(shorter, ")")] = '\0';
@@ -492,6 +526,7 @@ int main(void)
         TEST(test_what_is_kept_comes_free_for_its_own_priority),
         TEST(test_what_is_kept_stays_so_for_a_higher_priority),
         TEST(test_main_memory_is_kept),
+        TEST(test_gangs_get_all_or_nothing),
         TEST(test_freed_room_is_used_in_the_same_turn),
         TEST(test_a_refusal_moves_it),
         TEST(test_a_refusal_is_forgotten_when_memory_is_free),

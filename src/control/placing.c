@@ -146,6 +146,19 @@ static char *refusal_words(const struct placing *placing, const struct asking *a
     return text;
 }
 
+/*
+ * Whether the instance says so already, with all that there is to say: ways out take a while to be
+ * found, and what waits is looked at again and again.
+ */
+static bool says_so(const struct placing *placing, const struct model_instance *instance,
+                    const char *words)
+{
+    if (!instance->state_message || !instance->state_args ||
+        strcmp(instance->state_message, words) != 0)
+        return false;
+    return placing->ways_out_left == 0 || strstr(instance->state_args, "\"ways_out\"") != NULL;
+}
+
 static char *refusal_args(struct placing *placing, const struct model *model,
                           const struct place_explanation *why)
 {
@@ -178,13 +191,16 @@ static void note_refusal(struct placing *placing, const struct model *model, enu
     placing->refused_model_id = model->id;
 }
 
-static void refuse(struct placing *placing, const struct model *model,
+static void refuse(struct placing *placing, const struct model_instance *instance,
                    const struct asking *asking)
 {
+    const struct model *model = asking->need.model;
     struct place_explanation why;
     place_explain(&placing->view, &asking->request, &why);
     char *words = refusal_words(placing, asking, &why);
-    note_refusal(placing, model, no_place(placing), words, refusal_args(placing, model, &why));
+    char *args = says_so(placing, instance, words) ? mem_strdup(instance->state_args)
+                                                   : refusal_args(placing, model, &why);
+    note_refusal(placing, model, no_place(placing), words, args);
     place_explanation_fini(&why);
 }
 
@@ -292,7 +308,7 @@ static int choose(struct placing *placing, const struct model *model,
     } else if (reason) {
         note_refusal(placing, model, reason, TAKE(words), NULL);
     } else {
-        refuse(placing, model, &asking);
+        refuse(placing, copy, &asking);
     }
     place_result_fini(&result);
     int_list_fini(&refused);

@@ -29,6 +29,7 @@ enum {
     COST_PARTLY = 3000,        /* layers on the host, at least */
     COST_PARTLY_MORE = 6000,   /* as a part of all */
     COST_PROCESSOR = 12000,
+    COST_GUESS = 200,          /* what is left on devices that it takes a part of, as a guess */
     COST_USED = 4000,          /* a device that others use, as a part of it; its need isn't known */
     COST_UNLIKE = 2000,        /* devices of several classes for an engine that isn't known */
 };
@@ -172,8 +173,21 @@ static uint64_t most_units(const struct search *search, const struct option *opt
     return !profile || most > least_free ? least_free : most;
 }
 
+void cost_guess_fragments(const struct search *search, struct option *option)
+{
+    const struct place_worker *on = &search->board->view->workers[option->worker];
+    const uint64_t units = most_units(search, option);
+    double left = 0;
+    for (uint64_t set = option->device_set; set; set &= set - 1)
+        left += (double)(place_device_free(on, &on->devices[__builtin_ctzll(set)]) - units);
+    option->cost.fragments = (int64_t)(COST_GUESS * left / search->loss_bytes);
+    cost_sum(&option->cost);
+}
+
 void cost_of_fragments(const struct search *search, struct option *option)
 {
+    option->cost.fragments = 0; /* in place of the guess */
+    cost_sum(&option->cost);
     if (option->device_set == 0 || option->class < 0)
         return;
     const struct estimate_profile *profile = option_profile(search, option);

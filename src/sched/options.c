@@ -68,6 +68,7 @@ void search_end(struct search *search)
     free(search->same_in_rack);
     free(search->same_in_zone);
     free(search->options.items);
+    free(search->options.marks);
 }
 
 const struct estimate_profile *option_profile(const struct search *search,
@@ -87,17 +88,62 @@ bool search_wants_devices(const struct place_request *request, unsigned devices)
 
 /* ---- keeping the cheapest ---- */
 
+static uint64_t mix_in(uint64_t hash, uint64_t value)
+{
+    hash = (hash ^ value) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 29;
+}
+
+/* All of a worker that tells one place on it from a place on another; main memory roughly. */
+static uint64_t mark_of(const struct place_worker *on, const struct room *room)
+{
+    uint64_t mark = mix_in(1, on->device_count);
+    mark = mix_in(mark, on->ram_total_bytes ? room->ram_free / (on->ram_total_bytes / 64 + 1) : 0);
+    for (size_t i = 0; i < on->device_count; i++) {
+        const struct place_device *device = &on->devices[i];
+        mark = mix_in(mark, room->devices[i].free);
+        mark = mix_in(mark, device->foreign_bytes);
+        mark = mix_in(mark, (uint64_t)(device->class + 1) << 16 | device->island);
+    }
+    return mark;
+}
+
+/* Whether one that is like it on an earlier worker was added: of equal ones that is taken. */
+static bool is_repeated(struct search *search, const struct option *option)
+{
+    struct options *options = &search->options;
+    uint64_t mark = mix_in(search->worker_mark, option->device_set);
+    mark = mix_in(mark, (uint64_t)option->profile << 16 | (uint64_t)(option->class + 1) << 8 |
+                            (uint64_t)option->mode << 1 | option->is_ample);
+    mark = mix_in(mark, (uint64_t)option->cost.total) | 1;
+    if (!options->marks)
+        options->marks = mem_alloc_array(OPTION_MARKS, sizeof *options->marks);
+    size_t at = mark >> 20 & (OPTION_MARKS - 1);
+    while (options->marks[at] && options->marks[at] != mark)
+        at = (at + 1) & (OPTION_MARKS - 1);
+    if (options->marks[at])
+        return true;
+    if (options->mark_count < OPTION_MARKS / 4 * 3) {
+        options->marks[at] = mark;
+        options->mark_count++;
+    }
+    return false;
+}
+
 void options_add(struct search *search, const struct option *option)
 {
     struct options *options = &search->options;
+    struct option added = *option;
+    options->seen++;
+    search->on_devices += option->mode == PLACE_ON_DEVICES;
+    cost_of_place(search, &added);
+    if (!options->keeps_all && is_repeated(search, &added))
+        return;
+    cost_guess_fragments(search, &added);
     if ((options->count & (options->count - 1)) == 0)
         options->items = mem_resize(options->items, (options->count ? options->count * 2 : 1) *
                                                         sizeof *options->items);
-    struct option *added = &options->items[options->count++];
-    *added = *option;
-    options->seen++;
-    search->on_devices += option->mode == PLACE_ON_DEVICES;
-    cost_of_place(search, added);
+    options->items[options->count++] = added;
     if (options->count == 2 * OPTIONS_KEPT && !options->keeps_all) {
         qsort(options->items, options->count, sizeof *options->items, option_compare);
         options->count = OPTIONS_KEPT;
@@ -325,6 +371,7 @@ static void find_on(struct search *search, uint32_t worker)
     struct option option = {.worker = worker, .class = -1};
     struct room room;
     room_measure(view, request, &view->workers[worker], &room);
+    search->worker_mark = mark_of(&view->workers[worker], &room);
     if (!request->is_known || search->is_by_hand) {
         add_whole(search, &room, option);
         return;

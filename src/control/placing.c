@@ -354,8 +354,7 @@ static bool keep_as_if(struct placing *placing, const struct model *model, int64
     placing_look(&other);
     asking_begin(&asking, &other, model);
     bool is_kept = not_yet(&asking, &words) == REASON_NONE && asking.request.is_known &&
-                   decide(&other, &asking, NULL, NULL, &result) == 0 &&
-                   result.ranks[0].gpu_indexes.count > 0;
+                   decide(&other, &asking, NULL, NULL, &result) == 0;
     if (is_kept)
         place_keep(placing->board, &result);
     place_result_fini(&result);
@@ -368,7 +367,7 @@ static bool keep_as_if(struct placing *placing, const struct model *model, int64
 bool placing_keep(struct placing *placing, const struct model_instance *instance)
 {
     const struct model *model = cluster_find(placing->cluster, KIND_MODEL, instance->model_id);
-    if (!placing->env->needs || placing->view.class_count == 0)
+    if (!placing->env->needs)
         return false;
     return keep_as_if(placing, model, PLACING_WITHOUT_LEAVING) ||
            keep_as_if(placing, model, PLACING_WITHOUT_ALL);

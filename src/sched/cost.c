@@ -15,6 +15,7 @@ enum {
     COST_START_MAX = 20000,
     COST_SLOW_LINK = 300,      /* an island without fast links, per device beyond the first */
     COST_ISLANDS = 1500,       /* devices of several islands */
+    COST_BREAK = 150,          /* the first to take a part of an island, of several */
     COST_IN_RACK = 5000,       /* ranks on several workers */
     COST_IN_ZONE = 6000,
     COST_ANYWHERE = 8000,
@@ -49,16 +50,36 @@ static bool is_one_island(const struct place_worker *worker, uint64_t set)
     return true;
 }
 
+/*
+ * Whether the set takes a part of an island that nobody has any of yet, on a worker with several:
+ * those who come later and need all of one find it broken up.
+ */
+static bool breaks_island(const struct place_worker *worker, uint64_t set)
+{
+    const uint8_t island = worker->devices[__builtin_ctzll(set)].island;
+    bool has_others = false, has_left = false;
+    for (size_t i = 0; i < worker->device_count; i++) {
+        const struct place_device *device = &worker->devices[i];
+        if (device->island == island && (device->holders > 0 || device->kept_bytes > 0))
+            return false;
+        has_others = has_others || device->island != island;
+        has_left = has_left || (device->island == island && !(set >> i & 1));
+    }
+    return has_others && has_left;
+}
+
 static int64_t link_cost(const struct place_worker *worker, uint64_t set)
 {
     int count = __builtin_popcountll(set);
-    if (count < 2)
+    if (count == 0)
         return 0;
     if (!is_one_island(worker, set))
         return COST_ISLANDS;
+    int64_t broken = breaks_island(worker, set) ? COST_BREAK : 0;
     if (worker->devices[__builtin_ctzll(set)].has_fast_links)
-        return 0;
+        return broken;
     int64_t cost = (int64_t)(count - 1) * COST_SLOW_LINK;
+    cost += broken;
     return cost < COST_ISLANDS ? cost : COST_ISLANDS;
 }
 

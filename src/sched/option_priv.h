@@ -96,8 +96,8 @@ void options_find(struct search *search);
  * What devices of several classes give, by the request's split(), and the host's part. False: it
  * doesn't fit so.
  */
-bool options_split(const struct search *search, const struct room *room, uint32_t worker,
-                   uint64_t device_set, struct room_grant *ret, uint64_t *ret_host_bytes);
+bool options_split(const struct search *search, const struct room *room, uint64_t device_set,
+                   struct room_grant *ret, uint64_t *ret_host_bytes);
 
 /* Devices of a worker that an instance could have for itself. */
 uint64_t options_unused(const struct search *search, const struct room *room);

@@ -302,17 +302,22 @@ static uint64_t emptiest(const struct room *room, uint64_t from, size_t count)
     return set;
 }
 
-bool options_split(const struct search *search, const struct room *room, uint32_t worker,
-                   uint64_t device_set, struct room_grant *ret, uint64_t *ret_host_bytes)
+/* The split where main memory has that much for the devices whose memory it is. */
+static bool split_with(const struct search *search, const struct room *room, uint64_t shared,
+                       struct room_grant *ret, uint64_t *ret_host_bytes)
 {
-    const struct place_worker *on = &search->board->view->workers[worker];
     uint64_t free_bytes[PLACE_DEVICES_MAX];
     int classes[PLACE_DEVICES_MAX];
-    *ret = (struct room_grant){.device_set = device_set};
-    for (uint64_t left = device_set; left; left &= left - 1) {
+    ret->count = 0;
+    for (uint64_t left = ret->device_set; left; left &= left - 1) {
         int i = __builtin_ctzll(left);
-        free_bytes[ret->count] = room->devices[i].free;
-        classes[ret->count] = on->devices[i].class;
+        uint64_t has = room->devices[i].free;
+        if (room->unified >> i & 1) {
+            has = has < shared ? has : shared;
+            shared -= has;
+        }
+        free_bytes[ret->count] = has;
+        classes[ret->count] = room->on->devices[i].class;
         ret->devices[ret->count++] = (uint8_t)i;
     }
     if (search->request->split(search->request->ctx, free_bytes, classes, ret->count, ret->bytes,
@@ -321,7 +326,21 @@ bool options_split(const struct search *search, const struct room *room, uint32_
     for (size_t i = 0; i < ret->count; i++)
         if (ret->bytes[i] > free_bytes[i])
             return false;
-    return room_has_host(room, ret, *ret_host_bytes);
+    return true;
+}
+
+bool options_split(const struct search *search, const struct room *room, uint64_t device_set,
+                   struct room_grant *ret, uint64_t *ret_host_bytes)
+{
+    *ret = (struct room_grant){.device_set = device_set, .is_ample = true};
+    if (!split_with(search, room, room->ram_free, ret, ret_host_bytes))
+        return false;
+    if (room_has_host(room, ret, *ret_host_bytes))
+        return true;
+    /* Once more, now that it is known what the host needs beside them. */
+    return (device_set & room->unified) && room->ram_free >= *ret_host_bytes &&
+           split_with(search, room, room->ram_free - *ret_host_bytes, ret, ret_host_bytes) &&
+           room_has_host(room, ret, *ret_host_bytes);
 }
 
 /* As few devices as take it together, each as much as it has room for. */
@@ -338,7 +357,7 @@ static void add_mixed(struct search *search, const struct room *room, struct opt
         if (count < 2 || count > most)
             return;
         option.device_set = emptiest(room, room->allowed, count);
-        if (options_split(search, room, option.worker, option.device_set, &grant, &host_bytes)) {
+        if (options_split(search, room, option.device_set, &grant, &host_bytes)) {
             options_add(search, &option);
             return;
         }

@@ -4,9 +4,10 @@
 #include "auth/auth.h"
 #include "base/log.h"
 #include "base/random.h"
-#include "control/evaluation.h"
 #include "control/hub_reads.h"
 #include "control/ledger.h"
+#include "control/needs.h"
+#include "control/reconcile.h"
 #include "control/shapes.h"
 #include "control/turn_priv.h"
 
@@ -163,7 +164,7 @@ static void source_of(const struct model *model, struct need_source *ret, void *
                                 .absent_on = entry->is_local ? &entry->absent_on : NULL};
 }
 
-static struct reconcile_env reconcile_env(struct control *control)
+struct reconcile_env control_reconcile_env(struct control *control)
 {
     return (struct reconcile_env){
         .now_ms = control_now_ms(control),
@@ -179,7 +180,7 @@ static struct reconcile_env reconcile_env(struct control *control)
 
 static void run_reconciler(struct control *control)
 {
-    const struct reconcile_env env = reconcile_env(control);
+    const struct reconcile_env env = control_reconcile_env(control);
     /* A pass may make work for the next (a ready count, a freed place); it settles in two or three.
      */
     for (int i = 0; dirty_has_work(&control->dirty) && i < RECONCILE_PASSES_MAX; i++) {
@@ -200,6 +201,7 @@ static void end_turn(void *arg)
     if (shapes_settle(control->shapes, &control->dirty.models))
         control->dirty.has_room_news = true;
     run_reconciler(control);
+    shapes_end_waits(control->shapes);
     if (shapes_take_questions_news(control->shapes))
         fleet_note_questions(control->fleet);
     watch_end_turn(control->watch);
@@ -469,14 +471,6 @@ bool control_is_cluster_token(const struct control *control, const char *token)
 uint64_t control_change_count(const struct control *control)
 {
     return control->change_count;
-}
-
-void control_evaluate(struct control *control, const struct model *model, struct json_writer *w)
-{
-    const struct reconcile_env env = reconcile_env(control);
-    struct placing placing = {.cluster = &control->cluster, .env = &env};
-    evaluation_write(&placing, model, w);
-    placing_fini(&placing);
 }
 
 void control_when_durable(struct control *control, void (*fn)(void *ctx), void *ctx)

@@ -204,6 +204,11 @@ void placing_ask(struct placing *placing, const struct model *model, struct plac
     place_explanation_fini(&why);
 }
 
+void placing_take(struct placing *placing, const struct placing_answer *answer)
+{
+    place_take(placing->board, &answer->asking.request, &answer->result);
+}
+
 void placing_answer_fini(struct placing_answer *answer)
 {
     place_result_fini(&answer->result);

@@ -90,6 +90,9 @@ struct placing_answer {
 void placing_ask(struct placing *placing, const struct model *model, struct placing_answer *ret);
 void placing_answer_fini(struct placing_answer *answer);
 
+/* Counts what was answered as given out, to an instance that there isn't (lift.h takes it back). */
+void placing_take(struct placing *placing, const struct placing_answer *answer);
+
 /*
  * Ranked ways in which the model would find a place, as a JSON array of {"code","message"}; each was
  * tried.

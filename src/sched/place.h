@@ -40,6 +40,7 @@ struct place_ways {
 };
 
 struct place_request {
+    int64_t instance_id; /* that gets it, for place_take(); 0: one that there isn't yet */
     int64_t model_id;
     const char *model_name;
     enum place_strategy strategy;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Evaluation of models before they are deployed, in GPUStack's shape and more: faults in the
- * settings, where an instance would go, or why nowhere and what could be done. See doc/placement.md.
+ * settings, where an instance would go, or why nowhere and what could be done: doc/placement.md.
  * What models are made of may have to be read first: that is waited for, but not for long.
  */
 #include "api/api_priv.h"

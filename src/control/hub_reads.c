@@ -124,11 +124,15 @@ static void begin(struct hub_reads *reads, struct task *task)
     static const struct detached_ops ops = {.work = work, .done = done, .drop = task_free};
     list_remove(&task->node);
     list_add_tail(&reads->running, &task->node);
-    task->read.rc = detached_job_start(reads->loop, &ops, task, &task->job, &task->read.err);
-    if (task->read.rc < 0)
-        finish(task);
-    else
+    struct err err = {0};
+    const int rc = detached_job_start(reads->loop, &ops, task, &task->job, &err);
+    if (rc == 0) {
         reads->running_count++;
+        return;
+    }
+    task->read.rc = rc; /* no thread has it */
+    task->read.err = err;
+    finish(task);
 }
 
 static void begin_waiting(struct hub_reads *reads)

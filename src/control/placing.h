@@ -76,7 +76,9 @@ struct asking {
     struct place_request request;
 };
 
+/* Fills in `asking`; what it borrows of `placing` and `model` must stay. */
 void asking_begin(struct asking *asking, struct placing *placing, const struct model *model);
+/* Frees what it owns. */
 void asking_end(struct asking *asking);
 
 /* What becomes of one more instance of the model, without giving anything out. */
@@ -87,15 +89,17 @@ struct placing_answer {
     char *words;                /* why not; owned; NULL with REASON_NONE */
 };
 
+/* Fills in `ret`, which is the caller's to free. */
 void placing_ask(struct placing *placing, const struct model *model, struct placing_answer *ret);
+/* Frees what it owns. */
 void placing_answer_fini(struct placing_answer *answer);
 
 /* Counts what was answered as given out, to an instance that there isn't (lift.h takes it back). */
 void placing_take(struct placing *placing, const struct placing_answer *answer);
 
 /*
- * Ranked ways in which the model would find a place, as a JSON array of {"code","message"}; each was
- * tried.
+ * Ranked ways in which the model would find a place, as a JSON array of {"code","message"}; each
+ * was tried.
  */
 void placing_write_ways_out(struct placing *placing, const struct model *model,
                             struct json_writer *w);

@@ -14,6 +14,10 @@ static int read_registration(const json_t *body, struct worker *fresh, struct er
     for (size_t i = 0; i < ARRAY_LEN(needed); i++)
         if (!needed[i].value || !*needed[i].value)
             return err_set(err, ERR_INVALID, "%s: must be there and not empty", needed[i].name);
+    const json_t *inspects = json_object_get(body, "inspects");
+    if (inspects && !json_is_boolean(inspects))
+        return err_set(err, ERR_INVALID, "inspects: must be true or false");
+    fresh->inspects = json_is_true(inspects);
     if (fresh->port < 1 || fresh->port > 65535)
         return err_set(err, ERR_INVALID, "port: must be 1-65535, not %lld", (long long)fresh->port);
     return 0;
@@ -107,7 +111,6 @@ int registration_apply(struct cluster *cluster, const json_t *body,
     record_init(&worker_type, &fresh);
     int rc = read_registration(body, &fresh, err);
     bool is_configured = json_is_true(json_object_get(body, "name_is_configured"));
-    fresh.inspects = json_is_true(json_object_get(body, "inspects"));
     if (rc == 0)
         rc = settle_name(cluster, &fresh, is_configured, env, err);
     const struct worker *known = cluster_worker_by_uuid(cluster, fresh.worker_uuid);

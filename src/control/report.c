@@ -350,9 +350,12 @@ int report_apply(struct cluster *cluster, int64_t worker_id, const json_t *body,
 {
     const json_t *entries = json_object_get(body, "instances");
     const json_t *status = json_object_get(body, "status");
-    if (!json_is_array(entries) || (status && !json_is_object(status)))
+    const json_t *inspections = json_object_get(body, "inspections"); /* of control/shapes.h */
+    if (!json_is_array(entries) || (status && !json_is_object(status)) ||
+        (inspections && !json_is_array(inspections)))
         return err_set(err, ERR_INVALID,
-                       "a report has an array \"instances\" and an object \"status\"");
+                       "a report has arrays \"instances\" and \"inspections\" and an object "
+                       "\"status\"");
     auto_free struct taken *taken = mem_alloc_array(json_array_size(entries) + 1, sizeof *taken);
     size_t count;
     int rc = read_entries(cluster, worker_id, entries, taken, &count, err);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What could be done so that a model finds a place, each way tried by the planner before it is told.
- * Ranked by how little it takes away: first what costs only settings, then quality, then others'
- * room.
+ * What could be done so that a model finds a place, each way tried by the planner before it is
+ * told. Ranked by how little it takes away: first what costs only settings, then quality, then
+ * others' room.
  */
 #include "base/num.h"
 #include "control/placing.h"

@@ -39,7 +39,7 @@ struct model {
     int64_t ready_replicas; /* running now; transient */
     struct string_list categories; /* llm, embedding, image, reranker, speech_to_text, ... */
     int placement_strategy;
-    int64_t priority;       /* of those that wait, the higher is placed first; 0-MODEL_PRIORITY_MAX */
+    int64_t priority;       /* of those that wait the highest is placed first; 0-1000 */
     struct string_map worker_selector; /* labels that a worker must have */
     char *gpu_selector;     /* JSON {"gpu_ids":[...],"gpus_per_replica":N} or NULL */
     char *backend;          /* engine name ("llama.cpp"); NULL: chosen from the file */

@@ -14,6 +14,7 @@ enum {
     COST_START_MAX = 20000,
     COST_SLOW_LINK = 300,      /* an island without fast links, per device beyond the first */
     COST_ISLANDS = 1500,       /* devices of several islands */
+    COST_STAGE = 400,          /* a further stage on the same worker: tokens go through one by one */
     COST_IN_RACK = 5000,       /* ranks on several workers */
     COST_IN_ZONE = 6000,
     COST_ANYWHERE = 8000,
@@ -58,6 +59,15 @@ static int64_t link_cost(const struct place_worker *worker, uint64_t set)
     return cost < COST_ISLANDS ? cost : COST_ISLANDS;
 }
 
+/* Stages that a worker has beyond the one that each of a gang has anyway. */
+static int64_t stage_cost(const struct estimate_profile *profile)
+{
+    if (!profile || profile->nodes == 0 || profile->pipeline_parallel <= profile->nodes)
+        return 0;
+    unsigned stages = (profile->pipeline_parallel + profile->nodes - 1) / profile->nodes;
+    return (int64_t)(stages - 1) * COST_STAGE;
+}
+
 static int64_t company_cost(const struct search *search, uint32_t worker)
 {
     const struct place_worker *on = &search->board->view->workers[worker];
@@ -75,7 +85,8 @@ static int64_t balance_cost(const struct search *search, const struct option *op
     int64_t count = on->instance_count;
     int64_t cost = COST_BUSY * count / (count + 1);
     if (on->ram_total_bytes)
-        cost += (int64_t)(COST_FULL * ((double)on->ram_claimed_bytes / (double)on->ram_total_bytes));
+        cost += (int64_t)(COST_FULL * ((double)on->ram_claimed_bytes /
+                                       (double)on->ram_total_bytes));
     if (option->device_set == 0 && on->device_count > 0)
         cost += COST_HOST_OF_DEVICES;
     return cost;
@@ -104,7 +115,8 @@ void cost_of_place(const struct search *search, struct option *option)
 {
     const struct place_worker *on = &search->board->view->workers[option->worker];
     option->cost = (struct place_cost){.start = start_cost(search, option->worker),
-                                       .links = link_cost(on, option->device_set),
+                                       .links = link_cost(on, option->device_set) +
+                                                stage_cost(option_profile(search, option)),
                                        .company = company_cost(search, option->worker),
                                        .balance = balance_cost(search, option),
                                        .shortage = shortage_cost(search, option)};
@@ -128,6 +140,16 @@ static uint64_t most_units(const struct search *search, const struct option *opt
     return !profile || most > least_free ? least_free : most;
 }
 
+/* What a profile takes at least; of places that are alike but for that, the one that takes less of
+ * what others could use is the better one. */
+static double least_taken(const struct estimate_profile *profile)
+{
+    double sum = 0;
+    for (unsigned i = 0; profile && i < profile->devices_per_node; i++)
+        sum += (double)profile->rank_bytes[i];
+    return sum;
+}
+
 void cost_of_fragments(const struct search *search, struct option *option)
 {
     if (option->device_set == 0 || option->class < 0)
@@ -136,6 +158,7 @@ void cost_of_fragments(const struct search *search, struct option *option)
     double loss =
         board_loss(search->board, option->worker, option->class, option->device_set,
                    most_units(search, option), profile ? profile->host_bytes : 0);
+    loss += OUTLOOK_FRAGMENT_WEIGHT * least_taken(profile);
     option->cost.fragments = (int64_t)llrint(COST_ONE * loss / search->least_bytes);
     cost_sum(&option->cost);
 }

@@ -5,7 +5,7 @@
  *
  *     struct place_explanation why = {0};
  *     place_explain(&view, &request, &why);
- *     place_explain_words(&why, &view, &request, &text); // "node1: needs 41.2 GiB on a device, ..."
+ *     place_explain_words(&why, &view, &request, &text); // "node1: needs 41 GiB of ..."
  *     place_explanation_fini(&why);
  */
 #pragma once
@@ -52,6 +52,7 @@ struct place_explanation {
     size_t device_count;
 };
 
+/* Fills in `ret`; free it with place_explanation_fini(). */
 void place_explain(const struct place_view *view, const struct place_request *request,
                    struct place_explanation *ret);
 

@@ -3,10 +3,10 @@
  * Placement: which workers and devices an instance gets, or why none. Pure: no clock, no I/O, no
  * store; equal input gives equal output.
  *
- * What a model needs comes as profiles (estimate/profiles.h), one set for each class of devices. All
- * of them are tried on all workers, and the cheapest place wins; doc/placement.md has the cost and
- * an example by hand. An instance whose need isn't known gets devices for itself, as many as its
- * model asks for, or none.
+ * What a model needs comes as profiles (estimate/profiles.h), one set for each class of devices.
+ * All of them are tried on all workers, and the cheapest place wins; doc/placement.md has the cost
+ * and an example by hand. An instance whose need isn't known gets devices for itself, as many as
+ * its model asks for, or none.
  *
  *     struct place_board *board = place_board_new(&view, &mix);
  *     struct place_result result = {0};
@@ -105,7 +105,7 @@ struct place_rank {
 struct place_cost {
     int64_t fragments; /* what it leaves useless to others */
     int64_t start;     /* time until it serves */
-    int64_t links;     /* slow links between its devices */
+    int64_t links;     /* slow links between its devices, and stages that tokens go through */
     int64_t company;   /* replicas of the same model that would fail together with it */
     int64_t balance;   /* how busy the worker is */
     int64_t shortage;  /* less cache than it had better have, or layers on the host */

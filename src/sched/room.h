@@ -25,6 +25,7 @@ struct room_grant {
     uint64_t bytes[PLACE_DEVICES_MAX];  /* by rank */
 };
 
+/* Fills in `ret`. */
 void room_measure(const struct place_view *view, const struct place_request *request,
                   const struct place_worker *worker, struct room *ret);
 

@@ -20,7 +20,7 @@
 
 enum {
     PLACE_DEVICES_MAX = 64,  /* of a worker; further ones aren't used */
-    PLACE_CLASSES_MAX = 32,  /* kinds of devices in a cluster; devices of further ones aren't used */
+    PLACE_CLASSES_MAX = 32,  /* kinds of devices of a cluster; those of others aren't used */
     PLACE_HOST = -1,         /* in place of a device's number: main memory */
 };
 
@@ -82,7 +82,7 @@ struct place_worker {
     const struct place_engine *engines;
     size_t engine_count;
     bool knows_engines;     /* false: any may be there */
-    uint32_t rack, zone;    /* workers with the same number fail together, and are near; 0: unknown */
+    uint32_t rack, zone;    /* those with the same number fail together, and are near; 0: none */
     /* kept by the view */
     uint64_t ram_claimed_bytes;
     unsigned instance_count;

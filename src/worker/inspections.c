@@ -149,7 +149,7 @@ static void on_done(void *arg)
     if (!item->is_wanted) {
         item_free(item);
     } else {
-        item->due_ms = now_ms(inspections) + INSPECTIONS_AGAIN_MS;
+        item->due_ms = now_ms(inspections) + inspections->params.again_ms;
         if (take(item, &look->found))
             inspections->params.on_change(inspections->params.ctx);
         if (item->wants_shape && !look->wants_shape && !has_read(item))
@@ -170,7 +170,7 @@ static void begin(struct inspections *inspections, struct item *item)
     look->path = mem_strdup(item->path);
     look->wants_shape = item->wants_shape;
     look->known_identity = mem_strdup(has_read(item) ? item->found.identity : NULL);
-    item->due_ms = now_ms(inspections) + INSPECTIONS_AGAIN_MS;
+    item->due_ms = now_ms(inspections) + inspections->params.again_ms;
     if (detached_job_start(inspections->params.loop, &ops, look, &item->job, &err) < 0) {
         look_free(look);
         give_up(item, err.text);
@@ -334,6 +334,8 @@ struct inspections *inspections_new(const struct inspections_params *params)
     inspections->params = *params;
     if (!params->stuck_ms)
         inspections->params.stuck_ms = INSPECTIONS_STUCK_MS;
+    if (!params->again_ms)
+        inspections->params.again_ms = INSPECTIONS_AGAIN_MS;
     if (!params->inspect)
         inspections->params.inspect = inspect_path;
     list_init(&inspections->items);

@@ -29,6 +29,7 @@ struct inspections_params {
     void (*on_change)(void *ctx); /* a report would say something new */
     void *ctx;
     int64_t stuck_ms; /* 0: INSPECTIONS_STUCK_MS */
+    int64_t again_ms; /* 0: INSPECTIONS_AGAIN_MS */
     void (*inspect)(const struct inspection_request *request, struct inspection *ret); /* NULL:
                          inspect_path(); any thread */
 };

@@ -17,7 +17,7 @@ enum {
     MACHINE_PIDS = 300,
     MACHINE_PORT_FIRST = 40000,
     MACHINE_PORT_LAST = 40039,
-    MACHINE_DEVICES_MAX = 4,
+    MACHINE_DEVICES_MAX = 2,
     MACHINE_PORTS_EACH = 2, /* of an engine's block */
 };
 

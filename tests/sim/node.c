@@ -152,6 +152,10 @@ static void write_status(const struct sim_node *node, struct json_writer *w)
         json_begin_object(w);
         json_put_int(w, "index", i);
         json_put_string(w, "type", "npu");
+        json_add_key(w, "memory");
+        json_begin_object(w);
+        json_put_int(w, "total", 34359738368);
+        json_end_object(w);
         json_end_object(w);
     }
     json_end_array(w);

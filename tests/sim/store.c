@@ -77,11 +77,21 @@ void sim_txn_delete(struct sim_txn *txn, enum kind kind, int64_t id)
     add_row(txn, kind, id);
 }
 
+/* A row that is changed, yet isn't there: what made it is lost. */
+static bool is_orphan(const struct table *table, const struct txn_row *row)
+{
+    return row->record && !table_find(table, row->id) && row->id <= table->last_id;
+}
+
 static void apply(struct sim *sim, struct sim_txn *txn)
 {
     LIST_FOR_EACH(struct txn_row, row, &txn->rows, node) {
         struct table *table = &sim->store.durable.tables[row->kind];
-        if (row->record)
+        if (is_orphan(table, row)) {
+            trace_fail(&sim->trace, "what is durable is whole", "%s %lld is changed, but not there",
+                       kind_type(row->kind)->noun, (long long)row->id);
+            record_fini(kind_type(row->kind), row->record);
+        } else if (row->record)
             table_put(table, row->record);
         else
             table_free_row(table, table_take(table, row->id));

@@ -332,8 +332,8 @@ static void test_worker_gets_its_desired_state(void **state)
 }
 
 #define PRESENT                                                                                    \
-    "{\"instances\":[],\"inspections\":[{\"path\":\"/m.gguf\",\"state\":\"present\","                  \
-    "\"identity\":\"7-1-1\""
+    "{\"instances\":[],\"inspections\":["                                                          \
+    "{\"path\":\"/m.gguf\",\"state\":\"present\",\"identity\":\"7-1-1\""
 #define SHAPE ",\"shape\":{\"version\":1,\"format\":\"gguf\",\"kind\":\"llm\"}"
 
 /* Who has said that it can tell is asked, nobody else. */
@@ -359,6 +359,7 @@ static void test_workers_are_asked_for_model_files(void **state)
     await_line(&reader, "\"inspect\":[{\"path\":\"/m.gguf\",\"shape\":false}]}");
     assert_int_equal(report(w, worker->id, PRESENT "}]," STATUS "}"), 0);
     await_line(&reader, "\"inspect\":[{\"path\":\"/m.gguf\",\"shape\":true}]}");
+    assert_int_equal(report(w, worker->id, "{\"instances\":[],\"inspections\":{}}"), ERR_INVALID);
     assert_int_equal(report(w, worker->id, PRESENT SHAPE "}]," STATUS "}"), 0);
     const struct model *model = cluster_model_by_name(control_cluster(w->control), "m");
     assert_int_equal(shapes_of(control_shapes(w->control), model)->state, SHAPE_KNOWN);

@@ -10,7 +10,11 @@ static int64_t add_device_worker(const char *name, size_t count)
     int64_t id = add_worker(name, WORKER_READY);
     struct worker copy = {0};
     record_copy(&worker_type, &copy, cluster_find(&cluster, KIND_WORKER, id));
+    copy.devices = mem_alloc_array(count + 1, sizeof *copy.devices);
+    copy.device_count = count;
     for (size_t i = 0; i < count; i++) {
+        copy.devices[i] = (struct worker_device){
+            .index = (int64_t)i, .type = mem_strdup("cuda"), .island = -1, .is_healthy = true};
         int_list_add(&copy.device_indexes, (int64_t)i);
         string_list_add(&copy.device_types, "cuda");
     }

@@ -217,7 +217,7 @@ static void test_model_defaults(void **state)
         "{\"id\":0,\"name\":\"m\",\"description\":null,\"source\":\"local_path\","
         "\"local_path\":null,\"huggingface_repo_id\":null,\"huggingface_filename\":null,"
         "\"model_scope_model_id\":null,\"model_scope_file_path\":null,\"replicas\":1,"
-        "\"ready_replicas\":0,\"categories\":[],\"placement_strategy\":\"spread\","
+        "\"ready_replicas\":0,\"categories\":[],\"placement_strategy\":\"auto\","
         "\"worker_selector\":{},\"gpu_selector\":null,\"backend\":null,\"backend_version\":null,"
         "\"backend_parameters\":[],\"env\":{},\"cpu_offloading\":true,"
         "\"distributed_inference_across_workers\":true,\"restart_on_error\":true,\"meta\":null,"

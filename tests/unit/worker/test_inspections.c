@@ -198,20 +198,6 @@ static void test_what_is_asked_for_is_told(void **state)
     inspections_free(inspections);
 }
 
-/* A worker that was told that nobody needs the shape still knows that there is none. */
-static void test_what_was_no_model_stays_none(void **state)
-{
-    folder_write(*state, "text", "hello", 0);
-    auto_free char *path = mem_printf("+%s/text", (char *)*state);
-    struct inspections *inspections = begin(0, NULL);
-    want(inspections, (const char *const[]){path, NULL});
-    wait_for(inspections, "\"state\":\"unreadable\"");
-    want(inspections, (const char *const[]){path + 1, NULL});
-    auto_free char *text = report(inspections);
-    assert_non_null(strstr(text, "\"state\":\"unreadable\""));
-    inspections_free(inspections);
-}
-
 /* ---- what doesn't answer ---- */
 
 static sem_t answers; /* looks at "/stuck..." wait for one each */
@@ -241,6 +227,31 @@ static void test_a_path_that_does_not_answer_holds_up_nobody(void **state)
     sem_post(&answers); /* it comes back after all */
     wait_for(inspections, "\"path\":\"/stuck/a\",\"state\":\"missing\"");
     inspections_free(inspections);
+}
+
+/* A worker that was told that nobody needs the shape still knows that there is none. */
+static void test_what_was_no_model_stays_none(void **state)
+{
+    sem_init(&answers, 0, 3);
+    sem_init(&ended, 0, 0);
+    folder_write(*state, "stuck", "hello", 0);
+    auto_free char *path = mem_printf("+%s/stuck", (char *)*state);
+    const struct inspections_params params = {.loop = loop,
+                                              .on_change = on_change,
+                                              .stuck_ms = 1000,
+                                              .again_ms = 1,
+                                              .inspect = inspect_slowly};
+    struct inspections *inspections = inspections_new(&params);
+    want(inspections, (const char *const[]){path, NULL});
+    wait_for(inspections, "there is no model");
+    want(inspections, (const char *const[]){path + 1, NULL});
+    wait_for(inspections, "takes longer"); /* the fourth time */
+    assert_int_equal(changes, 2);          /* the second and third told nothing new */
+    inspections_free(inspections);
+    sem_post(&answers);
+    for (int i = 0; i < 4; i++)
+        while (sem_wait(&ended) < 0)
+            continue;
 }
 
 static void test_only_so_many_may_be_stuck(void **state)

@@ -261,6 +261,8 @@ static void assign(const struct placing *placing, const struct asking *asking,
     const struct worker *worker = worker_of(placing, &result->ranks[0]);
     struct resource_claim claim = {0};
     copy->worker_id = worker->id;
+    if (asking->need.is_known && (!copy->backend || !*copy->backend))
+        mem_replace(&copy->backend, asking->need.engine_name);
     mem_replace(&copy->worker_name, worker->name);
     mem_replace(&copy->worker_ip, worker->ip);
     free(copy->computed_resource_claim);

@@ -18,6 +18,7 @@ static const char *const refusal_names[] = {
     [PLACE_DEVICES_SHORT] = "devices_short",
     [PLACE_DEVICES_UNFIT] = "devices_unfit",
     [PLACE_DEVICE_MEMORY_SHORT] = "device_memory_short",
+    [PLACE_WORKERS_SHORT] = "workers_short",
 };
 
 static_assert(ARRAY_LEN(refusal_names) == PLACE_REFUSAL_COUNT, "every refusal has a name");
@@ -50,23 +51,20 @@ static bool has_id(const struct int_list *ids, int64_t id)
     return false;
 }
 
-/* The worker's engine of that name and version, or NULL. */
-static const struct place_engine *find_engine(const struct place_request *request,
-                                              const struct place_worker *worker)
+static bool is_engine(const struct place_request *request, const struct place_engine *engine)
 {
-    for (size_t i = 0; i < worker->engine_count; i++) {
-        const struct place_engine *engine = &worker->engines[i];
-        bool is_version = !request->engine_version ||
-                          (engine->version && !strcmp(engine->version, request->engine_version));
-        if (engine->is_present && is_version && strcmp(engine->name, request->engine) == 0)
-            return engine;
-    }
-    return NULL;
+    if (!engine->is_present || strcmp(engine->name, request->engine) != 0)
+        return false;
+    return !request->engine_version ||
+           (engine->version && !strcmp(engine->version, request->engine_version));
 }
 
 static bool has_engine(const struct place_request *request, const struct place_worker *worker)
 {
-    return !request->engine || !worker->knows_engines || find_engine(request, worker) != NULL;
+    bool has_it = !request->engine || !worker->knows_engines;
+    for (size_t i = 0; !has_it && i < worker->engine_count; i++)
+        has_it = is_engine(request, &worker->engines[i]);
+    return has_it;
 }
 
 enum place_refusal place_refuse_worker(const struct place_request *request,
@@ -102,8 +100,14 @@ static bool is_named(const char *id, const struct place_worker *worker,
     return strcmp(id + name_len + 1, rest) == 0;
 }
 
-static bool is_selected(const struct place_request *request, const struct place_worker *worker,
-                        const struct place_device *device)
+bool place_may_use_processor(const struct place_request *request)
+{
+    return request->processor && request->device_count == 0 &&
+           !(request->gpu_ids && request->gpu_ids->count > 0);
+}
+
+bool place_is_selected(const struct place_request *request, const struct place_worker *worker,
+                       const struct place_device *device)
 {
     const struct string_list *ids = request->gpu_ids;
     for (size_t i = 0; ids && i < ids->count; i++)
@@ -112,19 +116,25 @@ static bool is_selected(const struct place_request *request, const struct place_
     return !ids || ids->count == 0;
 }
 
-/* Whether the engine, as that worker has it, can use devices of that type. */
+static bool can_use(const struct place_engine *engine, const struct place_device *device)
+{
+    const struct string_list *types = engine->device_types;
+    return !types || types->count == 0 || (device->type && string_list_has(types, device->type));
+}
+
+/* Whether the engine, in one of the builds that the worker has, can use devices of that type. */
 static bool engine_can_use(const struct place_request *request, const struct place_worker *worker,
                            const struct place_device *device)
 {
-    const struct place_engine *engine =
-        request->engine && worker->knows_engines ? find_engine(request, worker) : NULL;
-    const struct string_list *types = engine ? engine->device_types : NULL;
-    return !types || types->count == 0 || (device->type && string_list_has(types, device->type));
+    bool can = !request->engine || !worker->knows_engines;
+    for (size_t i = 0; !can && i < worker->engine_count; i++)
+        can = is_engine(request, &worker->engines[i]) && can_use(&worker->engines[i], device);
+    return can;
 }
 
 bool place_may_have(const struct place_request *request, const struct place_worker *worker,
                     const struct place_device *device)
 {
-    return !device->is_unhealthy && device->class >= 0 && is_selected(request, worker, device) &&
-           engine_can_use(request, worker, device);
+    return !device->is_unhealthy && device->class >= 0 &&
+           place_is_selected(request, worker, device) && engine_can_use(request, worker, device);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a place costs, in thousandths. One whole (1000) is: a replica of the same model on the same
- * worker; as many bytes made useless as the model itself needs; two minutes more until it serves.
- * doc/placement.md says why, and works an example out by hand.
+ * What a place costs, in thousandths. One whole (1000) is: as many bytes made useless as the model
+ * itself needs, or as a device has if that is more; two minutes more until it serves; a half of a
+ * replica of the same model that fails with it. doc/placement.md says why, and works an example
+ * out by hand.
  */
 #include "sched/option_priv.h"
 
@@ -14,11 +15,11 @@ enum {
     COST_START_MAX = 20000,
     COST_SLOW_LINK = 300,      /* an island without fast links, per device beyond the first */
     COST_ISLANDS = 1500,       /* devices of several islands */
-    COST_STAGE = 400,          /* a further stage on the same worker: tokens go through one by one */
+    COST_STAGE = 1000,         /* a further stage on the same worker: tokens go through one by one */
     COST_IN_RACK = 5000,       /* ranks on several workers */
     COST_IN_ZONE = 6000,
     COST_ANYWHERE = 8000,
-    COST_SAME_WORKER = 1000,   /* each replica that fails with it */
+    COST_SAME_WORKER = 2000,   /* each replica that fails with it: more than to break up a device */
     COST_SAME_RACK = 200,
     COST_SAME_ZONE = 50,
     COST_BUSY = 300,           /* a worker with very many instances */
@@ -28,6 +29,8 @@ enum {
     COST_PARTLY = 3000,        /* layers on the host, at least */
     COST_PARTLY_MORE = 6000,   /* as a part of all */
     COST_PROCESSOR = 12000,
+    COST_USED = 4000,          /* a device that others use, as a part of it; its need isn't known */
+    COST_UNLIKE = 2000,        /* devices of several classes for an engine that isn't known */
 };
 
 static int64_t start_cost(const struct search *search, uint32_t worker)
@@ -92,14 +95,30 @@ static int64_t balance_cost(const struct search *search, const struct option *op
     return cost;
 }
 
+/* Of devices for itself. */
+static int64_t whole_cost(const struct search *search, const struct option *option)
+{
+    const struct place_worker *on = &search->board->view->workers[option->worker];
+    double most = 0;
+    for (uint64_t left = option->device_set; left; left &= left - 1) {
+        const struct place_device *device = &on->devices[__builtin_ctzll(left)];
+        most = fmax(most, (double)device->foreign_bytes / fmax(1, (double)device->total_bytes));
+    }
+    return (int64_t)(COST_USED * most) +
+           (option->device_set && option->class < 0 ? COST_UNLIKE : 0);
+}
+
 static int64_t shortage_cost(const struct search *search, const struct option *option)
 {
     const struct estimate_profile *profile = option_profile(search, option);
     if (option->mode == PLACE_ON_PROCESSOR)
         return COST_PROCESSOR;
+    if (option->mode == PLACE_WHOLE)
+        return whole_cost(search, option);
     if (option->mode == PLACE_PARTLY) {
-        double host = (double)profile->host_bytes;
-        double all = host + (double)profile->rank_bytes[0];
+        double host = (double)profile->host_bytes, all = host;
+        for (unsigned i = 0; i < profile->devices_per_node; i++)
+            all += (double)profile->rank_bytes[i];
         return COST_PARTLY + (int64_t)(COST_PARTLY_MORE * (all > 0 ? host / all : 0));
     }
     return option->is_ample ? 0 : COST_SCARCE;
@@ -128,13 +147,16 @@ static uint64_t most_units(const struct search *search, const struct option *opt
 {
     const struct place_worker *on = &search->board->view->workers[option->worker];
     const struct estimate_profile *profile = option_profile(search, option);
+    struct room_want want = {0};
     uint64_t most = 0, least_free = UINT64_MAX;
+    if (profile)
+        room_want_of(profile, &want);
     for (uint64_t left = option->device_set; left; left &= left - 1) {
         uint64_t has = place_device_free(on, &on->devices[__builtin_ctzll(left)]);
         least_free = has < least_free ? has : least_free;
     }
-    for (unsigned i = 0; profile && i < profile->devices_per_node; i++) {
-        uint64_t need = option->is_ample ? profile->preferred_bytes[i] : profile->rank_bytes[i];
+    for (size_t i = 0; i < want.count; i++) {
+        uint64_t need = option->is_ample ? want.wanted[i] : want.needs[i];
         most = need > most ? need : most;
     }
     return !profile || most > least_free ? least_free : most;
@@ -159,7 +181,7 @@ void cost_of_fragments(const struct search *search, struct option *option)
         board_loss(search->board, option->worker, option->class, option->device_set,
                    most_units(search, option), profile ? profile->host_bytes : 0);
     loss += OUTLOOK_FRAGMENT_WEIGHT * least_taken(profile);
-    option->cost.fragments = (int64_t)llrint(COST_ONE * loss / search->least_bytes);
+    option->cost.fragments = (int64_t)llrint(COST_ONE * loss / search->loss_bytes);
     cost_sum(&option->cost);
 }
 

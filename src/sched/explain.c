@@ -26,21 +26,38 @@ const char *place_device_code_name(enum place_device_code code)
 
 /* ---- what is asked for ---- */
 
-/* The profile that asks the least of each device of the class, as far as the request allows it. */
+/* A way that the request allows, whatever there is. */
+static bool is_open_way(const struct place_request *request, const struct estimate_profile *profile)
+{
+    const unsigned devices = profile->nodes * profile->devices_per_node;
+    return (profile->nodes == 1 || request->may_span) &&
+           (request->device_count == 0 || request->device_count == devices);
+}
+
+static uint64_t least_need(const struct room_want *want)
+{
+    uint64_t least = want->count ? want->needs[0] : 0;
+    for (size_t i = 1; i < want->count; i++)
+        least = want->needs[i] < least ? want->needs[i] : least;
+    return least;
+}
+
+/* The way on devices of the class that asks the least of one; of equal ones the first. */
 static const struct estimate_profile *least_demanding(const struct place_request *request,
-                                                      int class)
+                                                      int class, uint64_t *ret_bytes)
 {
     const struct estimate_profile *least = NULL;
-    if (!request->ways || class < 0)
-        return NULL;
-    for (size_t i = 0; i < request->ways[class].count; i++) {
+    struct room_want want;
+    *ret_bytes = 0;
+    for (size_t i = 0; request->ways && class >= 0 && i < request->ways[class].count; i++) {
         const struct estimate_profile *one = &request->ways[class].profiles[i];
-        unsigned devices = one->nodes * one->devices_per_node;
-        if ((one->nodes > 1 && !request->may_span) ||
-            (request->device_count && request->device_count != devices))
+        if (!is_open_way(request, one))
             continue;
-        if (!least || one->rank_bytes[0] < least->rank_bytes[0])
-            least = one;
+        room_want_of(one, &want);
+        if (least && least_need(&want) >= *ret_bytes)
+            continue;
+        least = one;
+        *ret_bytes = least_need(&want);
     }
     return least;
 }
@@ -48,12 +65,25 @@ static const struct estimate_profile *least_demanding(const struct place_request
 /* ---- devices ---- */
 
 static enum place_device_code refused_code(const struct place_request *request,
+                                           const struct place_worker *worker,
                                            const struct place_device *device)
 {
-    const struct string_list *ids = request->gpu_ids;
     if (device->is_unhealthy)
         return PLACE_DEVICE_UNHEALTHY;
-    return ids && ids->count ? PLACE_DEVICE_NOT_SELECTED : PLACE_DEVICE_UNSUPPORTED;
+    return place_is_selected(request, worker, device) ? PLACE_DEVICE_UNSUPPORTED
+                                                      : PLACE_DEVICE_NOT_SELECTED;
+}
+
+/* For an instance that needs devices for itself. */
+static enum place_device_code whole_code(const struct place_worker *worker,
+                                         const struct place_device *device)
+{
+    if (device->holders > 0)
+        return PLACE_DEVICE_HELD;
+    if (device->kept_bytes > 0)
+        return PLACE_DEVICE_KEPT;
+    return place_device_free(worker, device) >= room_whole_bytes(device) ? PLACE_DEVICE_FITS
+                                                                         : PLACE_DEVICE_SHORT;
 }
 
 static enum place_device_code code_of(const struct place_request *request,
@@ -61,19 +91,18 @@ static enum place_device_code code_of(const struct place_request *request,
                                       const struct place_device *device, uint64_t needs)
 {
     if (!place_may_have(request, worker, device))
-        return refused_code(request, device);
+        return refused_code(request, worker, device);
     if (!request->is_known)
-        return device->holders > 0        ? PLACE_DEVICE_HELD
-               : device->kept_bytes > 0   ? PLACE_DEVICE_KEPT
-                                          : PLACE_DEVICE_FITS;
-    if (needs == 0)
+        return whole_code(worker, device);
+    if (needs == 0 && !request->split)
         return PLACE_DEVICE_UNSUPPORTED;
     if (device->is_held_whole)
         return PLACE_DEVICE_HELD;
+    const uint64_t least = needs ? needs : 1; /* together with unlike ones anything is of use */
     uint64_t left = place_device_free(worker, device);
-    if (left >= needs)
+    if (left >= least)
         return PLACE_DEVICE_FITS;
-    return left + device->kept_bytes >= needs ? PLACE_DEVICE_KEPT : PLACE_DEVICE_SHORT;
+    return left + device->kept_bytes >= least ? PLACE_DEVICE_KEPT : PLACE_DEVICE_SHORT;
 }
 
 static void explain_devices(const struct place_view *view, const struct place_request *request,
@@ -83,9 +112,10 @@ static void explain_devices(const struct place_view *view, const struct place_re
     const bool is_refused = place_refuse_worker(request, worker) != PLACE_FITS;
     for (size_t i = 0; i < worker->device_count; i++) {
         const struct place_device *device = &worker->devices[i];
-        const struct estimate_profile *profile = least_demanding(request, device->class);
         const struct place_holding *holding = place_largest_holding(worker, (int)i);
-        const uint64_t needs = profile ? profile->rank_bytes[0] : 0;
+        uint64_t needs = room_whole_bytes(device);
+        if (request->is_known)
+            least_demanding(request, device->class, &needs);
         ret->devices[ret->device_count++] = (struct place_device_reason){
             .worker = (uint32_t)at,
             .device = (uint32_t)i,
@@ -101,74 +131,215 @@ static void explain_devices(const struct place_view *view, const struct place_re
 
 /* ---- workers ---- */
 
-/* What the devices of a worker, which doesn't refuse by itself, say; those are from `first` on. */
-static void sum_up_devices(const struct place_request *request,
-                           const struct place_explanation *why, size_t first,
-                           struct place_worker_reason *ret)
+/* One worker, which doesn't refuse by itself. */
+struct look {
+    const struct place_view *view;
+    const struct place_request *request;
+    const struct place_device_reason *devices; /* of this worker */
+    size_t device_count;
+    struct room room;
+};
+
+static unsigned count_fitting(const struct look *look)
 {
-    unsigned counts[PLACE_DEVICE_CODE_COUNT] = {0};
-    for (size_t i = first; i < why->device_count; i++) {
-        const struct place_device_reason *device = &why->devices[i];
-        counts[device->code]++;
-        if (device->code == PLACE_DEVICE_SHORT && device->free_bytes >= ret->free_bytes) {
-            ret->free_bytes = device->free_bytes;
-            ret->needs_bytes = device->needs_bytes;
+    unsigned count = 0;
+    for (size_t i = 0; i < look->device_count; i++)
+        count += look->devices[i].code == PLACE_DEVICE_FITS;
+    return count;
+}
+
+/* Devices that could be one of the ranks. */
+static unsigned count_seats(const struct look *look, int class, const struct room_want *want)
+{
+    const uint64_t least = least_need(want);
+    unsigned count = 0;
+    for (uint64_t left = look->room.allowed & look->room.of_class[class]; left; left &= left - 1)
+        count += look->room.devices[__builtin_ctzll(left)].free >= least;
+    return count;
+}
+
+static uint64_t most_free(const struct look *look, uint64_t *set)
+{
+    int best = -1;
+    for (uint64_t left = *set; left; left &= left - 1) {
+        int i = __builtin_ctzll(left);
+        if (best < 0 || look->room.devices[i].free > look->room.devices[best].free)
+            best = i;
+    }
+    if (best < 0)
+        return 0;
+    *set &= ~(UINT64_C(1) << best);
+    return look->room.devices[best].free;
+}
+
+/* There are enough devices, but one lacks memory: the greatest need that nothing free meets. */
+static void note_short_rank(const struct look *look, int class, struct room_want *want,
+                            struct place_worker_reason *ret)
+{
+    uint64_t set = look->room.allowed & look->room.of_class[class];
+    for (size_t i = 0; i < want->count; i++) {
+        size_t greatest = 0;
+        for (size_t k = 1; k < want->count; k++)
+            greatest = want->needs[k] > want->needs[greatest] ? k : greatest;
+        ret->needs_bytes = want->needs[greatest];
+        ret->free_bytes = most_free(look, &set);
+        want->needs[greatest] = 0;
+        if (ret->free_bytes < ret->needs_bytes)
+            return;
+    }
+}
+
+/* What stands in the way of one way there; PLACE_FITS: nothing. */
+static struct place_worker_reason ask_way(const struct look *look, int class,
+                                          const struct estimate_profile *profile)
+{
+    struct place_worker_reason reason = {.devices_wanted = profile->devices_per_node,
+                                         .workers_wanted = profile->nodes};
+    struct room_want want;
+    struct candidates sets;
+    struct room_grant grant;
+    room_want_of(profile, &want);
+    reason.devices_fit = count_seats(look, class, &want);
+    room_find(&look->room, look->room.allowed & look->room.of_class[class], want.needs, want.count,
+              &sets);
+    for (size_t i = 0; i < sets.count; i++) {
+        if (!room_grant(&look->room, sets.device_sets[i], &want, &grant))
+            continue;
+        reason.refusal = profile->nodes > 1 ? PLACE_WORKERS_SHORT : PLACE_FITS;
+        return reason;
+    }
+    if (sets.count == 0) {
+        reason.refusal = PLACE_DEVICES_SHORT;
+        if (reason.devices_fit < reason.devices_wanted)
+            return reason;
+        reason.refusal = PLACE_DEVICE_MEMORY_SHORT;
+        note_short_rank(look, class, &want, &reason);
+        return reason;
+    }
+    reason.refusal = PLACE_MEMORY_SHORT;
+    reason.needs_bytes = want.host_bytes;
+    reason.free_bytes = look->room.ram_free;
+    for (size_t i = 0; i < want.count; i++) /* devices that share it */
+        reason.needs_bytes += look->room.unified & sets.device_sets[0] ? want.needs[i] : 0;
+    reason.needs_bytes += reason.needs_bytes == 0; /* nothing runs where nothing is left */
+    return reason;
+}
+
+/* How near a refusal is to a place. */
+static int nearness(enum place_refusal refusal)
+{
+    return refusal == PLACE_FITS            ? 4
+           : refusal == PLACE_WORKERS_SHORT ? 3
+           : refusal == PLACE_MEMORY_SHORT  ? 2
+           : refusal == PLACE_DEVICE_MEMORY_SHORT;
+}
+
+/* Whether one of two ways, with the same code, has more of the devices that it wants. */
+static bool has_more(const struct place_worker_reason *a, const struct place_worker_reason *b)
+{
+    return (uint64_t)a->devices_fit * b->devices_wanted >
+           (uint64_t)b->devices_fit * a->devices_wanted;
+}
+
+/* The way that comes nearest. False: there is none on any of its devices. */
+static bool nearest_way(const struct look *look, struct place_worker_reason *ret)
+{
+    const struct place_request *request = look->request;
+    bool is_found = false;
+    for (size_t c = 0; request->ways && c < look->view->class_count; c++) {
+        if (!look->room.of_class[c])
+            continue;
+        for (size_t i = 0; i < request->ways[c].count; i++) {
+            if (!is_open_way(request, &request->ways[c].profiles[i]))
+                continue;
+            struct place_worker_reason one = ask_way(look, (int)c, &request->ways[c].profiles[i]);
+            int order = is_found ? nearness(one.refusal) - nearness(ret->refusal) : 1;
+            if (order < 0 || (order == 0 && !has_more(&one, ret)))
+                continue;
+            *ret = one;
+            is_found = true;
         }
     }
-    ret->devices_fit = counts[PLACE_DEVICE_FITS];
-    ret->refusal = counts[PLACE_DEVICE_FITS]    ? PLACE_DEVICES_SHORT
-                   : !request->is_known         ? PLACE_DEVICES_SHORT
-                   : counts[PLACE_DEVICE_SHORT] ? PLACE_DEVICE_MEMORY_SHORT
-                   : counts[PLACE_DEVICE_HELD] + counts[PLACE_DEVICE_KEPT]
-                       ? PLACE_DEVICES_SHORT
-                       : PLACE_DEVICES_UNFIT;
+    return is_found;
 }
 
-static unsigned wanted_devices(const struct place_view *view, const struct place_request *request)
+/* No device has room for any part of it: the one that comes nearest, or why none counts at all. */
+static void sum_up_devices(const struct look *look, struct place_worker_reason *ret)
 {
-    unsigned least = 0;
-    if (request->device_count)
-        return (unsigned)request->device_count;
-    for (size_t c = 0; c < view->class_count; c++) {
-        const struct estimate_profile *profile = least_demanding(request, (int)c);
-        unsigned devices = profile ? profile->nodes * profile->devices_per_node : 0;
-        least = devices && (!least || devices < least) ? devices : least;
+    unsigned counts[PLACE_DEVICE_CODE_COUNT] = {0};
+    for (size_t i = 0; i < look->device_count; i++) {
+        const struct place_device_reason *device = &look->devices[i];
+        counts[device->code]++;
+        if (device->code != PLACE_DEVICE_SHORT || device->free_bytes < ret->free_bytes)
+            continue;
+        ret->free_bytes = device->free_bytes;
+        ret->needs_bytes = device->needs_bytes;
     }
-    return least;
+    ret->refusal = PLACE_DEVICES_UNFIT;
+    if (counts[PLACE_DEVICE_HELD] + counts[PLACE_DEVICE_KEPT])
+        ret->refusal = PLACE_DEVICES_SHORT;
+    if (counts[PLACE_DEVICE_SHORT])
+        ret->refusal = PLACE_DEVICE_MEMORY_SHORT;
+    if (!counts[PLACE_DEVICE_FITS])
+        return;
+    /* Unlike ones, of which all together aren't enough. */
+    ret->refusal = PLACE_DEVICES_SHORT;
+    ret->devices_fit = counts[PLACE_DEVICE_FITS];
+    ret->devices_wanted = ret->devices_fit + 1;
 }
 
-/* Main memory that it wants at least. */
-static uint64_t wanted_ram(const struct place_view *view, const struct place_request *request)
+/* Of an instance whose need isn't known. */
+static struct place_worker_reason explain_unknown(const struct look *look)
 {
-    uint64_t least = request->processor ? request->processor->host_bytes : UINT64_MAX;
-    if (!request->is_known)
-        return request->ram_bytes;
-    for (size_t c = 0; request->ways && c < view->class_count; c++)
-        for (size_t i = 0; i < request->ways[c].count; i++)
-            if (request->ways[c].profiles[i].host_bytes < least)
-                least = request->ways[c].profiles[i].host_bytes;
-    return least == UINT64_MAX ? 0 : least;
+    const uint64_t ram = look->request->ram_bytes ? look->request->ram_bytes : 1;
+    struct place_worker_reason reason = {
+        .devices_wanted = (unsigned)look->request->device_count,
+        .devices_fit = look->request->device_count ? count_fitting(look) : 0};
+    if (look->room.ram_free < ram) {
+        reason.refusal = PLACE_MEMORY_SHORT;
+        reason.needs_bytes = ram;
+        reason.free_bytes = look->room.ram_free;
+    } else if (reason.devices_fit < reason.devices_wanted) {
+        reason.refusal = PLACE_DEVICES_SHORT;
+    }
+    return reason;
 }
 
+static struct place_worker_reason explain_known(const struct look *look)
+{
+    const struct place_request *request = look->request;
+    struct place_worker_reason reason = {0};
+    const bool may_use_processor = place_may_use_processor(request);
+    if (may_use_processor && look->room.ram_free > 0 &&
+        look->room.ram_free >= request->processor->host_bytes)
+        return reason;
+    bool has_way = nearest_way(look, &reason);
+    if (has_way && (reason.devices_fit > 0 || nearness(reason.refusal) > 0))
+        return reason;
+    sum_up_devices(look, &reason);
+    if (!may_use_processor || reason.refusal != PLACE_DEVICES_UNFIT)
+        return reason;
+    reason.refusal = PLACE_MEMORY_SHORT;
+    reason.needs_bytes = request->processor->host_bytes ? request->processor->host_bytes : 1;
+    reason.free_bytes = look->room.ram_free;
+    return reason;
+}
+
+/* `first`: of its devices in the explanation. */
 static struct place_worker_reason explain_worker(const struct place_view *view,
                                                  const struct place_request *request, size_t at,
                                                  const struct place_explanation *why, size_t first)
 {
     const struct place_worker *worker = &view->workers[at];
-    struct place_worker_reason reason = {.refusal = place_refuse_worker(request, worker),
-                                         .devices_wanted = wanted_devices(view, request)};
-    uint64_t ram = wanted_ram(view, request), ram_free = place_ram_free(worker);
-    bool wants_devices = request->device_count > 0 || (request->is_known && !request->processor);
-    if (reason.refusal != PLACE_FITS)
-        return reason;
-    if (ram_free == 0 || ram_free < ram || !wants_devices) {
-        reason.needs_bytes = ram;
-        reason.free_bytes = ram_free;
-        reason.refusal = ram_free == 0 || ram_free < ram ? PLACE_MEMORY_SHORT : PLACE_FITS;
-        return reason;
-    }
-    sum_up_devices(request, why, first, &reason);
-    return reason;
+    struct look look = {.view = view,
+                        .request = request,
+                        .devices = why->devices + first,
+                        .device_count = why->device_count - first};
+    const enum place_refusal refusal = place_refuse_worker(request, worker);
+    if (refusal != PLACE_FITS)
+        return (struct place_worker_reason){.refusal = refusal};
+    room_measure(view, request, worker, &look.room);
+    return request->is_known ? explain_known(&look) : explain_unknown(&look);
 }
 
 void place_explain(const struct place_view *view, const struct place_request *request,

@@ -32,7 +32,7 @@ struct place_device_reason {
     uint32_t worker;  /* place in the view */
     uint32_t device;  /* place in the worker's devices */
     enum place_device_code code;
-    uint64_t needs_bytes; /* of such a device, by the profile that asks the least; 0: not known */
+    uint64_t needs_bytes; /* of such a device, at least, by any profile; 0: not known */
     uint64_t free_bytes, total_bytes;
     const char *held_by;  /* model with the largest claim; NULL: none; borrowed from the view */
     uint64_t held_bytes;  /* of that claim */
@@ -41,7 +41,8 @@ struct place_device_reason {
 struct place_worker_reason {
     enum place_refusal refusal;
     uint64_t needs_bytes, free_bytes; /* of main memory or of its best device */
-    unsigned devices_wanted, devices_fit;
+    unsigned devices_wanted, devices_fit; /* of this worker, by the way that comes nearest */
+    unsigned workers_wanted;              /* by the same way */
 };
 
 struct place_explanation {
@@ -52,7 +53,7 @@ struct place_explanation {
     size_t device_count;
 };
 
-/* Fills in `ret`; free it with place_explanation_fini(). */
+/* Fills in `ret`, which is zeroed or finished, for a request that place() found no place for. */
 void place_explain(const struct place_view *view, const struct place_request *request,
                    struct place_explanation *ret);
 

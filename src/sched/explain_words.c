@@ -38,7 +38,8 @@ static void say_devices(const struct place_worker_reason *reason,
                         const struct place_request *request, const struct place_worker *worker,
                         struct buf *out)
 {
-    buf_printf(out, "needs %u devices%s, %u of %zu free", reason->devices_wanted,
+    buf_printf(out, "needs %u device%s%s, %u of %zu free", reason->devices_wanted,
+               reason->devices_wanted == 1 ? "" : "s",
                request->gpu_ids && request->gpu_ids->count ? " of the selected ones" : "",
                reason->devices_fit, worker->device_count);
     if (request->is_known)
@@ -94,6 +95,10 @@ static void say_one(const struct place_worker_reason *reason, const struct place
     case PLACE_DEVICE_MEMORY_SHORT:
         say_memory(reason, "device memory", out);
         say_holder(worker, out);
+        return;
+    case PLACE_WORKERS_SHORT:
+        buf_printf(out, "has room for its part, but %u workers with %u devices each are needed",
+                   reason->workers_wanted, reason->devices_wanted);
         return;
     }
 }

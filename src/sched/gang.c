@@ -7,42 +7,26 @@
 
 #include "base/mem.h"
 
-#include <math.h>
+#include <string.h>
 
 enum { LEVELS = 3 }; /* rack, zone, cluster */
 
 /* A worker that could be a rank. */
 struct seat {
     struct option option;
-    double cost;
+    bool can_lead; /* its host has what the main rank needs */
 };
 
 /* A gang of so many ranks for one profile. */
 struct team {
     const struct estimate_profile *profile;
-    uint64_t needs[PLACE_DEVICES_MAX], wanted[PLACE_DEVICES_MAX]; /* per device of any rank */
+    struct room_want want; /* of any rank */
     struct seat *seats; /* owned; one a worker */
     size_t seat_count;
-    struct seat *chosen; /* within seats */
+    struct seat *chosen; /* within seats; the first one leads */
     struct place_cost cost;
     bool is_found;
 };
-
-/* Ranks aren't alike to the byte: each gets what the largest of its place needs. */
-static void set_needs(struct team *team)
-{
-    const struct estimate_profile *profile = team->profile;
-    for (unsigned d = 0; d < profile->devices_per_node; d++) {
-        team->needs[d] = team->wanted[d] = 0;
-        for (unsigned n = 0; n < profile->nodes; n++) {
-            unsigned rank = n * profile->devices_per_node + d;
-            if (profile->rank_bytes[rank] > team->needs[d])
-                team->needs[d] = profile->rank_bytes[rank];
-            if (profile->preferred_bytes[rank] > team->wanted[d])
-                team->wanted[d] = profile->preferred_bytes[rank];
-        }
-    }
-}
 
 /* What a rank other than the main one needs of its host: those that only lend devices need little.
  */
@@ -53,20 +37,24 @@ static uint64_t host_bytes(const struct place_request *request,
     return request->is_remote_first && profile->host_bytes > lender ? lender : profile->host_bytes;
 }
 
+static bool can_lead(const struct team *team, const struct room *room, uint64_t device_set)
+{
+    struct room_grant grant;
+    struct room_want want = team->want;
+    want.host_bytes = team->profile->host_bytes;
+    return room_grant(room, device_set, &want, &grant);
+}
+
 /* The cheapest set of a worker's devices, if it has any. */
 static bool find_seat(struct search *search, const struct team *team, struct option option,
                       struct seat *ret)
 {
     const struct place_view *view = search->board->view;
-    const struct estimate_profile *profile = team->profile;
     struct room room;
     struct found_sets found;
     bool is_found = false;
     room_measure(view, search->request, &view->workers[option.worker], &room);
-    if (room.ram_free == 0 || room.ram_free < profile->host_bytes)
-        return false;
-    options_sets(&room, room.allowed & room.of_class[option.class], team->needs, team->wanted,
-                 profile->devices_per_node, &found);
+    options_sets(&room, room.allowed & room.of_class[option.class], &team->want, &found);
     for (size_t i = 0; i < found.count; i++) {
         option.device_set = found.device_sets[i];
         option.is_ample = found.is_ample[i];
@@ -74,7 +62,8 @@ static bool find_seat(struct search *search, const struct team *team, struct opt
         cost_of_fragments(search, &option);
         if (is_found && option_compare(&option, &ret->option) >= 0)
             continue;
-        *ret = (struct seat){.option = option, .cost = (double)option.cost.total};
+        *ret = (struct seat){.option = option,
+                             .can_lead = can_lead(team, &room, option.device_set)};
         is_found = true;
     }
     return is_found;
@@ -119,6 +108,20 @@ static struct place_cost cost_of_seats(const struct seat *seats, size_t count, i
     return sum;
 }
 
+/* Brings the cheapest one that can lead to the front. False: none can. */
+static bool put_leader_first(struct seat *seats, size_t count)
+{
+    size_t at = 0;
+    while (at < count && !seats[at].can_lead)
+        at++;
+    if (at == count)
+        return false;
+    const struct seat leader = seats[at];
+    memmove(seats + 1, seats, at * sizeof *seats);
+    seats[0] = leader;
+    return true;
+}
+
 /* The best gang within a domain of that level. Sorts the seats. */
 static void choose(const struct search *search, struct team *team, int level)
 {
@@ -130,7 +133,8 @@ static void choose(const struct search *search, struct team *team, int level)
         next = first + 1;
         while (next < team->seat_count && domain_of(search, &team->seats[next], level) == domain)
             next++;
-        if (domain == 0 || next - first < ranks)
+        if (domain == 0 || next - first < ranks ||
+            !put_leader_first(&team->seats[first], next - first))
             continue;
         struct place_cost cost = cost_of_seats(&team->seats[first], ranks, level);
         if (team->is_found && cost.total >= team->cost.total)
@@ -159,7 +163,17 @@ static void find_seats(struct search *search, struct team *team, int class)
 
 /* ---- the result ---- */
 
-static bool fill(struct search *search, const struct team *team, struct place_result *ret)
+/* The cache is as large as the scarcest rank's, so more than that would be of no use. */
+static void settle_want(struct team *team)
+{
+    bool is_ample = true;
+    for (unsigned i = 0; i < team->profile->nodes; i++)
+        is_ample = is_ample && team->chosen[i].option.is_ample;
+    if (!is_ample)
+        memcpy(team->want.wanted, team->want.needs, sizeof team->want.needs);
+}
+
+static void fill(struct search *search, struct team *team, struct place_result *ret)
 {
     const struct estimate_profile *profile = team->profile;
     ret->mode = PLACE_ON_DEVICES;
@@ -169,14 +183,12 @@ static bool fill(struct search *search, const struct team *team, struct place_re
     ret->context_length = profile->context_length;
     ret->cost = team->cost;
     ret->ranks = mem_alloc_array(profile->nodes, sizeof *ret->ranks);
+    settle_want(team);
     for (unsigned i = 0; i < profile->nodes; i++) {
-        struct place_rank *rank = &ret->ranks[ret->rank_count++];
-        if (!option_fill_rank(search, &team->chosen[i].option, team->needs, team->wanted,
-                              profile->devices_per_node, rank))
-            return false;
-        rank->ram_bytes = i == 0 ? profile->host_bytes : host_bytes(search->request, profile);
+        struct room_want want = team->want;
+        want.host_bytes = i == 0 ? profile->host_bytes : team->want.host_bytes;
+        option_fill_rank(search, &team->chosen[i].option, &want, &ret->ranks[ret->rank_count++]);
     }
-    return true;
 }
 
 /* A gang for one profile that costs less than `*below`, which then follows. */
@@ -184,18 +196,16 @@ static void try_profile(struct search *search, int class, const struct estimate_
                         int64_t *below, struct place_result *ret)
 {
     struct team team = {.profile = profile};
-    struct place_result result = {0};
-    set_needs(&team);
+    room_want_of(profile, &team.want);
+    team.want.host_bytes = host_bytes(search->request, profile);
     find_seats(search, &team, class);
     for (int level = 0; level < LEVELS && !team.is_found; level++)
         choose(search, &team, level);
     search->options.seen += team.is_found;
-    if (team.is_found && team.cost.total < *below && fill(search, &team, &result)) {
+    if (team.is_found && team.cost.total < *below) {
         place_result_fini(ret);
-        *ret = result;
+        fill(search, &team, ret);
         *below = team.cost.total;
-    } else {
-        place_result_fini(&result);
     }
     free(team.seats);
 }

@@ -31,7 +31,7 @@ struct search {
     bool *is_open;     /* by worker: no hard constraint speaks against it; owned */
     unsigned *same_of; /* replicas of the model by worker, rack and zone; owned */
     unsigned *same_in_rack, *same_in_zone;
-    double least_bytes; /* of devices, over all profiles; what losses are measured by */
+    double loss_bytes; /* what losses are measured by */
     struct options options;
     size_t on_devices; /* places that were found for it as a whole */
 };
@@ -70,14 +70,14 @@ int option_compare(const void *one, const void *other);
 
 /* ---- options.c ---- */
 
-/* Sets of devices for a profile's needs on a worker, first those that give all that is wanted. */
+/* Sets of devices that have what is wanted of a worker, first those that give all of it. */
 struct found_sets {
     size_t count;
     uint64_t device_sets[2 * PLACE_DEVICES_MAX];
     bool is_ample[2 * PLACE_DEVICES_MAX];
 };
-void options_sets(const struct room *room, uint64_t from, const uint64_t *needs,
-                  const uint64_t *wanted, size_t count, struct found_sets *ret);
+void options_sets(const struct room *room, uint64_t from, const struct room_want *want,
+                  struct found_sets *ret);
 
 /* Adds all places on single workers, whatever their mode. */
 void options_find(struct search *search);
@@ -107,8 +107,7 @@ int gang_find(struct search *search, int64_t below, struct place_result *ret);
 
 /* ---- place.c ---- */
 
-/* Writes a rank with the devices of an option. False: it doesn't fit so. */
-bool option_fill_rank(const struct search *search, const struct option *option,
-                      const uint64_t *needs, const uint64_t *wanted, size_t count,
-                      struct place_rank *ret);
+/* Writes a rank with the devices of an option, which were found for what is wanted. */
+void option_fill_rank(const struct search *search, const struct option *option,
+                      const struct room_want *want, struct place_rank *ret);
 

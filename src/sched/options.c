@@ -15,15 +15,19 @@ static double bytes_of(const struct estimate_profile *profile)
     return sum;
 }
 
-static double least_bytes(const struct place_view *view, const struct place_request *request)
+/*
+ * What the model takes of devices at least. A small one is measured by a device: what it breaks up
+ * would else outweigh all that matters besides, as that its replicas don't fail together.
+ */
+static double loss_bytes(const struct place_board *board, const struct place_request *request)
 {
+    const double devices = (double)board->inventory.device_count;
     double least = INFINITY;
-    for (size_t c = 0; request->ways && c < view->class_count; c++)
+    for (size_t c = 0; request->ways && c < board->view->class_count; c++)
         for (size_t i = 0; i < request->ways[c].count; i++)
-            least = fmin(least, fmax(1, bytes_of(&request->ways[c].profiles[i])));
-    for (size_t c = 0; !isfinite(least) && c < view->class_count; c++)
-        least = fmax(1, (double)view->classes[c].total_bytes); /* devices for itself */
-    return isfinite(least) ? least : 1;
+            least = fmin(least, bytes_of(&request->ways[c].profiles[i]));
+    least = isfinite(least) ? least : 0;
+    return fmax(fmax(1, least), devices > 0 ? board->units / devices : 0);
 }
 
 static void count_company(struct search *search)
@@ -50,7 +54,7 @@ void search_begin(struct search *search, struct place_board *board,
     const struct place_view *view = board->view;
     *search = (struct search){.board = board, .request = request};
     search->options.keeps_all = request->strategy != PLACE_CHEAPEST;
-    search->least_bytes = least_bytes(view, request);
+    search->loss_bytes = loss_bytes(board, request);
     search->is_open = mem_alloc_array(view->count + 1, sizeof *search->is_open);
     for (size_t i = 0; i < view->count; i++)
         search->is_open[i] = place_refuse_worker(request, &view->workers[i]) == PLACE_FITS;
@@ -114,51 +118,43 @@ const struct option *options_best(struct search *search)
 
 /* ---- places on one worker ---- */
 
-void options_sets(const struct room *room, uint64_t from, const uint64_t *needs,
-                  const uint64_t *wanted, size_t count, struct found_sets *ret)
+static void add_sets(const struct room *room, const struct room_want *want,
+                     const struct candidates *sets, struct found_sets *found)
 {
-    struct candidates ample, scarce;
-    room_find(room, from, wanted, count, &ample);
-    room_find(room, from, needs, count, &scarce);
-    ret->count = 0;
-    for (size_t i = 0; i < ample.count; i++) {
-        ret->is_ample[ret->count] = true;
-        ret->device_sets[ret->count++] = ample.device_sets[i];
-    }
-    for (size_t i = 0; i < scarce.count; i++) {
+    const size_t before = found->count;
+    struct room_grant grant;
+    for (size_t i = 0; i < sets->count; i++) {
         bool is_known = false;
-        for (size_t k = 0; k < ample.count; k++)
-            is_known = is_known || ample.device_sets[k] == scarce.device_sets[i];
-        if (is_known)
+        for (size_t k = 0; k < before; k++)
+            is_known = is_known || found->device_sets[k] == sets->device_sets[i];
+        if (is_known || !room_grant(room, sets->device_sets[i], want, &grant))
             continue;
-        ret->is_ample[ret->count] = false;
-        ret->device_sets[ret->count++] = scarce.device_sets[i];
+        found->is_ample[found->count] = grant.is_ample;
+        found->device_sets[found->count++] = sets->device_sets[i];
     }
 }
 
-/* Whether the host has enough beside the devices, if those share its memory. */
-static bool has_ram(const struct place_worker *on, const struct room *room,
-                    const struct estimate_profile *profile, uint64_t device_set)
+void options_sets(const struct room *room, uint64_t from, const struct room_want *want,
+                  struct found_sets *ret)
 {
-    uint64_t need = profile->host_bytes;
-    bool is_unified = device_set && on->devices[__builtin_ctzll(device_set)].is_unified;
-    for (unsigned i = 0; is_unified && i < profile->devices_per_node; i++)
-        need += profile->rank_bytes[i];
-    return room->ram_free >= need && room->ram_free > 0;
+    struct candidates sets;
+    ret->count = 0;
+    room_find(room, from, want->wanted, want->count, &sets);
+    add_sets(room, want, &sets, ret);
+    room_find(room, from, want->needs, want->count, &sets);
+    add_sets(room, want, &sets, ret);
 }
 
 static void add_profile(struct search *search, const struct room *room, struct option option)
 {
-    const struct place_worker *on = &search->board->view->workers[option.worker];
-    const struct estimate_profile *profile = option_profile(search, &option);
     struct found_sets found;
-    options_sets(room, room->allowed & room->of_class[option.class], profile->rank_bytes,
-                 profile->preferred_bytes, profile->devices_per_node, &found);
+    struct room_want want;
+    room_want_of(option_profile(search, &option), &want);
+    options_sets(room, room->allowed & room->of_class[option.class], &want, &found);
     for (size_t i = 0; i < found.count; i++) {
         option.device_set = found.device_sets[i];
         option.is_ample = found.is_ample[i];
-        if (has_ram(on, room, profile, option.device_set))
-            options_add(search, &option);
+        options_add(search, &option);
     }
 }
 
@@ -179,7 +175,7 @@ static void add_class(struct search *search, const struct room *room, struct opt
 static void add_processor(struct search *search, const struct room *room, struct option option)
 {
     const struct estimate_profile *profile = search->request->processor;
-    if (!profile || search->request->device_count > 0 || room->ram_free == 0 ||
+    if (!place_may_use_processor(search->request) || room->ram_free == 0 ||
         room->ram_free < profile->host_bytes)
         return;
     option.mode = PLACE_ON_PROCESSOR;
@@ -187,30 +183,48 @@ static void add_processor(struct search *search, const struct room *room, struct
     options_add(search, &option);
 }
 
-/* Devices for itself, or none. */
+/* Sets of devices for itself, those that others use the least. */
+static void add_unused(struct search *search, const struct room *room, uint64_t from,
+                       struct option option)
+{
+    const struct place_worker *on = &search->board->view->workers[option.worker];
+    const size_t count = search->request->device_count;
+    struct inventory_device devices[PLACE_DEVICES_MAX];
+    struct candidates found;
+    if ((size_t)__builtin_popcountll(from) < count)
+        return;
+    for (size_t i = 0; i < room->device_count; i++) {
+        devices[i] = room->devices[i];
+        devices[i].free = on->devices[i].foreign_bytes; /* the least comes first */
+    }
+    candidates_among(devices, from, (uint32_t)count, &found);
+    for (size_t i = 0; i < found.count; i++) {
+        option.device_set = found.device_sets[i];
+        options_add(search, &option);
+    }
+}
+
+/* Devices for itself, or none; unlike ones only where no class has enough. */
 static void add_whole(struct search *search, const struct room *room, struct option option)
 {
     const struct place_request *request = search->request;
-    struct candidates found = {.count = 1, .device_sets = {0}};
     if (room->ram_free == 0 || room->ram_free < request->ram_bytes)
         return;
+    const uint64_t from = room->allowed & room->unused;
+    const size_t before = search->options.seen;
     option.mode = PLACE_WHOLE;
     option.is_ample = true;
-    if (request->device_count > 0) {
-        uint64_t from = room->allowed & room->unused;
-        if ((size_t)__builtin_popcountll(from) < request->device_count)
-            return;
-        candidates_among(room->devices, from, (uint32_t)request->device_count, &found);
-    }
-    for (size_t i = 0; i < found.count; i++) {
-        option.device_set = found.device_sets[i];
-        option.class = -1;
-        if (option.device_set)
-            option.class = (int8_t)search->board->view->workers[option.worker]
-                               .devices[__builtin_ctzll(option.device_set)]
-                               .class;
+    if (request->device_count == 0) {
         options_add(search, &option);
+        return;
     }
+    for (size_t c = 0; c < search->board->view->class_count; c++) {
+        option.class = (int8_t)c;
+        add_unused(search, room, from & room->of_class[c], option);
+    }
+    option.class = -1;
+    if (search->options.seen == before)
+        add_unused(search, room, from, option);
 }
 
 /* The `count` devices of `from` with the most free; of equal ones the first. */
@@ -248,7 +262,7 @@ bool options_split(const struct search *search, const struct room *room, uint32_
     for (size_t i = 0; i < ret->count; i++)
         if (ret->bytes[i] > free_bytes[i])
             return false;
-    return room->ram_free >= *ret_host_bytes && room->ram_free > 0;
+    return room_has_host(room, ret, *ret_host_bytes);
 }
 
 /* As few devices as take it together, each as much as it has room for. */

@@ -22,22 +22,26 @@ const char *place_mode_name(enum place_mode mode)
 
 /* ---- ranks ---- */
 
-bool option_fill_rank(const struct search *search, const struct option *option,
-                      const uint64_t *needs, const uint64_t *wanted, size_t count,
-                      struct place_rank *ret)
+static void fill_grant(const struct place_worker *on, const struct room_grant *grant,
+                       struct place_rank *ret)
+{
+    for (size_t i = 0; i < grant->count; i++) {
+        int_list_add(&ret->gpu_indexes, on->devices[grant->devices[i]].index);
+        int_list_add(&ret->gpu_bytes, (int64_t)grant->bytes[i]);
+    }
+}
+
+void option_fill_rank(const struct search *search, const struct option *option,
+                      const struct room_want *want, struct place_rank *ret)
 {
     const struct place_worker *on = &search->board->view->workers[option->worker];
     struct room room;
     struct room_grant grant;
-    *ret = (struct place_rank){.worker = option->worker};
+    *ret = (struct place_rank){.worker = option->worker, .ram_bytes = want->host_bytes};
     room_measure(search->board->view, search->request, on, &room);
-    if (!room_grant(&room, option->device_set, needs, wanted, count, &grant))
-        return false;
-    for (size_t i = 0; i < grant.count; i++) {
-        int_list_add(&ret->gpu_indexes, on->devices[grant.devices[i]].index);
-        int_list_add(&ret->gpu_bytes, (int64_t)grant.bytes[i]);
-    }
-    return true;
+    if (!room_grant(&room, option->device_set, want, &grant))
+        assert(!"what was found once is found again");
+    fill_grant(on, &grant, ret);
 }
 
 /* Devices for itself: it claims all that is free on them. */
@@ -62,21 +66,16 @@ static void fill_mixed(const struct search *search, const struct option *option,
     room_measure(search->board->view, search->request, on, &room);
     if (!options_split(search, &room, option->worker, option->device_set, &grant, &ret->ram_bytes))
         assert(!"what was found once is found again");
-    for (size_t i = 0; i < grant.count; i++) {
-        int_list_add(&ret->gpu_indexes, on->devices[grant.devices[i]].index);
-        int_list_add(&ret->gpu_bytes, (int64_t)grant.bytes[i]);
-    }
+    fill_grant(on, &grant, ret);
 }
 
 static void fill_profile(const struct search *search, const struct option *option,
                          struct place_result *ret)
 {
     const struct estimate_profile *profile = option_profile(search, option);
-    if (!option_fill_rank(search, option, profile->rank_bytes,
-                          option->is_ample ? profile->preferred_bytes : profile->rank_bytes,
-                          profile->devices_per_node, &ret->ranks[0]))
-        assert(!"what was found once is found again");
-    ret->ranks[0].ram_bytes = profile->host_bytes;
+    struct room_want want;
+    room_want_of(profile, &want);
+    option_fill_rank(search, option, &want, &ret->ranks[0]);
     ret->tensor_parallel = profile->tensor_parallel;
     ret->pipeline_parallel = profile->pipeline_parallel;
     ret->layers_offloaded = profile->layers_offloaded;
@@ -257,12 +256,12 @@ void place_keep(struct place_board *board, const struct place_result *result)
 {
     for (size_t r = 0; r < result->rank_count; r++) {
         const struct place_rank *rank = &result->ranks[r];
-        struct place_worker *on = &board->view->workers[rank->worker];
-        for (size_t i = 0; i < rank->gpu_indexes.count; i++) {
-            int at = place_device_at(on, rank->gpu_indexes.items[i]);
-            uint64_t left = place_device_free(on, &on->devices[at]);
-            on->devices[at].kept_bytes += left;
-        }
+        const struct place_worker *on = &board->view->workers[rank->worker];
+        for (size_t i = 0; i < rank->gpu_indexes.count; i++)
+            place_view_keep(board->view, rank->worker,
+                            place_device_at(on, rank->gpu_indexes.items[i]),
+                            (uint64_t)rank->gpu_bytes.items[i]);
+        place_view_keep(board->view, rank->worker, PLACE_HOST, rank->ram_bytes);
         board_update(board, rank->worker);
     }
 }

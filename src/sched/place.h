@@ -71,8 +71,8 @@ struct place_request {
 /* Why a worker can't take it, in the order in which it is asked. Stable names. */
 enum place_refusal {
     PLACE_FITS,
-    PLACE_WORKER_NOT_READY,
     PLACE_WORKER_IN_MAINTENANCE,
+    PLACE_WORKER_NOT_READY,
     PLACE_LABEL_MISMATCH,
     PLACE_FAILED_BEFORE,   /* it is one to avoid */
     PLACE_ENGINE_MISSING,
@@ -82,6 +82,7 @@ enum place_refusal {
     PLACE_DEVICES_SHORT,   /* fewer devices are free than it wants */
     PLACE_DEVICES_UNFIT,   /* there are none that its engine can use */
     PLACE_DEVICE_MEMORY_SHORT,
+    PLACE_WORKERS_SHORT,   /* it has room for its part, but too few workers have */
     PLACE_REFUSAL_COUNT
 };
 
@@ -139,7 +140,10 @@ int place(struct place_board *board, const struct place_request *request,
 void place_take(struct place_board *board, const struct place_request *request,
                 const struct place_result *result);
 
-/* Keeps what `result` takes of devices and free memory for it: others see it as taken. */
+/*
+ * Keeps what `result` takes of devices and main memory for it, as far as it is free by now: others
+ * see it as taken.
+ */
 void place_keep(struct place_board *board, const struct place_result *result);
 
 /* Whether one worker refuses before its devices are looked at. */
@@ -155,6 +159,13 @@ int place_mismatched_label(const struct string_map *selector, const struct strin
 /* Whether the request may have that device, whatever is free there. */
 bool place_may_have(const struct place_request *request, const struct place_worker *worker,
                     const struct place_device *device);
+
+/* Whether the devices that were chosen, by number or by name, leave it the processor alone. */
+bool place_may_use_processor(const struct place_request *request);
+
+/* Whether the device is among those that were chosen by name, or none were. */
+bool place_is_selected(const struct place_request *request, const struct place_worker *worker,
+                       const struct place_device *device);
 
 /* "label_mismatch", "on_devices". */
 const char *place_refusal_name(enum place_refusal refusal);

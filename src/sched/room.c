@@ -9,18 +9,42 @@ void room_measure(const struct place_view *view, const struct place_request *req
     memset(ret->of_class, 0, view->class_count * sizeof ret->of_class[0]);
     ret->ram_free = place_ram_free(worker);
     ret->device_count = worker->device_count;
-    ret->allowed = ret->unused = 0;
+    ret->allowed = ret->unused = ret->unified = 0;
     for (size_t i = 0; i < worker->device_count; i++) {
         const struct place_device *device = &worker->devices[i];
         const uint64_t bit = UINT64_C(1) << i;
         ret->devices[i] = (struct inventory_device){.total = device->total_bytes,
                                                     .free = place_device_free(worker, device),
                                                     .island = device->island};
+        ret->unified |= device->is_unified ? bit : 0;
         if (!place_may_have(request, worker, device))
             continue;
         ret->of_class[device->class] |= bit;
         ret->allowed |= device->is_held_whole ? 0 : bit;
-        ret->unused |= device->holders > 0 || device->kept_bytes > 0 ? 0 : bit;
+        if (device->holders == 0 && device->kept_bytes == 0 &&
+            ret->devices[i].free >= room_whole_bytes(device))
+            ret->unused |= bit;
+    }
+}
+
+uint64_t room_whole_bytes(const struct place_device *device)
+{
+    return device->total_bytes / 2;
+}
+
+void room_want_of(const struct estimate_profile *profile, struct room_want *ret)
+{
+    ret->count = profile->devices_per_node;
+    ret->host_bytes = profile->host_bytes;
+    memset(ret->needs, 0, ret->count * sizeof ret->needs[0]);
+    memset(ret->wanted, 0, ret->count * sizeof ret->wanted[0]);
+    for (size_t rank = 0; rank < profile->nodes * ret->count; rank++) {
+        uint64_t *need = &ret->needs[rank % ret->count], *wanted = &ret->wanted[rank % ret->count];
+        if (profile->rank_bytes[rank] > *need)
+            *need = profile->rank_bytes[rank];
+        if (profile->preferred_bytes[rank] > *wanted)
+            *wanted = profile->preferred_bytes[rank];
+        *wanted = *wanted > *need ? *wanted : *need;
     }
 }
 
@@ -117,39 +141,45 @@ void room_find(const struct room *room, uint64_t from, const uint64_t *needs, si
     ret->count = 1;
 }
 
-/* The part of what is wanted beyond the need that each device has, in 1/65536. */
-static uint64_t common_part(const struct room *room, const struct room_grant *grant,
-                            const uint64_t *needs, const uint64_t *wanted)
+bool room_has_host(const struct room *room, const struct room_grant *grant, uint64_t host_bytes)
 {
-    uint64_t part = 65536;
+    uint64_t left = room->ram_free;
+    if (left == 0)
+        return false;
     for (size_t i = 0; i < grant->count; i++) {
-        uint64_t more = wanted[i] - needs[i];
-        uint64_t has = room->devices[grant->devices[i]].free - needs[i];
-        if (has < more)
-            part = has / (more / 65536 + 1) < part ? has / (more / 65536 + 1) : part;
+        if (!(room->unified >> grant->devices[i] & 1))
+            continue;
+        if (left < grant->bytes[i])
+            return false;
+        left -= grant->bytes[i];
     }
-    return part;
+    return left >= host_bytes;
 }
 
-bool room_grant(const struct room *room, uint64_t device_set, const uint64_t *needs,
-                const uint64_t *wanted, size_t count, struct room_grant *ret)
+/* Exactly these bytes of each. */
+static bool give(const struct room *room, const struct room_want *want, const uint64_t *bytes,
+                 struct room_grant *ret)
 {
-    ret->count = count;
-    ret->device_set = device_set;
-    if (are_equal(needs, count)) { /* in their own order */
+    if (are_equal(bytes, want->count)) { /* in their own order */
         size_t n = 0;
-        for (uint64_t left = device_set; left; left &= left - 1)
+        for (uint64_t left = ret->device_set; left; left &= left - 1)
             ret->devices[n++] = (uint8_t)__builtin_ctzll(left);
-    } else if (!assign(room, device_set, needs, count, ret->devices)) {
+    } else if (!assign(room, ret->device_set, bytes, want->count, ret->devices)) {
         return false;
     }
-    for (size_t i = 0; i < count; i++)
-        if (room->devices[ret->devices[i]].free < needs[i])
+    for (size_t i = 0; i < want->count; i++) {
+        ret->bytes[i] = bytes[i];
+        if (room->devices[ret->devices[i]].free < bytes[i])
             return false;
-    uint64_t part = common_part(room, ret, needs, wanted);
-    for (size_t i = 0; i < count; i++) {
-        uint64_t more = wanted[i] - needs[i];
-        ret->bytes[i] = part == 65536 ? wanted[i] : needs[i] + more / 65536 * part;
     }
-    return true;
+    return room_has_host(room, ret, want->host_bytes);
+}
+
+bool room_grant(const struct room *room, uint64_t device_set, const struct room_want *want,
+                struct room_grant *ret)
+{
+    ret->count = want->count;
+    ret->device_set = device_set;
+    ret->is_ample = give(room, want, want->wanted, ret);
+    return ret->is_ample || give(room, want, want->needs, ret);
 }

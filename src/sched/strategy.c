@@ -87,19 +87,45 @@ static double part_of(uint64_t bytes, uint64_t of)
     return of ? (double)bytes / (double)of : 0;
 }
 
+/* What the option takes of its devices and of main memory. */
+static void grant_of(const struct search *search, const struct option *option,
+                     struct room_grant *ret, uint64_t *ret_host_bytes)
+{
+    const struct place_view *view = search->board->view;
+    const struct estimate_profile *profile = option_profile(search, option);
+    struct room room;
+    struct room_want want;
+    *ret = (struct room_grant){0};
+    *ret_host_bytes = search->request->ram_bytes;
+    room_measure(view, search->request, &view->workers[option->worker], &room);
+    if (profile) {
+        room_want_of(profile, &want);
+        room_grant(&room, option->device_set, &want, ret);
+        *ret_host_bytes = want.host_bytes;
+    } else if (option->mode != PLACE_WHOLE) {
+        options_split(search, &room, option->worker, option->device_set, ret, ret_host_bytes);
+    }
+    const uint64_t whole = option->mode == PLACE_WHOLE ? option->device_set : 0;
+    for (uint64_t left = whole; left; left &= left - 1) {
+        ret->devices[ret->count] = (uint8_t)__builtin_ctzll(left);
+        ret->bytes[ret->count] = room.devices[ret->devices[ret->count]].free;
+        ret->count++;
+    }
+}
+
 static double binpack_of(const struct search *search, const struct option *option)
 {
     const struct place_worker *on = &search->board->view->workers[option->worker];
-    const struct estimate_profile *profile = option_profile(search, option);
-    uint64_t host = profile ? profile->host_bytes : search->request->ram_bytes;
-    double ram = part_of(host, place_ram_free(on)), best = 0;
-    size_t rank = 0;
+    struct room_grant grant;
+    uint64_t host;
+    double best = 0;
+    grant_of(search, option, &grant, &host);
     if (option->device_set == 0)
         return score_binpack(host, place_ram_free(on));
-    for (uint64_t left = option->device_set; left; left &= left - 1) {
-        uint64_t has = place_device_free(on, &on->devices[__builtin_ctzll(left)]);
-        uint64_t takes = profile ? profile->rank_bytes[rank++] : has;
-        double score = score_binpack_device(ram, part_of(takes, has));
+    double ram = part_of(host, place_ram_free(on));
+    for (size_t i = 0; i < grant.count; i++) {
+        uint64_t has = place_device_free(on, &on->devices[grant.devices[i]]);
+        double score = score_binpack_device(ram, part_of(grant.bytes[i], has));
         best = score > best ? score : best;
     }
     return best;

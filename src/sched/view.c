@@ -25,7 +25,7 @@ size_t place_view_add_worker(struct place_view *view, const struct place_worker 
     added->holdings = NULL;
     added->device_count = added->holding_count = 0;
     added->instance_count = 0;
-    added->ram_claimed_bytes = 0;
+    added->ram_claimed_bytes = added->ram_kept_bytes = 0;
     return view->count++;
 }
 
@@ -138,6 +138,18 @@ void place_release(struct place_view *view, size_t worker, size_t at)
         on->ram_claimed_bytes -= holding.bytes;
 }
 
+void place_view_keep(struct place_view *view, size_t worker, int device, uint64_t bytes)
+{
+    struct place_worker *on = &view->workers[worker];
+    const uint64_t left =
+        device == PLACE_HOST ? place_ram_free(on) : place_device_free(on, &on->devices[device]);
+    const uint64_t kept = bytes < left ? bytes : left;
+    if (device == PLACE_HOST || on->devices[device].is_unified)
+        on->ram_kept_bytes += kept;
+    if (device != PLACE_HOST)
+        on->devices[device].kept_bytes += kept;
+}
+
 void place_view_fini(struct place_view *view)
 {
     for (size_t i = 0; i < view->count; i++) {
@@ -185,7 +197,8 @@ static uint64_t larger(uint64_t a, uint64_t b)
 uint64_t place_ram_free(const struct place_worker *worker)
 {
     uint64_t others = larger(worker->ram_reserved_bytes, worker->ram_foreign_bytes);
-    return minus(minus(worker->ram_total_bytes, others), worker->ram_claimed_bytes);
+    uint64_t left = minus(worker->ram_total_bytes, others);
+    return minus(minus(left, worker->ram_claimed_bytes), worker->ram_kept_bytes);
 }
 
 uint64_t place_device_free(const struct place_worker *worker, const struct place_device *device)
@@ -194,9 +207,10 @@ uint64_t place_device_free(const struct place_worker *worker, const struct place
         return 0;
     uint64_t others = larger(worker->vram_reserved_bytes, device->foreign_bytes);
     uint64_t left = minus(minus(device->total_bytes, others), device->claimed_bytes);
+    left = minus(left, device->kept_bytes);
     if (device->is_unified && place_ram_free(worker) < left)
         left = place_ram_free(worker);
-    return minus(left, device->kept_bytes);
+    return left;
 }
 
 const struct place_holding *place_largest_holding(const struct place_worker *worker, int device)

@@ -85,6 +85,7 @@ struct place_worker {
     uint32_t rack, zone;    /* those with the same number fail together, and are near; 0: none */
     /* kept by the view */
     uint64_t ram_claimed_bytes;
+    uint64_t ram_kept_bytes; /* for an instance that waits in front of others */
     unsigned instance_count;
     struct place_device *devices; /* owned */
     size_t device_count;
@@ -106,6 +107,12 @@ size_t place_view_add_worker(struct place_view *view, const struct place_worker 
 
 /* Adds a device to the worker that was added last. */
 void place_view_add_device(struct place_view *view, const struct place_device *device);
+
+/*
+ * Keeps of what is free on a device (or of PLACE_HOST) up to that many bytes for an instance that
+ * waits in front of others.
+ */
+void place_view_keep(struct place_view *view, size_t worker, int device, uint64_t bytes);
 
 /* Counts something that an instance has. */
 void place_hold(struct place_view *view, size_t worker, const struct place_holding *holding);

@@ -162,16 +162,6 @@ static uint64_t most_units(const struct search *search, const struct option *opt
     return !profile || most > least_free ? least_free : most;
 }
 
-/* What a profile takes at least; of places that are alike but for that, the one that takes less of
- * what others could use is the better one. */
-static double least_taken(const struct estimate_profile *profile)
-{
-    double sum = 0;
-    for (unsigned i = 0; profile && i < profile->devices_per_node; i++)
-        sum += (double)profile->rank_bytes[i];
-    return sum;
-}
-
 void cost_of_fragments(const struct search *search, struct option *option)
 {
     if (option->device_set == 0 || option->class < 0)
@@ -180,7 +170,9 @@ void cost_of_fragments(const struct search *search, struct option *option)
     double loss =
         board_loss(search->board, option->worker, option->class, option->device_set,
                    most_units(search, option), profile ? profile->host_bytes : 0);
-    loss += OUTLOOK_FRAGMENT_WEIGHT * least_taken(profile);
+    /* A wider cut takes more in all: that is lost to others as fragments are. */
+    if (profile)
+        loss += OUTLOOK_FRAGMENT_WEIGHT * search_more_bytes(search, profile) / profile->nodes;
     option->cost.fragments = (int64_t)llrint(COST_ONE * loss / search->loss_bytes);
     cost_sum(&option->cost);
 }

@@ -30,6 +30,22 @@ static double loss_bytes(const struct place_board *board, const struct place_req
     return fmax(fmax(1, least), devices > 0 ? board->units / devices : 0);
 }
 
+/* What it takes at least when all of it is on devices. */
+static double whole_bytes(const struct place_board *board, const struct place_request *request)
+{
+    double least = INFINITY;
+    for (size_t c = 0; request->ways && c < board->view->class_count; c++)
+        for (size_t i = 0; i < request->ways[c].count; i++)
+            if (request->ways[c].profiles[i].kind == PROFILE_DEVICES)
+                least = fmin(least, bytes_of(&request->ways[c].profiles[i]));
+    return least;
+}
+
+double search_more_bytes(const struct search *search, const struct estimate_profile *profile)
+{
+    return fmax(0, bytes_of(profile) - search->whole_bytes); /* 0 where there is no such way */
+}
+
 static void count_company(struct search *search)
 {
     const struct place_view *view = search->board->view;
@@ -55,6 +71,7 @@ void search_begin(struct search *search, struct place_board *board,
     *search = (struct search){.board = board, .request = request};
     search->options.keeps_all = request->strategy != PLACE_CHEAPEST;
     search->loss_bytes = loss_bytes(board, request);
+    search->whole_bytes = whole_bytes(board, request);
     search->is_open = mem_alloc_array(view->count + 1, sizeof *search->is_open);
     for (size_t i = 0; i < view->count; i++)
         search->is_open[i] = place_refuse_worker(request, &view->workers[i]) == PLACE_FITS;

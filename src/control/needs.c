@@ -339,6 +339,8 @@ void need_fill(struct need *need, struct place_request *request)
     request->ways = need->ways;
     request->processor = need->processor;
     request->is_remote_first = need->engine == ESTIMATE_LLAMA_CPP;
+    request->takes_any_devices =
+        need->engine == ESTIMATE_LLAMA_CPP || need->engine == ESTIMATE_CUSTOM;
     if (need->engine == ESTIMATE_LLAMA_CPP) {
         request->split = split;
         request->ctx = need;

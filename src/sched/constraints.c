@@ -138,3 +138,20 @@ bool place_may_have(const struct place_request *request, const struct place_work
     return !device->is_unhealthy && device->class >= 0 &&
            place_is_selected(request, worker, device) && engine_can_use(request, worker, device);
 }
+
+/* By the profile for one worker that has as many; a device takes no more of the model elsewhere. */
+uint64_t place_bytes_by_hand(const struct place_request *request, size_t class_count)
+{
+    uint64_t most = 0;
+    for (size_t c = 0; request->ways && c < class_count; c++) {
+        for (size_t i = 0; i < request->ways[c].count; i++) {
+            const struct estimate_profile *one = &request->ways[c].profiles[i];
+            if (one->kind != PROFILE_DEVICES || one->nodes != 1 ||
+                one->devices_per_node != request->device_count)
+                continue;
+            for (unsigned d = 0; d < one->devices_per_node; d++)
+                most = one->rank_bytes[d] > most ? one->rank_bytes[d] : most;
+        }
+    }
+    return most;
+}

@@ -92,7 +92,7 @@ static enum place_device_code code_of(const struct place_request *request,
 {
     if (!place_may_have(request, worker, device))
         return refused_code(request, worker, device);
-    if (!request->is_known)
+    if (!request->is_known || (needs == 0 && request->takes_any_devices))
         return whole_code(worker, device);
     if (needs == 0 && !request->split)
         return PLACE_DEVICE_UNSUPPORTED;

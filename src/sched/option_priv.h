@@ -33,6 +33,7 @@ struct search {
     unsigned *same_in_rack, *same_in_zone;
     double loss_bytes; /* what losses are measured by */
     double whole_bytes; /* that the way that takes the least of devices takes, all of it there */
+    bool is_by_hand;   /* looks for whole devices, though profiles are known */
     struct options options;
     size_t on_devices; /* places that were found for it as a whole */
 };
@@ -92,6 +93,9 @@ void options_find(struct search *search);
  */
 bool options_split(const struct search *search, const struct room *room, uint32_t worker,
                    uint64_t device_set, struct room_grant *ret, uint64_t *ret_host_bytes);
+
+/* Devices of a worker that an instance could have for itself. */
+uint64_t options_unused(const struct search *search, const struct room *room);
 
 /* Adds one; those that cost least stay. */
 void options_add(struct search *search, const struct option *option);

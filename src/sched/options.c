@@ -4,6 +4,9 @@
 #include "base/mem.h"
 
 #include <math.h>
+#include <string.h>
+
+enum { ALIKES_MAX = 64 }; /* kinds of rooms that are remembered */
 
 /* ---- a decision's ground ---- */
 
@@ -200,6 +203,19 @@ static void add_processor(struct search *search, const struct room *room, struct
     options_add(search, &option);
 }
 
+uint64_t options_unused(const struct search *search, const struct room *room)
+{
+    const struct place_request *request = search->request;
+    uint64_t set = 0;
+    uint64_t least = request->is_known
+                         ? place_bytes_by_hand(request, search->board->view->class_count)
+                         : 0;
+    for (uint64_t left = room->allowed & room->unused; left; left &= left - 1)
+        if (room->devices[__builtin_ctzll(left)].free >= least)
+            set |= left & -left;
+    return set;
+}
+
 /* Sets of devices for itself, those that others use the least. */
 static void add_unused(struct search *search, const struct room *room, uint64_t from,
                        struct option option)
@@ -227,7 +243,7 @@ static void add_whole(struct search *search, const struct room *room, struct opt
     const struct place_request *request = search->request;
     if (room->ram_free == 0 || room->ram_free < request->ram_bytes)
         return;
-    const uint64_t from = room->allowed & room->unused;
+    const uint64_t from = options_unused(search, room);
     const size_t before = search->options.seen;
     option.mode = PLACE_WHOLE;
     option.is_ample = true;
@@ -303,31 +319,112 @@ static void add_mixed(struct search *search, const struct room *room, struct opt
     }
 }
 
-static void find_on(struct search *search, uint32_t worker)
+static void find_on(struct search *search, uint32_t worker, const struct room *room)
 {
     const struct place_view *view = search->board->view;
     const struct place_request *request = search->request;
     struct option option = {.worker = worker, .class = -1};
-    struct room room;
-    room_measure(view, request, &view->workers[worker], &room);
-    if (!request->is_known) {
-        add_whole(search, &room, option);
+    if (!request->is_known || search->is_by_hand) {
+        add_whole(search, room, option);
         return;
     }
     size_t before = search->on_devices;
     for (size_t c = 0; request->ways && c < view->class_count; c++) {
         option.class = (int8_t)c;
-        if (room.allowed & room.of_class[c])
-            add_class(search, &room, option);
+        if (room->allowed & room->of_class[c])
+            add_class(search, room, option);
     }
     if (search->on_devices == before && request->split)
-        add_mixed(search, &room, option);
-    add_processor(search, &room, option);
+        add_mixed(search, room, option);
+    add_processor(search, room, option);
+}
+
+/* ---- workers that are alike ---- */
+
+/*
+ * Of workers with the same room the same places are found, and they leave the same fragments: of
+ * each such place only the one that costs least besides is kept. Large clusters have few kinds of
+ * rooms.
+ */
+struct alike {
+    struct room room;
+    size_t first, count; /* of its places among the options */
+};
+
+struct alikes {
+    struct alike items[ALIKES_MAX];
+    size_t count;
+};
+
+/* Devices for itself are chosen by more than room; other strategies compare all places. */
+static bool may_be_alike(const struct search *search)
+{
+    return search->request->is_known && !search->is_by_hand && !search->options.keeps_all;
+}
+
+static bool are_alike(const struct room *a, const struct room *b, size_t classes)
+{
+    if (a->ram_free != b->ram_free || a->device_count != b->device_count ||
+        a->allowed != b->allowed || a->unified != b->unified ||
+        memcmp(a->of_class, b->of_class, classes * sizeof a->of_class[0]) != 0)
+        return false;
+    for (size_t i = 0; i < a->device_count; i++)
+        if (a->devices[i].free != b->devices[i].free ||
+            a->devices[i].total != b->devices[i].total ||
+            a->devices[i].island != b->devices[i].island)
+            return false;
+    return true;
+}
+
+static const struct alike *find_alike(const struct alikes *alikes, const struct room *room,
+                                      size_t classes)
+{
+    for (size_t i = alikes->count; i-- > 0;) /* neighbours are often alike */
+        if (are_alike(&alikes->items[i].room, room, classes))
+            return &alikes->items[i];
+    return NULL;
+}
+
+/* The places of that kind, on this worker instead where it costs less. */
+static void find_on_alike(struct search *search, uint32_t worker, const struct alike *alike)
+{
+    for (size_t i = alike->first; i < alike->first + alike->count; i++) {
+        struct option *kept = &search->options.items[i];
+        struct option option = *kept;
+        option.worker = worker;
+        cost_of_place(search, &option);
+        if (option_compare(&option, kept) < 0)
+            *kept = option;
+    }
+    search->options.seen += alike->count;
+}
+
+static void find_on_new(struct search *search, uint32_t worker, const struct room *room,
+                        struct alikes *alikes)
+{
+    const size_t first = search->options.count, seen = search->options.seen;
+    find_on(search, worker, room);
+    const size_t count = search->options.seen - seen;
+    if (search->options.count != first + count || alikes->count == ALIKES_MAX)
+        alikes->count = 0; /* places were sorted and dropped, or there are too many kinds */
+    if (search->options.count == first + count)
+        alikes->items[alikes->count++] = (struct alike){*room, first, count};
 }
 
 void options_find(struct search *search)
 {
-    for (size_t i = 0; i < search->board->view->count; i++)
-        if (search->is_open[i])
-            find_on(search, (uint32_t)i);
+    const struct place_view *view = search->board->view;
+    const bool may = may_be_alike(search);
+    auto_free struct alikes *alikes = mem_alloc(sizeof *alikes);
+    struct room room;
+    for (size_t i = 0; i < view->count; i++) {
+        if (!search->is_open[i])
+            continue;
+        room_measure(view, search->request, &view->workers[i], &room);
+        const struct alike *alike = may ? find_alike(alikes, &room, view->class_count) : NULL;
+        if (alike)
+            find_on_alike(search, (uint32_t)i, alike);
+        else
+            find_on_new(search, (uint32_t)i, &room, alikes);
+    }
 }

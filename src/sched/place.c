@@ -115,7 +115,7 @@ static size_t unused_devices(const struct search *search, size_t worker, struct 
     room_measure(search->board->view, search->request, &search->board->view->workers[worker], room);
     if (room->ram_free == 0 || room->ram_free < search->request->ram_bytes)
         return 0;
-    return (size_t)__builtin_popcountll(room->allowed & room->unused);
+    return (size_t)__builtin_popcountll(options_unused(search, room));
 }
 
 /* The worker that isn't used yet and has the most unused devices; -1: none has any. */
@@ -142,7 +142,8 @@ static void add_whole_rank(const struct search *search, size_t worker, size_t co
     struct room room;
     unused_devices(search, worker, &room);
     struct option option = {.worker = (uint32_t)worker, .mode = PLACE_WHOLE};
-    for (uint64_t left = room.allowed & room.unused; left && count > 0; left &= left - 1, count--)
+    for (uint64_t left = options_unused(search, &room); left && count > 0;
+         left &= left - 1, count--)
         option.device_set |= left & -left;
     ret->ranks = mem_resize(ret->ranks, (ret->rank_count + 1) * sizeof *ret->ranks);
     struct place_rank *rank = &ret->ranks[ret->rank_count++];
@@ -189,26 +190,44 @@ static bool may_gang_be_better(const struct search *search, const struct option 
     return !best || best->cost.total > gang_floor();
 }
 
+/* Devices for itself: on one worker, else on several. */
+static int decide_whole(struct search *search, struct place_result *ret)
+{
+    const struct place_request *request = search->request;
+    const struct option *best = best_alone(search, &ret->score);
+    if (best)
+        fill(search, best, ret);
+    else if (!request->may_span || request->device_count < 2 || whole_gang(search, ret) < 0)
+        return -1;
+    return 0;
+}
+
+/* By profiles: on one worker, or on several where that costs less. */
+static int decide_by_profiles(struct search *search, struct place_result *ret)
+{
+    const bool is_cheapest = search->request->strategy == PLACE_CHEAPEST;
+    double score = 0;
+    const struct option *best = best_alone(search, &score);
+    const int64_t below = best && is_cheapest ? best->cost.total : INT64_MAX;
+    if (may_gang_be_better(search, best) && gang_find(search, below, ret) == 0)
+        return 0;
+    if (!best)
+        return -1;
+    fill(search, best, ret);
+    ret->score = score;
+    return 0;
+}
+
 static int decide(struct search *search, struct place_result *ret)
 {
     const struct place_request *request = search->request;
-    double score = 0;
-    const struct option *best = best_alone(search, &score);
-    if (!request->is_known) {
-        if (!best)
-            return request->may_span && request->device_count > 1 ? whole_gang(search, ret) : -1;
-        fill(search, best, ret);
-    } else if (!may_gang_be_better(search, best) ||
-               gang_find(search,
-                         best && request->strategy == PLACE_CHEAPEST ? best->cost.total : INT64_MAX,
-                         ret) < 0) {
-        if (!best)
-            return -1;
-        fill(search, best, ret);
+    int rc = request->is_known ? decide_by_profiles(search, ret) : decide_whole(search, ret);
+    if (rc < 0 && request->is_known && request->takes_any_devices && request->device_count > 0) {
+        search->is_by_hand = true;
+        rc = decide_whole(search, ret);
     }
-    ret->score = score;
     ret->candidates = search->options.seen;
-    return 0;
+    return rc;
 }
 
 int place(struct place_board *board, const struct place_request *request, struct place_result *ret)

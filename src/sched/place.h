@@ -57,6 +57,7 @@ struct place_request {
     const struct place_ways *ways;              /* by class of the view; NULL: none on any */
     const struct estimate_profile *processor;   /* on processors alone; NULL: not allowed */
     bool is_remote_first; /* profiles name other workers' devices before those of the main one */
+    bool takes_any_devices; /* a number chosen by hand is had whole where no profile has it */
     /*
      * For devices that aren't alike, where the engine allows it: the bytes that it would take of
      * each, given what is free there. Negative: it can't be. NULL: all must be of a class.
@@ -152,6 +153,12 @@ enum place_refusal place_refuse_worker(const struct place_request *request,
 
 /* Whether `labels` have all that `selector` asks for. */
 bool place_labels_match(const struct string_map *selector, const struct string_map *labels);
+
+/*
+ * Bytes that each of the devices chosen by hand must have free when they are had whole; 0: any.
+ * Only with `takes_any_devices`.
+ */
+uint64_t place_bytes_by_hand(const struct place_request *request, size_t class_count);
 
 /* First label of the selector that is missing or otherwise, or -1. */
 int place_mismatched_label(const struct string_map *selector, const struct string_map *labels);

@@ -139,7 +139,7 @@ static void test_installed_copies_win_newest_first(void **state)
     put(*state, "llama-box_0.0_1", "llama-server", "");
     put(*state, "llama.cpp_b9999", "readme", ""); /* no program, no engine.yaml: not a copy */
     put(*state, "llama.cpp", "llama-server", "");
-    put(*state, "vllm_1", "engine.yaml", "what: ever\n");
+    put(*state, "tgi_1", "engine.yaml", "what: ever\n");
     struct engine_set *set = load(*state);
     assert_string_equal(find(set, NULL, NULL)->version, "b4321");
     assert_string_equal(find(set, "llama.cpp", "b999")->version, "b999");

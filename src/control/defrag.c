@@ -98,6 +98,7 @@ static bool try_move(struct defrag *defrag, const struct model_instance *instanc
     struct asking asking;
     *ret = (struct move){.instance = instance};
     asking_begin(&asking, defrag->placing, model);
+    asking_count_time(&asking, defrag->placing);
     avoid_own_workers(instance, &asking.avoid);
     bool is_found = find(defrag, &asking, &ret->to);
     if (is_found)

@@ -165,6 +165,7 @@ static void write_places(struct placing *placing, const struct model *model,
 void evaluation_write(struct placing *placing, const struct model *model, struct json_writer *w)
 {
     struct placing_answer answer;
+    placing_expect(placing, model);
     placing_ask(placing, model, &answer);
     bool fits = answer.reason == REASON_NONE;
     bool is_faulty = answer.reason == REASON_BAD_PARAMETERS;
@@ -178,13 +179,4 @@ void evaluation_write(struct placing *placing, const struct model *model, struct
     else
         write_reason(placing, model, &answer, w);
     placing_answer_fini(&answer);
-}
-
-char *evaluation_refusal(struct placing *placing, const struct model *model)
-{
-    struct placing_answer answer;
-    placing_ask(placing, model, &answer);
-    char *words = TAKE(answer.words);
-    placing_answer_fini(&answer);
-    return words;
 }

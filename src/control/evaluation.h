@@ -18,6 +18,3 @@ enum {
  * "placement", "placements" (of all replicas) and "replicas", or "reason" and "ways_out".
  */
 void evaluation_write(struct placing *placing, const struct model *model, struct json_writer *w);
-
-/* Why none would find a place, in words, or NULL when one would. Returns owned. */
-char *evaluation_refusal(struct placing *placing, const struct model *model);

@@ -142,7 +142,7 @@ static double measure(const char *what, const struct model *model, bool fits)
     }
     placing_fini(&placing);
     double ms = (double)(clock_mono_us(&clock_system) - before) / 1000 / SPECS;
-    print_message("%s: %.2f ms each, on %d workers with %d devices\n", what, ms, NODES, CARDS);
+    print_message("# %s: %.2f ms each, on %d workers with %d devices\n", what, ms, NODES, CARDS);
     return ms;
 }
 

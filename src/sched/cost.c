@@ -15,6 +15,7 @@ enum {
     COST_START_MAX = 20000,
     COST_SLOW_LINK = 300,      /* an island without fast links, per device beyond the first */
     COST_ISLANDS = 1500,       /* devices of several islands */
+    COST_RANK = 500,           /* a device more than the narrowest way has: more to talk, to fail */
     COST_STAGE = 1000,         /* a further stage on the same worker: tokens go through one by one */
     COST_IN_RACK = 5000,       /* ranks on several workers */
     COST_IN_ZONE = 6000,
@@ -60,6 +61,17 @@ static int64_t link_cost(const struct place_worker *worker, uint64_t set)
         return 0;
     int64_t cost = (int64_t)(count - 1) * COST_SLOW_LINK;
     return cost < COST_ISLANDS ? cost : COST_ISLANDS;
+}
+
+/* Devices of this worker beyond those of the narrowest way; a gang shares them out. */
+static int64_t width_cost(const struct search *search, const struct option *option)
+{
+    const struct estimate_profile *profile = option_profile(search, option);
+    if (!profile || option->mode != PLACE_ON_DEVICES)
+        return 0;
+    const unsigned ranks = profile->nodes * profile->devices_per_node;
+    const unsigned fewest = search->fewest_ranks[option->class];
+    return ranks > fewest ? (int64_t)(ranks - fewest) * COST_RANK / profile->nodes : 0;
 }
 
 /* Stages that a worker has beyond the one that each of a gang has anyway. */
@@ -135,7 +147,8 @@ void cost_of_place(const struct search *search, struct option *option)
     const struct place_worker *on = &search->board->view->workers[option->worker];
     option->cost = (struct place_cost){.start = start_cost(search, option->worker),
                                        .links = link_cost(on, option->device_set) +
-                                                stage_cost(option_profile(search, option)),
+                                                stage_cost(option_profile(search, option)) +
+                                                width_cost(search, option),
                                        .company = company_cost(search, option->worker),
                                        .balance = balance_cost(search, option),
                                        .shortage = shortage_cost(search, option)};

@@ -33,6 +33,7 @@ struct search {
     unsigned *same_in_rack, *same_in_zone;
     double loss_bytes; /* what losses are measured by */
     double whole_bytes; /* that the way that takes the least of devices takes, all of it there */
+    unsigned fewest_ranks[PLACE_CLASSES_MAX]; /* by class, of a way that is on devices; 0: none */
     bool is_by_hand;   /* looks for whole devices, though profiles are known */
     struct options options;
     size_t on_devices; /* places that were found for it as a whole */

@@ -33,15 +33,41 @@ static double loss_bytes(const struct place_board *board, const struct place_req
     return fmax(fmax(1, least), devices > 0 ? board->units / devices : 0);
 }
 
+/* Whether it is all on devices of the class, and they are large enough for that. */
+static bool is_whole_way(const struct place_board *board, size_t class,
+                         const struct estimate_profile *profile)
+{
+    const uint64_t total = board->view->classes[class].total_bytes;
+    for (unsigned i = 0; i < profile->nodes * profile->devices_per_node; i++)
+        if (profile->rank_bytes[i] > total)
+            return false;
+    return profile->kind == PROFILE_DEVICES;
+}
+
 /* What it takes at least when all of it is on devices. */
 static double whole_bytes(const struct place_board *board, const struct place_request *request)
 {
     double least = INFINITY;
     for (size_t c = 0; request->ways && c < board->view->class_count; c++)
         for (size_t i = 0; i < request->ways[c].count; i++)
-            if (request->ways[c].profiles[i].kind == PROFILE_DEVICES)
+            if (is_whole_way(board, c, &request->ways[c].profiles[i]))
                 least = fmin(least, bytes_of(&request->ways[c].profiles[i]));
     return least;
+}
+
+/* Per class, how many devices the narrowest way has that has all of it on devices. */
+static void count_ranks(struct search *search)
+{
+    const struct place_request *request = search->request;
+    for (size_t c = 0; request->ways && c < search->board->view->class_count; c++) {
+        for (size_t i = 0; i < request->ways[c].count; i++) {
+            const struct estimate_profile *profile = &request->ways[c].profiles[i];
+            const unsigned ranks = profile->nodes * profile->devices_per_node;
+            unsigned *fewest = &search->fewest_ranks[c];
+            if (is_whole_way(search->board, c, profile) && (*fewest == 0 || ranks < *fewest))
+                *fewest = ranks;
+        }
+    }
 }
 
 double search_more_bytes(const struct search *search, const struct estimate_profile *profile)
@@ -75,6 +101,7 @@ void search_begin(struct search *search, struct place_board *board,
     search->options.keeps_all = request->strategy != PLACE_CHEAPEST;
     search->loss_bytes = loss_bytes(board, request);
     search->whole_bytes = whole_bytes(board, request);
+    count_ranks(search);
     search->is_open = mem_alloc_array(view->count + 1, sizeof *search->is_open);
     for (size_t i = 0; i < view->count; i++)
         search->is_open[i] = place_refuse_worker(request, &view->workers[i]) == PLACE_FITS;

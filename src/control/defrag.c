@@ -306,9 +306,21 @@ static int compare_chances(const void *one, const void *other)
     return (a->instance->id > b->instance->id) - (a->instance->id < b->instance->id);
 }
 
+/* How many devices it gets more than it had. */
+static int64_t more_devices(const struct move *move)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < move->to.rank_count; i++)
+        count += (int64_t)move->to.ranks[i].gpu_indexes.count;
+    for (size_t i = 0; i < move->from.count; i++)
+        count -= move->from.items[i].holding.device != PLACE_HOST;
+    return count;
+}
+
+/* A wider cut, for crumbs that are left here and there, isn't tidier. */
 static bool is_worth_it(const struct move *move)
 {
-    return !move->interrupts && move->gain >= (double)DEFRAG_GAIN_MIN;
+    return !move->interrupts && more_devices(move) == 0 && move->gain >= (double)DEFRAG_GAIN_MIN;
 }
 
 /* Each by itself; then they are made in that order, as far as they still gain. */

@@ -119,6 +119,7 @@ static int set_up_placing(void **state)
     add_shape('s', 28, 1024, 16, 3072);  /* Qwen3-0.6B */
     add_shape('m', 36, 4096, 32, 12288); /* Qwen3-8B */
     add_shape('l', 64, 5120, 64, 25600); /* Qwen3-32B */
+    add_shape('x', 80, 8192, 64, 29568); /* as large as Qwen2.5-72B */
     env.needs = needs_new(NULL);
     env.source_of = source_of;
     env.reserved_vram_bytes = GIB;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "control/hub_reads.h"
+#include "control/learning.h"
 #include "control/ledger.h"
 #include "control/needs.h"
 #include "control/reconcile.h"
@@ -50,6 +51,7 @@ struct control {
     char *cluster_token;
     uint64_t reserved_ram_bytes, reserved_vram_bytes;
     struct needs *needs; /* estimates that were made */
+    struct learning *learning;
     struct turn *open;       /* turn in progress, or NULL */
     struct list_node sealed; /* turns whose commit is under way, oldest first */
     uint64_t change_count;
@@ -142,8 +144,8 @@ static enum known known_of(const struct shape_entry *entry)
         return KNOWN_SHAPE;
     case SHAPE_UNREACHABLE:
         return KNOWN_UNREACHABLE;
-    case SHAPE_MISSING: /* of a path: each worker refuses for itself */
-        return entry->is_local ? KNOWN_NOT : KNOWN_MISSING;
+    case SHAPE_MISSING:
+        return KNOWN_MISSING;
     case SHAPE_UNREADABLE: /* the engine may know better */
     case SHAPE_UNASKED:
     case SHAPE_STATE_COUNT:
@@ -178,15 +180,14 @@ struct reconcile_env control_reconcile_env(struct control *control)
     };
 }
 
-static void run_reconciler(struct control *control)
+static void run_reconciler(struct control *control, const struct reconcile_env *env)
 {
-    const struct reconcile_env env = control_reconcile_env(control);
     /* A pass may make work for the next (a ready count, a freed place); it settles in two or three.
      */
     for (int i = 0; dirty_has_work(&control->dirty) && i < RECONCILE_PASSES_MAX; i++) {
         if (control->dirty.has_room_news)
             control->placed_ms = loop_now_ms(control->loop);
-        reconcile(&control->cluster, &env, &control->dirty);
+        reconcile(&control->cluster, env, &control->dirty);
     }
 }
 
@@ -200,7 +201,9 @@ static void end_turn(void *arg)
     }
     if (shapes_settle(control->shapes, &control->dirty.models))
         control->dirty.has_room_news = true;
-    run_reconciler(control);
+    const struct reconcile_env env = control_reconcile_env(control);
+    learning_settle(control->learning, &control->cluster, &env);
+    run_reconciler(control, &env);
     shapes_end_waits(control->shapes);
     if (shapes_take_questions_news(control->shapes))
         fleet_note_questions(control->fleet);
@@ -244,6 +247,8 @@ static void note_change(struct control *control, enum kind kind, const void *rec
         shapes_note_change(control->shapes, kind);
     if (durable)
         ledger_note_change(control->ledger, kind, record, is_delete);
+    if (durable && kind == KIND_INSTANCE && !is_delete)
+        learning_note(control->learning, record);
     if (durable)
         fleet_note_change(control->fleet, kind, record);
     else if (kind == KIND_WORKER)
@@ -349,6 +354,13 @@ static void start_shapes(struct control *control)
     control->shapes = shapes_new(&params);
 }
 
+/* Those that run teach again what they taught before the restart. */
+static void note_measured(struct control *control)
+{
+    CLUSTER_FOR_EACH(&control->cluster, KIND_INSTANCE, struct model_instance, instance)
+        learning_note(control->learning, instance);
+}
+
 int control_new(const struct control_params *params, struct control **ret, struct err *err)
 {
     struct control *control = mem_alloc(sizeof *control);
@@ -371,7 +383,9 @@ int control_new(const struct control_params *params, struct control **ret, struc
     }
     control->cluster.sink = &sink;
     control->cluster.sink_ctx = control;
-    control->needs = needs_new(NULL);
+    control->learning = learning_new();
+    control->needs = needs_new(learning_corrections(control->learning));
+    note_measured(control);
     control->pool = http_pool_new(control->loop);
     control->feed = feed_hub_new(control);
     control->fleet = fleet_new(control, params->reschedule_grace_ms);
@@ -408,6 +422,7 @@ void control_free(struct control *control)
     shapes_free(control->shapes);
     http_pool_free(control->pool);
     needs_free(control->needs);
+    learning_free(control->learning);
     abandon_turns(control);
     dirty_fini(&control->dirty);
     int_list_fini(&control->lost);

@@ -161,6 +161,7 @@ struct hub_reads *hub_reads_new(struct loop *loop,
     reads->done = done_fn;
     reads->ctx = ctx;
     hub_params_from_environment(&reads->params);
+    reads->params.hubs_only = true; /* clients say what is read */
     reads->params.timeout_ms = HUB_READ_TIMEOUT_MS;
     list_init(&reads->waiting);
     list_init(&reads->running);

@@ -62,16 +62,22 @@ static bool is_all_of_type(const struct place_view *view, const char *type)
     return view->class_count > 0;
 }
 
-/* As GPUStack has it: MindIE where all devices are Ascend's, vLLM elsewhere. */
-static enum estimate_engine engine_of(const struct model *model, const struct model_shape *shape,
-                                      const struct place_view *view)
+enum estimate_engine needs_engine_of(const struct model *model, const struct model_shape *shape)
 {
     const char *name = model->backend;
     if (!name || !*name)
         name = needs_usual_engine(shape);
-    if (name)
-        return estimate_engine_of(str_of(name));
-    return shape->kind == KIND_LLM && is_all_of_type(view, "npu") ? ESTIMATE_MINDIE : ESTIMATE_AUTO;
+    return name ? estimate_engine_of(str_of(name)) : ESTIMATE_AUTO;
+}
+
+/* As GPUStack has it: MindIE where all devices are Ascend's, vLLM elsewhere. */
+static enum estimate_engine engine_of(const struct model *model, const struct model_shape *shape,
+                                      const struct place_view *view)
+{
+    enum estimate_engine engine = needs_engine_of(model, shape);
+    bool is_mindie =
+        engine == ESTIMATE_AUTO && shape->kind == KIND_LLM && is_all_of_type(view, "npu");
+    return is_mindie ? ESTIMATE_MINDIE : engine;
 }
 
 static size_t argv_of(const struct model *model, const char **argv)
@@ -82,7 +88,7 @@ static size_t argv_of(const struct model *model, const char **argv)
     return count;
 }
 
-static const char *vendor_of(const char *type)
+const char *needs_vendor_of(const char *type)
 {
     static const char *const vendors[][2] = {
         {"cuda", "nvidia"}, {"rocm", "amd"},     {"npu", "ascend"},      {"mps", "apple"},
@@ -164,7 +170,7 @@ static void make_set(struct needs *needs, const struct need *need,
     const struct model *model = need->model;
     struct estimate_limits limits = {.may_use_processor = !class};
     if (class) {
-        limits.device.vendor = vendor_of(class->type);
+        limits.device.vendor = needs_vendor_of(class->type);
         limits.device.total_bytes = class->total_bytes;
         limits.devices_per_node = class->most_on_worker;
         limits.nodes = model->distributed_inference_across_workers ? class->worker_count : 1;
@@ -312,7 +318,7 @@ static int split(void *ctx, const uint64_t *free_bytes, const int *classes, size
     struct err err = {0};
     for (size_t i = 0; i < count; i++)
         devices[i] = (struct estimate_device){
-            .vendor = vendor_of(need->view->classes[classes[i]].type),
+            .vendor = needs_vendor_of(need->view->classes[classes[i]].type),
             .total_bytes = need->view->classes[classes[i]].total_bytes,
             .free_bytes = free_bytes[i] ? free_bytes[i] : 1};
     struct estimate_request request = request_of(need, argv);
@@ -326,6 +332,24 @@ static int split(void *ctx, const uint64_t *free_bytes, const int *classes, size
         rank_bytes[i] = estimate_place_bytes(&estimate.devices[i]);
     *host_bytes = estimate_place_bytes(&estimate.host);
     return 0;
+}
+
+int needs_estimate(const struct model *model, const struct need_source *source,
+                   const struct estimate_device *devices, const struct resource_claim *claim,
+                   struct estimate *ret, struct err *err)
+{
+    const char *argv[ESTIMATE_PARAMETERS_MAX + 1];
+    const struct need need = {
+        .model = model, .source = source, .engine = needs_engine_of(model, source->shape)};
+    struct estimate_request request = request_of(&need, argv);
+    auto_free char *layers =
+        mem_printf("--n-gpu-layers=%lld", (long long)claim->layers_offloaded);
+    if (claim->layers_offloaded > 0 && claim->layers_offloaded < claim->layers_total)
+        argv[request.argc++] = layers;
+    request.devices = devices;
+    request.device_count = claim->device_count;
+    request.is_minimal = true;
+    return estimate_model(&request, ret, err);
 }
 
 void need_fill(struct need *need, struct place_request *request)

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "control/cluster.h"
+#include "domain/claim.h"
 #include "estimate/correction.h"
 #include "sched/place.h"
 
@@ -66,6 +67,17 @@ void need_fill(struct need *need, struct place_request *request);
 
 /* The demand by which a model counts in what is expected to come; false: it is for no device. */
 bool need_demand(const struct need *need, struct demand *ret);
+
+/* The estimate of a model as it was placed by that claim, on those devices; uncorrected. */
+int needs_estimate(const struct model *model, const struct need_source *source,
+                   const struct estimate_device *devices, const struct resource_claim *claim,
+                   struct estimate *ret, struct err *err) must_check;
+
+/* The rules by which a model is estimated that isn't of a cluster of Ascend's devices alone. */
+enum estimate_engine needs_engine_of(const struct model *model, const struct model_shape *shape);
+
+/* A type of devices as estimates call its vendor ("npu": "ascend"); NULL: unknown. */
+const char *needs_vendor_of(const char *type);
 
 /* The engine that a model runs on when it names none, by what it is made of; NULL: unknown. */
 const char *needs_usual_engine(const struct model_shape *shape);

@@ -83,13 +83,14 @@ static enum reason not_yet(const struct asking *asking, char **ret_words)
         *ret_words = mem_strdup(asking->need.error);
         return REASON_BAD_PARAMETERS;
     }
-    if (asking->wishes.device_count > 0)
+    if (source->known == KNOWN_MISSING) {
+        *ret_words = mem_printf("its files aren't there: %s: %s", source->key, message);
+        return REASON_MODEL_MISSING;
+    }
+    if (source->known != KNOWN_UNREACHABLE || asking->wishes.device_count > 0)
         return REASON_NONE; /* devices chosen by hand need no estimate */
-    if (source->known == KNOWN_UNREACHABLE || source->known == KNOWN_MISSING)
-        *ret_words = mem_printf("what it needs isn't known: %s", message);
-    return source->known == KNOWN_UNREACHABLE ? REASON_MODEL_UNREACHABLE
-           : source->known == KNOWN_MISSING   ? REASON_MODEL_MISSING
-                                              : REASON_NONE;
+    *ret_words = mem_printf("what it needs isn't known: %s", message);
+    return REASON_MODEL_UNREACHABLE;
 }
 
 /* ---- deciding ---- */
@@ -162,6 +163,19 @@ static char *refusal_words(const struct placing *placing, const struct asking *a
     return text;
 }
 
+/*
+ * Whether the instance says so already, with all that there is to say: ways out take a while to be
+ * found, and what waits is looked at again and again.
+ */
+static bool says_so(const struct placing *placing, const struct model_instance *instance,
+                    const char *words)
+{
+    if (!instance->state_message || !instance->state_args ||
+        strcmp(instance->state_message, words) != 0)
+        return false;
+    return placing->ways_out_left == 0 || strstr(instance->state_args, "\"ways_out\"") != NULL;
+}
+
 static char *refusal_args(struct placing *placing, const struct model *model,
                           const struct place_explanation *why)
 {
@@ -194,13 +208,16 @@ static void note_refusal(struct placing *placing, const struct model *model, enu
     placing->refused_model_id = model->id;
 }
 
-static void refuse(struct placing *placing, const struct model *model,
+static void refuse(struct placing *placing, const struct model_instance *instance,
                    const struct asking *asking)
 {
+    const struct model *model = asking->need.model;
     struct place_explanation why;
     place_explain(&placing->view, &asking->request, &why);
     char *words = refusal_words(placing, asking, &why);
-    note_refusal(placing, model, no_place(placing), words, refusal_args(placing, model, &why));
+    char *args = says_so(placing, instance, words) ? mem_strdup(instance->state_args)
+                                                   : refusal_args(placing, model, &why);
+    note_refusal(placing, model, no_place(placing), words, args);
     place_explanation_fini(&why);
 }
 
@@ -317,7 +334,7 @@ static int choose(struct placing *placing, const struct model *model,
     } else if (reason) {
         note_refusal(placing, model, reason, TAKE(words), NULL);
     } else {
-        refuse(placing, model, &asking);
+        refuse(placing, copy, &asking);
     }
     place_result_fini(&result);
     int_list_fini(&refused);
@@ -363,8 +380,7 @@ static bool keep_as_if(struct placing *placing, const struct model *model, int64
     asking_begin(&asking, &other, model);
     asking_count_time(&asking, &other);
     bool is_kept = not_yet(&asking, &words) == REASON_NONE && asking.request.is_known &&
-                   decide(&other, &asking, NULL, NULL, &result) == 0 &&
-                   result.ranks[0].gpu_indexes.count > 0;
+                   decide(&other, &asking, NULL, NULL, &result) == 0;
     if (is_kept)
         place_keep(placing->board, &result);
     place_result_fini(&result);
@@ -377,7 +393,7 @@ static bool keep_as_if(struct placing *placing, const struct model *model, int64
 bool placing_keep(struct placing *placing, const struct model_instance *instance)
 {
     const struct model *model = cluster_find(placing->cluster, KIND_MODEL, instance->model_id);
-    if (!placing->env->needs || placing->view.class_count == 0)
+    if (!placing->env->needs)
         return false;
     return keep_as_if(placing, model, PLACING_WITHOUT_LEAVING) ||
            keep_as_if(placing, model, PLACING_WITHOUT_ALL);

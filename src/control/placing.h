@@ -14,7 +14,7 @@
 
 enum {
     PLACING_DEVICES_TOLD = 64, /* devices in an instance's reason */
-    PLACING_WAYS_OUT = 8,      /* reasons of a pass for which ways out are looked for */
+    PLACING_WAYS_OUT = 2,      /* reasons of a pass for which ways out are looked for */
     PLACING_WITHOUT_ALL = -1,     /* as if nothing ran */
     PLACING_WITHOUT_LEAVING = -2, /* as if those that drain had gone */
 };

@@ -24,12 +24,24 @@ bool refusals_is_refused(const struct model_instance *instance)
     return is_refused;
 }
 
-static void write_refusal(struct json_writer *w, int64_t worker_id, const json_t *args,
+/* What the worker says is free of a device; -1: nothing. */
+static int64_t reported_free(const struct worker *worker, int64_t index)
+{
+    const struct worker_device *device =
+        worker && index >= 0 ? worker_device_at(worker, index) : NULL;
+    if (!device || device->total_bytes < device->used_bytes)
+        return -1;
+    return (int64_t)(device->total_bytes - device->used_bytes);
+}
+
+static void write_refusal(struct json_writer *w, const struct worker *worker, const json_t *args,
                           int64_t now_ms)
 {
+    const int64_t index = json_member_int(args, "gpu_index", -1);
     json_begin_object(w);
-    json_put_int(w, "worker_id", worker_id);
-    json_put_int(w, "gpu_index", json_member_int(args, "gpu_index", -1));
+    json_put_int(w, "worker_id", worker ? worker->id : 0);
+    json_put_int(w, "gpu_index", index);
+    json_put_int(w, "reported", reported_free(worker, index));
     json_put_int(w, "needs", json_member_int(args, "needs", 0));
     json_put_int(w, "free", json_member_int(args, "free", 0));
     json_put_int(w, "at", now_ms);
@@ -48,7 +60,8 @@ static int64_t refusing_worker(const struct model_instance *instance)
     return worker_id;
 }
 
-char *refusals_after(const struct model_instance *instance, int64_t now_ms)
+char *refusals_after(const struct model_instance *instance, const struct cluster *cluster,
+                     int64_t now_ms)
 {
     auto_fini(json_release) json_t *before = NULL, *args = NULL;
     struct buf text = {0};
@@ -61,21 +74,20 @@ char *refusals_after(const struct model_instance *instance, int64_t now_ms)
     json_begin_array(&w);
     for (size_t i = count < REFUSALS_MAX ? 0 : count - REFUSALS_MAX + 1; i < count; i++)
         json_add_tree(&w, json_array_get(before, i));
-    write_refusal(&w, refusing_worker(instance), args, now_ms);
+    write_refusal(&w, cluster_find(cluster, KIND_WORKER, refusing_worker(instance)), args, now_ms);
     json_end_array(&w);
     return buf_take(&text);
 }
 
 /* ---- looking ---- */
 
-/* Whether what it lacked is there by now. */
-static bool has_room_now(const struct worker *worker, const json_t *refusal)
+/* Whether what it lacked is there by now, by a report that it has made since. */
+static bool has_room_now(const struct worker *worker, const json_t *refusal, int64_t age_ms)
 {
-    int64_t index = json_member_int(refusal, "gpu_index", -1);
     int64_t needs = json_member_int(refusal, "needs", 0);
-    const struct worker_device *device = index >= 0 ? worker_device_at(worker, index) : NULL;
-    return device && needs > 0 && device->total_bytes > device->used_bytes &&
-           device->total_bytes - device->used_bytes >= (uint64_t)needs;
+    int64_t has = reported_free(worker, json_member_int(refusal, "gpu_index", -1));
+    bool is_news = age_ms >= REFUSAL_REPORT_MS || has != json_member_int(refusal, "reported", -1);
+    return needs > 0 && has >= needs && is_news;
 }
 
 void refusals_active(const struct model_instance *instance, const struct cluster *cluster,
@@ -89,8 +101,8 @@ void refusals_active(const struct model_instance *instance, const struct cluster
     json_array_foreach(all, i, refusal) {
         int64_t worker_id = json_member_int(refusal, "worker_id", 0);
         const struct worker *worker = cluster_find(cluster, KIND_WORKER, worker_id);
-        bool is_old = now_ms - json_member_int(refusal, "at", 0) >= REFUSAL_LASTS_MS;
-        if (worker && !is_old && !has_room_now(worker, refusal))
+        int64_t age_ms = now_ms - json_member_int(refusal, "at", 0);
+        if (worker && age_ms < REFUSAL_LASTS_MS && !has_room_now(worker, refusal, age_ms))
             int_list_add(ret, worker_id);
     }
 }

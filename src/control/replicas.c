@@ -307,7 +307,7 @@ static bool move_refused(struct pass *pass, const struct model *model)
     FOR_EACH_OF(pass, model, one) {
         if (!refusals_is_refused(one))
             continue;
-        auto_free char *refusals = refusals_after(one, pass->env->now_ms);
+        auto_free char *refusals = refusals_after(one, pass->cluster, pass->env->now_ms);
         int64_t replaces_id = one->replaces_id;
         struct int_list avoid = {0};
         for (size_t i = 0; i < one->avoid_worker_ids.count; i++)

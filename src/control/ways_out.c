@@ -261,7 +261,7 @@ static void try_quantization(struct search *search, const struct need_source *so
 
 struct victim {
     const struct model *model;
-    uint64_t bytes; /* of devices, that its instances hold */
+    uint64_t bytes; /* of devices and main memory, that its instances hold */
 };
 
 static int compare_victims(const void *one, const void *other)

@@ -86,3 +86,10 @@ void arena_drop(struct arena *arena, int block)
     add_hole(arena, arena->blocks[block]);
     arena->blocks[block].bytes = 0;
 }
+
+void arena_drop_others(struct arena *arena, int kept)
+{
+    for (int i = 0; i < ARENA_BLOCKS_MAX; i++)
+        if (i != kept && arena->blocks[i].bytes > 0)
+            arena_drop(arena, i);
+}

@@ -34,3 +34,6 @@ int arena_take(struct arena *arena, uint64_t bytes);
 
 /* Gives it back. */
 void arena_drop(struct arena *arena, int block);
+
+/* Gives all but one back. */
+void arena_drop_others(struct arena *arena, int kept);

@@ -150,6 +150,20 @@ bool estimate_is_encoder(const struct model_shape *shape)
     return !shape->is_causal && (shape->kind == KIND_EMBEDDING || shape->kind == KIND_RERANKER);
 }
 
+void estimate_latent_elements(const struct model_shape *shape, const struct layer_shape *layer,
+                              double ret[LATENT_MATRIX_COUNT])
+{
+    const double hidden = (double)shape->hidden_size, heads = layer->head_count;
+    const double latent = (double)shape->kv_lora_rank, rank = (double)shape->q_lora_rank;
+    const double rope = (double)shape->qk_rope_head_dim, nope = (double)shape->qk_nope_head_dim;
+    const double value = (double)shape->v_head_dim;
+    ret[LATENT_QUERIES_DOWN] = hidden * rank;
+    ret[LATENT_QUERIES_UP] = (rank > 0 ? rank : hidden) * heads * (nope + rope);
+    ret[LATENT_KEYS_DOWN] = hidden * (latent + rope);
+    ret[LATENT_KEYS_UP] = latent * heads * (nope + value);
+    ret[LATENT_OUTPUT] = heads * value * hidden;
+}
+
 bool estimate_contains(const char *text, const char *word)
 {
     const size_t n = strlen(word);

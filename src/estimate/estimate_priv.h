@@ -53,6 +53,20 @@ uint64_t estimate_trained_context(const struct model_shape *shape, uint64_t fall
 /* Whether it has no cache and sees a text at once, as BERT does. */
 bool estimate_is_encoder(const struct model_shape *shape);
 
+/* Matrices of MLA; "down" are those to the low ranks, queries without one are all "up". */
+enum latent_matrix {
+    LATENT_QUERIES_DOWN,
+    LATENT_QUERIES_UP,
+    LATENT_KEYS_DOWN, /* of keys and values, with the part that has positions */
+    LATENT_KEYS_UP,
+    LATENT_OUTPUT,
+    LATENT_MATRIX_COUNT
+};
+
+/* Their elements in a layer of CACHE_LATENT. */
+void estimate_latent_elements(const struct model_shape *shape, const struct layer_shape *layer,
+                              double ret[LATENT_MATRIX_COUNT]);
+
 /* Whether `word` stands in `text`, in whatever case. */
 bool estimate_contains(const char *text, const char *word);
 

@@ -6,7 +6,8 @@
 
 /* Of a projector; what a patch is made of are colours twice, as an image and in columns. */
 enum {
-    PATCHES_OF_TOKEN = 4,     /* 2 x 2 become one token in most models */
+    PATCHES_MAX = 4 << 20,    /* so that scores of all with all don't overflow */
+    PATCHES_OF_TOKEN = 4,     /* unless the file tells: 2 x 2 in most models */
     PATCHES_MIN = 8464,       /* 1472 x 1472, which llama-server prepares for by itself */
     PATCH_BYTES = 14 * 14 * 3 * 4 * 2,
     PATCH_WIDTH_BYTES = 32,   /* the feed-forward part, four times as wide, and four others */
@@ -185,9 +186,12 @@ static struct projector projector_of(const struct llama_plan *plan)
     const struct model_shape *beside = plan->request->projector;
     const struct model_shape *numbers = beside ? beside : plan->shape;
     const uint64_t tokens = plan->options.image_tokens;
+    const uint64_t merged = numbers->vision_token_patches ? numbers->vision_token_patches
+                                                          : PATCHES_OF_TOKEN;
     struct projector projector = {
         .bytes = beside ? beside->tensor_bytes : llama_projector_part(plan->shape),
-        .patches = PATCHES_OF_TOKEN * (tokens ? tokens : numbers->vision_tokens_max),
+        .patches = min_u64(min_u64(merged, PATCHES_MAX) *
+                               (tokens ? tokens : numbers->vision_tokens_max), PATCHES_MAX),
         .hidden = numbers->vision_hidden_size,
         .heads = numbers->vision_head_count};
     if (tokens == 0)

@@ -3,7 +3,7 @@
  * Only llama_cpp*.c may include this: what llama-server makes of its parameters.
  *
  * The order: options (what stands in argv) -> plan (sizes of context, cells, where each layer goes)
- * -> lines (llama_cpp.c, llama_cpp_cache.c) and compute buffers (llama_cpp_graph.c).
+ * -> lines (llama_cpp.c, llama_cpp_cache.c) and compute buffers (llama_cpp_graph.c, _mixers.c).
  */
 #pragma once
 

@@ -37,6 +37,23 @@ static const char *name_of(const struct layer_shape *layer, unsigned tensor)
     return names[tensor];
 }
 
+/* Those of queries are under one name, as those from the latent vector are. */
+static double latent_elements_of(const struct model_shape *shape, const struct layer_shape *layer,
+                                 unsigned tensor)
+{
+    double elements[LATENT_MATRIX_COUNT];
+    estimate_latent_elements(shape, layer, elements);
+    switch (tensor) {
+    case LLAMA_ATTN_Q:
+        return elements[LATENT_QUERIES_DOWN] + elements[LATENT_QUERIES_UP];
+    case LLAMA_ATTN_K:
+        return elements[LATENT_KEYS_DOWN];
+    case LLAMA_ATTN_V:
+        return elements[LATENT_KEYS_UP];
+    }
+    return elements[LATENT_OUTPUT];
+}
+
 /* Elements of a matrix as a weight for its part of the layer; experts have bytes of their own. */
 static double elements_of(const struct model_shape *shape, const struct layer_shape *layer,
                           unsigned tensor)
@@ -45,6 +62,8 @@ static double elements_of(const struct model_shape *shape, const struct layer_sh
     const double heads = layer->head_count, kv = layer->head_count_kv;
     const double value = layer->value_length ? layer->value_length : layer->key_length;
     const double shared = layer->is_moe ? (double)shape->expert_shared_count : 1;
+    if (layer->cache == CACHE_LATENT && tensor >= LLAMA_ATTN_Q && tensor <= LLAMA_ATTN_OUTPUT)
+        return latent_elements_of(shape, layer, tensor);
     switch ((enum llama_tensor)tensor) {
     case LLAMA_ATTN_NORM:
     case LLAMA_FFN_NORM:

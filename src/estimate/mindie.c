@@ -45,7 +45,7 @@ static uint64_t token_elements(const struct model_shape *shape, const struct par
         const struct layer_shape *layer = &shape->layers[il];
         if (layer->cache == CACHE_NONE || layer->cache == CACHE_STATE)
             continue;
-        sum += parallel_kv_heads(layer, parallel) *
+        sum += (layer->has_two_caches ? 2 : 1) * parallel_kv_heads(layer, parallel) *
                (layer->key_length + (layer->cache == CACHE_LATENT ? 0 : layer->value_length));
     }
     return sum;

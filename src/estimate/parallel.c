@@ -19,7 +19,9 @@ static bool divides_layer(const struct model_shape *shape, const struct layer_sh
 {
     const bool is_padded = estimate_contains(shape->quantization, "mxfp4");
     const uint64_t block = is_padded ? 1 : shape->quantization_group;
-    const uint64_t attended = (uint64_t)layer->head_count * layer->value_length;
+    const uint64_t attended = layer->head_count * (layer->cache == CACHE_LATENT
+                                                       ? shape->v_head_dim
+                                                       : layer->value_length);
     if (!divides_heads(layer, ranks) || !divides_width(attended, ranks, block))
         return false;
     return (layer->is_moe && (deals_experts || is_padded)) ||
@@ -209,13 +211,40 @@ static double kv_part(const struct layer_shape *layer)
     return kv > 0 ? kv / (kv + queries + forward) : 0;
 }
 
-static double layer_bytes(const struct parallel *parallel, const struct layer_shape *layer)
+/* Elements of a layer's dense part; of one that attends twice only its bytes tell them. */
+static double dense_elements(const struct model_shape *shape, const struct layer_shape *layer,
+                             const double latent[LATENT_MATRIX_COUNT])
 {
+    const double experts = layer->is_moe ? (double)shape->expert_shared_count : 1;
+    double sum = 3.0 * (double)shape->hidden_size * (double)layer->feed_forward_length * experts;
+    if (layer->has_two_caches && shape->tensor_bytes > 0)
+        return (double)(layer->bytes - layer->expert_bytes) * (double)shape->parameter_count /
+               (double)shape->tensor_bytes;
+    for (unsigned i = 0; i < LATENT_MATRIX_COUNT; i++)
+        sum += latent[i];
+    return sum;
+}
+
+/* Part of MLA's matrices that lead to the low ranks: each rank has them whole. */
+static double latent_part(const struct model_shape *shape, const struct layer_shape *layer)
+{
+    double latent[LATENT_MATRIX_COUNT];
+    estimate_latent_elements(shape, layer, latent);
+    const double whole = (latent[LATENT_QUERIES_DOWN] + latent[LATENT_KEYS_DOWN]) *
+                         (layer->has_two_caches ? 2 : 1);
+    const double all = dense_elements(shape, layer, latent);
+    return all > whole ? whole / all : 0;
+}
+
+static double layer_bytes(const struct model_shape *shape, const struct parallel *parallel,
+                          const struct layer_shape *layer)
+{
+    const bool is_latent = layer->cache == CACHE_LATENT;
     const double dense = (double)(layer->bytes - layer->expert_bytes);
-    const double repeats = layer->head_count_kv && layer->cache != CACHE_LATENT
-                               ? max_u64(parallel->attention / layer->head_count_kv, 1)
-                               : 1;
-    return dense / (double)parallel->attention * (1 + kv_part(layer) * (repeats - 1)) +
+    const double part = is_latent ? latent_part(shape, layer) : kv_part(layer);
+    const uint64_t heads = is_latent ? 1 : layer->head_count_kv;
+    const double repeats = heads ? (double)max_u64(parallel->attention / heads, 1) : 1;
+    return dense / (double)parallel->attention * (1 + part * (repeats - 1)) +
            (double)layer->expert_bytes / (double)parallel->expert;
 }
 
@@ -273,7 +302,7 @@ uint64_t parallel_add_weights(const struct estimate_request *request,
     const uint32_t count = parallel_stage_layers(shape->layer_count, parallel->pipeline, stage);
     double sum = 0;
     for (uint32_t il = first; il < first + count; il++)
-        sum += layer_bytes(parallel, &shape->layers[il]);
+        sum += layer_bytes(shape, parallel, &shape->layers[il]);
     if (stage == parallel->pipeline - 1)
         sum += (double)shape->draft_bytes / (double)parallel->tensor;
     const uint64_t bytes = (uint64_t)(sum * weights->layer_factor);

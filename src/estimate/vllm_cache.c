@@ -79,7 +79,7 @@ static int count_layer(struct vllm_cache *cache, const struct layer_shape *layer
     const uint64_t tokens = token_bytes(layer, parallel, options);
     const uint64_t state = state_bytes(layer, parallel);
     int rc = 0;
-    if (tokens > 0)
+    for (int i = 0; i <= layer->has_two_caches && rc == 0 && tokens > 0; i++)
         rc = count_tokens(cache, layer, tokens, encoder_length, options, err);
     if (rc == 0 && state > 0) {
         const struct vllm_kind kind = {.cache = CACHE_STATE, .state_bytes = state};

@@ -39,6 +39,8 @@ struct fetcher {
     int64_t timeout_ms; /* for all requests together; 0: none */
     int64_t end_ms;     /* loop time at which that is over */
     struct exchange exchange;
+    struct url home; /* owned; of which no other server may be asked without TLS */
+    bool is_confined;
 };
 
 /* ---- the exchange ---- */
@@ -282,6 +284,17 @@ static int check_redirect(const struct url *from, const struct url *to, struct e
                    text);
 }
 
+/* Whether the exchange's URL may be asked for at all. */
+static int check_home(const struct fetcher *fetcher, struct err *err)
+{
+    const struct url *url = &fetcher->exchange.url;
+    if (!fetcher->is_confined || url->target.tls || url_is_same_origin(&fetcher->home, url))
+        return 0;
+    auto_free char *text = url_public_text(url);
+    return err_set(err, ERR_FORBIDDEN, "%s isn't asked for: it is neither on %s:%u nor https", text,
+                   fetcher->home.target.host, fetcher->home.target.port);
+}
+
 /* The value of a header. Tokens come from files, often with a line's end. Returns owned. */
 static char *credential_of(const char *bearer)
 {
@@ -343,7 +356,9 @@ static int ask_and_follow(struct fetcher *fetcher, const struct url *origin, con
     struct exchange *exchange = &fetcher->exchange;
     for (int i = 0; i <= FETCH_REDIRECTS_MAX; i++) {
         const bool is_trusted = url_is_same_origin(origin, &exchange->url);
-        int rc = ask(fetcher, is_trusted ? bearer : NULL, err);
+        int rc = check_home(fetcher, err);
+        if (rc == 0)
+            rc = ask(fetcher, is_trusted ? bearer : NULL, err);
         if (rc < 0 || !exchange->location)
             return rc;
         rc = follow(fetcher, err);
@@ -478,11 +493,20 @@ void fetcher_limit(struct fetcher *fetcher, int64_t timeout_ms)
     fetcher->end_ms = loop_now_ms(fetcher->loop) + timeout_ms;
 }
 
+int fetcher_confine(struct fetcher *fetcher, const char *url, struct err *err)
+{
+    assert(!fetcher->is_confined);
+    const int rc = url_parse(url, &fetcher->home, err);
+    fetcher->is_confined = rc == 0;
+    return rc;
+}
+
 void fetcher_free(struct fetcher *fetcher)
 {
     if (!fetcher)
         return;
     exchange_clear(fetcher);
+    url_fini(&fetcher->home);
     http_pool_free(fetcher->pool);
     loop_free(fetcher->loop);
     free(fetcher);

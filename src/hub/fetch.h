@@ -33,6 +33,12 @@ int fetcher_new(const char *ca_file, struct fetcher **ret, struct err *err) must
 /* All requests together must be done in so much time from now on; ERR_TIMEOUT then. */
 void fetcher_limit(struct fetcher *fetcher, int64_t timeout_ms);
 
+/*
+ * From now on nothing is asked for but what is on the server of `url`, or at an address of https
+ * that it leads to; ERR_FORBIDDEN for everything else. Once at most.
+ */
+int fetcher_confine(struct fetcher *fetcher, const char *url, struct err *err) must_check;
+
 /* NULL is fine. */
 void fetcher_free(struct fetcher *fetcher);
 

@@ -136,6 +136,40 @@ static bool take_hub(const char *text, const struct hub_kind *kind, const char *
     return true;
 }
 
+/* A '.', as itself or encoded, taken from the front. */
+static bool take_dot(struct str *text)
+{
+    static const struct str forms[] = {STR("."), STR("%2e"), STR("%2E")};
+    for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+        if (str_has_prefix(*text, forms[i])) {
+            *text = str_skip(*text, forms[i].len);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether a part of the path is "." or "..", which would lead out of the repository. */
+static bool has_dots(struct str path)
+{
+    struct str part;
+    while (path.len) {
+        const size_t end = str_find(path, '/');
+        part = str_sub(path.ptr, end);
+        path = str_skip(path, end + 1);
+        if (take_dot(&part) && (part.len == 0 || (take_dot(&part) && part.len == 0)))
+            return true;
+    }
+    return false;
+}
+
+static int check_parts(const struct place *place, const char *text, struct err *err)
+{
+    if (!has_dots(place->repo) && !has_dots(place->revision) && !has_dots(place->file))
+        return 0;
+    return err_set(err, ERR_INVALID, "\"%s\" must not have \".\" or \"..\" in its path", text);
+}
+
 static int understand(const char *text, const struct hub_params *params, struct place *ret,
                       struct err *err)
 {
@@ -145,9 +179,14 @@ static int understand(const char *text, const struct hub_params *params, struct 
                        strlen(text), URL_MAX);
     if (take_hub(text, &hugging_face, params->hugging_face_url, params->hugging_face_token, ret) ||
         take_hub(text, &modelscope, params->modelscope_url, params->modelscope_token, ret))
-        return 0;
+        return check_parts(ret, text, err);
     if (str_has_prefix(str_of(text), STR("http")))
-        return 0;
+        return !params->hubs_only
+                   ? 0
+                   : err_set(err, ERR_FORBIDDEN,
+                             "models are opened of %s and %s only: \"hf:OWNER/REPO\", "
+                             "\"ms:OWNER/REPO\", or a page there",
+                             params->hugging_face_url, params->modelscope_url);
     return err_set(err, ERR_INVALID, "\"%s\" must be like %.3sOWNER/REPO or %.3sOWNER/REPO/FILE",
                    text, text, text);
 }
@@ -285,8 +324,12 @@ int hub_open(const char *place, const struct hub_params *params, struct source *
     int rc = understand(place, params, &understood, err);
     if (rc == 0)
         rc = fetcher_new(params->ca_file, &fetcher, err);
-    if (rc < 0)
+    if (rc == 0 && params->hubs_only)
+        rc = fetcher_confine(fetcher, understood.origin, err);
+    if (rc < 0) {
+        fetcher_free(fetcher);
         return rc;
+    }
     if (params->timeout_ms)
         fetcher_limit(fetcher, params->timeout_ms);
     struct source *source = hub_source_new(fetcher, understood.token);

@@ -25,6 +25,7 @@ struct hub_params {
     const char *modelscope_token;   /* to modelscope_url only */
     const char *ca_file;            /* authorities to trust beside the system's; NULL: none */
     int64_t timeout_ms;             /* from opening on, for all requests together; 0: none */
+    bool hubs_only; /* places come from others: no server but the two hubs, see below */
 };
 
 /*
@@ -44,7 +45,12 @@ bool hub_is_place(const char *place);
  *   https://modelscope.cn/models/OWNER/REPO, .../resolve/REVISION/FILE
  *   any other http:// or https:// URL     one file, with its siblings of a split
  * Redirects of a file are remembered, so that each part read is one request. `params` is borrowed
- * as long as the source. Codes as of fetch_range(); ERR_INVALID for a place that is none.
+ * as long as the source. Codes as of fetch_range(); ERR_INVALID for a place that is none, or has
+ * "." or ".." in its path.
+ *
+ * With `hubs_only` a place can't make this machine ask others in its own network: the last row is
+ * ERR_FORBIDDEN, and a hub's redirects and further pages are followed to the hub itself, or to
+ * other hosts (its CDN) over https. A server that opens what stands in a request sets it.
  */
 int hub_open(const char *place, const struct hub_params *params, struct source **ret,
              struct err *err) must_check;

@@ -139,19 +139,28 @@ bool place_may_have(const struct place_request *request, const struct place_work
            place_is_selected(request, worker, device) && engine_can_use(request, worker, device);
 }
 
-/* By the profile for one worker that has as many; a device takes no more of the model elsewhere. */
-uint64_t place_bytes_by_hand(const struct place_request *request, size_t class_count)
+/* What the largest rank of a profile takes, when it is one for that many devices of one worker. */
+static uint64_t bytes_as_many(const struct place_request *request,
+                              const struct estimate_profile *profile)
 {
     uint64_t most = 0;
+    if (profile->kind != PROFILE_DEVICES || profile->nodes != 1 ||
+        profile->devices_per_node != request->device_count)
+        return 0;
+    for (unsigned d = 0; d < profile->devices_per_node; d++)
+        most = profile->rank_bytes[d] > most ? profile->rank_bytes[d] : most;
+    return most;
+}
+
+/* By the class where it is the least: of another one more may be asked, of these not less. */
+uint64_t place_bytes_by_hand(const struct place_request *request, size_t class_count)
+{
+    uint64_t least = 0;
     for (size_t c = 0; request->ways && c < class_count; c++) {
         for (size_t i = 0; i < request->ways[c].count; i++) {
-            const struct estimate_profile *one = &request->ways[c].profiles[i];
-            if (one->kind != PROFILE_DEVICES || one->nodes != 1 ||
-                one->devices_per_node != request->device_count)
-                continue;
-            for (unsigned d = 0; d < one->devices_per_node; d++)
-                most = one->rank_bytes[d] > most ? one->rank_bytes[d] : most;
+            uint64_t bytes = bytes_as_many(request, &request->ways[c].profiles[i]);
+            least = bytes && (!least || bytes < least) ? bytes : least;
         }
     }
-    return most;
+    return least;
 }

@@ -16,7 +16,8 @@ enum {
     COST_SLOW_LINK = 300,      /* an island without fast links, per device beyond the first */
     COST_ISLANDS = 1500,       /* devices of several islands */
     COST_RANK = 500,           /* a device more than the narrowest way has: more to talk, to fail */
-    COST_STAGE = 1000,         /* a further stage on the same worker: tokens go through one by one */
+    COST_STAGE = 1000,         /* a further stage on the same worker: tokens go through them all */
+    COST_BREAK = 150,          /* the first to take a part of an island, of several */
     COST_IN_RACK = 5000,       /* ranks on several workers */
     COST_IN_ZONE = 6000,
     COST_ANYWHERE = 8000,
@@ -30,6 +31,7 @@ enum {
     COST_PARTLY = 3000,        /* layers on the host, at least */
     COST_PARTLY_MORE = 6000,   /* as a part of all */
     COST_PROCESSOR = 12000,
+    COST_GUESS = 200,          /* what is left on devices that it takes a part of, as a guess */
     COST_USED = 4000,          /* a device that others use, as a part of it; its need isn't known */
     COST_UNLIKE = 2000,        /* devices of several classes for an engine that isn't known */
 };
@@ -50,16 +52,36 @@ static bool is_one_island(const struct place_worker *worker, uint64_t set)
     return true;
 }
 
+/*
+ * Whether the set takes a part of an island that nobody has any of yet, on a worker with several:
+ * those who come later and need all of one find it broken up.
+ */
+static bool breaks_island(const struct place_worker *worker, uint64_t set)
+{
+    const uint8_t island = worker->devices[__builtin_ctzll(set)].island;
+    bool has_others = false, has_left = false;
+    for (size_t i = 0; i < worker->device_count; i++) {
+        const struct place_device *device = &worker->devices[i];
+        if (device->island == island && (device->holders > 0 || device->kept_bytes > 0))
+            return false;
+        has_others = has_others || device->island != island;
+        has_left = has_left || (device->island == island && !(set >> i & 1));
+    }
+    return has_others && has_left;
+}
+
 static int64_t link_cost(const struct place_worker *worker, uint64_t set)
 {
     int count = __builtin_popcountll(set);
-    if (count < 2)
+    if (count == 0)
         return 0;
     if (!is_one_island(worker, set))
         return COST_ISLANDS;
+    int64_t broken = breaks_island(worker, set) ? COST_BREAK : 0;
     if (worker->devices[__builtin_ctzll(set)].has_fast_links)
-        return 0;
+        return broken;
     int64_t cost = (int64_t)(count - 1) * COST_SLOW_LINK;
+    cost += broken;
     return cost < COST_ISLANDS ? cost : COST_ISLANDS;
 }
 
@@ -175,8 +197,21 @@ static uint64_t most_units(const struct search *search, const struct option *opt
     return !profile || most > least_free ? least_free : most;
 }
 
+void cost_guess_fragments(const struct search *search, struct option *option)
+{
+    const struct place_worker *on = &search->board->view->workers[option->worker];
+    const uint64_t units = most_units(search, option);
+    double left = 0;
+    for (uint64_t set = option->device_set; set; set &= set - 1)
+        left += (double)(place_device_free(on, &on->devices[__builtin_ctzll(set)]) - units);
+    option->cost.fragments = (int64_t)(COST_GUESS * left / search->loss_bytes);
+    cost_sum(&option->cost);
+}
+
 void cost_of_fragments(const struct search *search, struct option *option)
 {
+    option->cost.fragments = 0; /* in place of the guess */
+    cost_sum(&option->cost);
     if (option->device_set == 0 || option->class < 0)
         return;
     const struct estimate_profile *profile = option_profile(search, option);

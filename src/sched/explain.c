@@ -74,26 +74,42 @@ static enum place_device_code refused_code(const struct place_request *request,
                                                       : PLACE_DEVICE_NOT_SELECTED;
 }
 
-/* For an instance that needs devices for itself. */
+/* Whether it may have any devices, for itself: where nothing else is known, or their number is
+ * chosen by hand. */
+static bool may_be_whole(const struct place_request *request)
+{
+    return !request->is_known || (request->takes_any_devices && request->device_count > 0);
+}
+
+/* What a device must have free for that. */
+static uint64_t whole_needs(const struct place_view *view, const struct place_request *request,
+                            const struct place_device *device)
+{
+    const uint64_t half = room_whole_bytes(device);
+    const uint64_t by_hand =
+        request->is_known ? place_bytes_by_hand(request, view->class_count) : 0;
+    return half > by_hand ? half : by_hand;
+}
+
 static enum place_device_code whole_code(const struct place_worker *worker,
-                                         const struct place_device *device)
+                                         const struct place_device *device, uint64_t needs)
 {
     if (device->holders > 0)
         return PLACE_DEVICE_HELD;
     if (device->kept_bytes > 0)
         return PLACE_DEVICE_KEPT;
-    return place_device_free(worker, device) >= room_whole_bytes(device) ? PLACE_DEVICE_FITS
-                                                                         : PLACE_DEVICE_SHORT;
+    return place_device_free(worker, device) >= needs ? PLACE_DEVICE_FITS : PLACE_DEVICE_SHORT;
 }
 
 static enum place_device_code code_of(const struct place_request *request,
                                       const struct place_worker *worker,
-                                      const struct place_device *device, uint64_t needs)
+                                      const struct place_device *device, bool is_whole,
+                                      uint64_t needs)
 {
     if (!place_may_have(request, worker, device))
         return refused_code(request, worker, device);
-    if (!request->is_known || (needs == 0 && request->takes_any_devices))
-        return whole_code(worker, device);
+    if (is_whole)
+        return whole_code(worker, device, needs);
     if (needs == 0 && !request->split)
         return PLACE_DEVICE_UNSUPPORTED;
     if (device->is_held_whole)
@@ -113,14 +129,16 @@ static void explain_devices(const struct place_view *view, const struct place_re
     for (size_t i = 0; i < worker->device_count; i++) {
         const struct place_device *device = &worker->devices[i];
         const struct place_holding *holding = place_largest_holding(worker, (int)i);
-        uint64_t needs = room_whole_bytes(device);
-        if (request->is_known)
-            least_demanding(request, device->class, &needs);
+        uint64_t needs = 0;
+        const bool has_way = least_demanding(request, device->class, &needs) != NULL;
+        const bool is_whole = !has_way && may_be_whole(request);
+        if (is_whole)
+            needs = whole_needs(view, request, device);
         ret->devices[ret->device_count++] = (struct place_device_reason){
             .worker = (uint32_t)at,
             .device = (uint32_t)i,
             .code = is_refused ? PLACE_DEVICE_OF_WORKER
-                               : code_of(request, worker, device, needs),
+                               : code_of(request, worker, device, is_whole, needs),
             .needs_bytes = needs,
             .free_bytes = place_device_free(worker, device),
             .total_bytes = device->total_bytes,
@@ -280,12 +298,13 @@ static void sum_up_devices(const struct look *look, struct place_worker_reason *
         ret->refusal = PLACE_DEVICES_SHORT;
     if (counts[PLACE_DEVICE_SHORT])
         ret->refusal = PLACE_DEVICE_MEMORY_SHORT;
-    if (!counts[PLACE_DEVICE_FITS])
-        return;
-    /* Unlike ones, of which all together aren't enough. */
-    ret->refusal = PLACE_DEVICES_SHORT;
+    if (counts[PLACE_DEVICE_FITS]) /* unlike ones, of which all together aren't enough */
+        ret->refusal = PLACE_DEVICES_SHORT;
     ret->devices_fit = counts[PLACE_DEVICE_FITS];
-    ret->devices_wanted = ret->devices_fit + 1;
+    if (ret->devices_wanted == 0)
+        ret->devices_wanted = (unsigned)look->request->device_count;
+    if (ret->devices_wanted <= ret->devices_fit)
+        ret->devices_wanted = ret->devices_fit + 1;
 }
 
 /* Of an instance whose need isn't known. */

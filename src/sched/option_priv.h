@@ -4,7 +4,10 @@
 
 #include "sched/board_priv.h"
 
-enum { OPTIONS_KEPT = 4096 }; /* of which what they leave useless is worked out */
+enum {
+    OPTIONS_KEPT = 4096, /* of which what they leave useless is worked out */
+    OPTION_MARKS = 8192, /* a power of two */
+};
 
 /* A place for an instance on one worker, or a rank of a gang. */
 struct option {
@@ -22,6 +25,8 @@ struct options {
     size_t count;
     size_t seen; /* with those that were dropped */
     bool keeps_all;
+    uint64_t *marks; /* owned; of those that were added, a table by hash; 0: unused */
+    size_t mark_count;
 };
 
 /* One decision. */
@@ -35,6 +40,7 @@ struct search {
     double whole_bytes; /* that the way that takes the least of devices takes, all of it there */
     unsigned fewest_ranks[PLACE_CLASSES_MAX]; /* by class, of a way that is on devices; 0: none */
     bool is_by_hand;   /* looks for whole devices, though profiles are known */
+    uint64_t worker_mark; /* of the worker that is looked at: equal ones are alike */
     struct options options;
     size_t on_devices; /* places that were found for it as a whole */
 };
@@ -58,6 +64,9 @@ bool search_wants_devices(const struct place_request *request, unsigned devices)
 
 /* All of the cost but fragments. */
 void cost_of_place(const struct search *search, struct option *option);
+
+/* A guess at those, by how much is left on the devices: for which options are looked at closely. */
+void cost_guess_fragments(const struct search *search, struct option *option);
 
 /* And those. */
 void cost_of_fragments(const struct search *search, struct option *option);
@@ -92,8 +101,8 @@ void options_find(struct search *search);
  * What devices of several classes give, by the request's split(), and the host's part. False: it
  * doesn't fit so.
  */
-bool options_split(const struct search *search, const struct room *room, uint32_t worker,
-                   uint64_t device_set, struct room_grant *ret, uint64_t *ret_host_bytes);
+bool options_split(const struct search *search, const struct room *room, uint64_t device_set,
+                   struct room_grant *ret, uint64_t *ret_host_bytes);
 
 /* Devices of a worker that an instance could have for itself. */
 uint64_t options_unused(const struct search *search, const struct room *room);

@@ -4,9 +4,6 @@
 #include "base/mem.h"
 
 #include <math.h>
-#include <string.h>
-
-enum { ALIKES_MAX = 64 }; /* kinds of rooms that are remembered */
 
 /* ---- a decision's ground ---- */
 
@@ -115,6 +112,7 @@ void search_end(struct search *search)
     free(search->same_in_rack);
     free(search->same_in_zone);
     free(search->options.items);
+    free(search->options.marks);
 }
 
 const struct estimate_profile *option_profile(const struct search *search,
@@ -134,17 +132,62 @@ bool search_wants_devices(const struct place_request *request, unsigned devices)
 
 /* ---- keeping the cheapest ---- */
 
+static uint64_t mix_in(uint64_t hash, uint64_t value)
+{
+    hash = (hash ^ value) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 29;
+}
+
+/* All of a worker that tells one place on it from a place on another; main memory roughly. */
+static uint64_t mark_of(const struct place_worker *on, const struct room *room)
+{
+    uint64_t mark = mix_in(1, on->device_count);
+    mark = mix_in(mark, on->ram_total_bytes ? room->ram_free / (on->ram_total_bytes / 64 + 1) : 0);
+    for (size_t i = 0; i < on->device_count; i++) {
+        const struct place_device *device = &on->devices[i];
+        mark = mix_in(mark, room->devices[i].free);
+        mark = mix_in(mark, device->foreign_bytes);
+        mark = mix_in(mark, (uint64_t)(device->class + 1) << 16 | device->island);
+    }
+    return mark;
+}
+
+/* Whether one that is like it on an earlier worker was added: of equal ones that is taken. */
+static bool is_repeated(struct search *search, const struct option *option)
+{
+    struct options *options = &search->options;
+    uint64_t mark = mix_in(search->worker_mark, option->device_set);
+    mark = mix_in(mark, (uint64_t)option->profile << 16 | (uint64_t)(option->class + 1) << 8 |
+                            (uint64_t)option->mode << 1 | option->is_ample);
+    mark = mix_in(mark, (uint64_t)option->cost.total) | 1;
+    if (!options->marks)
+        options->marks = mem_alloc_array(OPTION_MARKS, sizeof *options->marks);
+    size_t at = mark >> 20 & (OPTION_MARKS - 1);
+    while (options->marks[at] && options->marks[at] != mark)
+        at = (at + 1) & (OPTION_MARKS - 1);
+    if (options->marks[at])
+        return true;
+    if (options->mark_count < OPTION_MARKS / 4 * 3) {
+        options->marks[at] = mark;
+        options->mark_count++;
+    }
+    return false;
+}
+
 void options_add(struct search *search, const struct option *option)
 {
     struct options *options = &search->options;
+    struct option added = *option;
+    options->seen++;
+    search->on_devices += option->mode == PLACE_ON_DEVICES;
+    cost_of_place(search, &added);
+    if (!options->keeps_all && is_repeated(search, &added))
+        return;
+    cost_guess_fragments(search, &added);
     if ((options->count & (options->count - 1)) == 0)
         options->items = mem_resize(options->items, (options->count ? options->count * 2 : 1) *
                                                         sizeof *options->items);
-    struct option *added = &options->items[options->count++];
-    *added = *option;
-    options->seen++;
-    search->on_devices += option->mode == PLACE_ON_DEVICES;
-    cost_of_place(search, added);
+    options->items[options->count++] = added;
     if (options->count == 2 * OPTIONS_KEPT && !options->keeps_all) {
         qsort(options->items, options->count, sizeof *options->items, option_compare);
         options->count = OPTIONS_KEPT;
@@ -303,17 +346,22 @@ static uint64_t emptiest(const struct room *room, uint64_t from, size_t count)
     return set;
 }
 
-bool options_split(const struct search *search, const struct room *room, uint32_t worker,
-                   uint64_t device_set, struct room_grant *ret, uint64_t *ret_host_bytes)
+/* The split where main memory has that much for the devices whose memory it is. */
+static bool split_with(const struct search *search, const struct room *room, uint64_t shared,
+                       struct room_grant *ret, uint64_t *ret_host_bytes)
 {
-    const struct place_worker *on = &search->board->view->workers[worker];
     uint64_t free_bytes[PLACE_DEVICES_MAX];
     int classes[PLACE_DEVICES_MAX];
-    *ret = (struct room_grant){.device_set = device_set};
-    for (uint64_t left = device_set; left; left &= left - 1) {
+    ret->count = 0;
+    for (uint64_t left = ret->device_set; left; left &= left - 1) {
         int i = __builtin_ctzll(left);
-        free_bytes[ret->count] = room->devices[i].free;
-        classes[ret->count] = on->devices[i].class;
+        uint64_t has = room->devices[i].free;
+        if (room->unified >> i & 1) {
+            has = has < shared ? has : shared;
+            shared -= has;
+        }
+        free_bytes[ret->count] = has;
+        classes[ret->count] = room->on->devices[i].class;
         ret->devices[ret->count++] = (uint8_t)i;
     }
     if (search->request->split(search->request->ctx, free_bytes, classes, ret->count, ret->bytes,
@@ -322,7 +370,21 @@ bool options_split(const struct search *search, const struct room *room, uint32_
     for (size_t i = 0; i < ret->count; i++)
         if (ret->bytes[i] > free_bytes[i])
             return false;
-    return room_has_host(room, ret, *ret_host_bytes);
+    return true;
+}
+
+bool options_split(const struct search *search, const struct room *room, uint64_t device_set,
+                   struct room_grant *ret, uint64_t *ret_host_bytes)
+{
+    *ret = (struct room_grant){.device_set = device_set, .is_ample = true};
+    if (!split_with(search, room, room->ram_free, ret, ret_host_bytes))
+        return false;
+    if (room_has_host(room, ret, *ret_host_bytes))
+        return true;
+    /* Once more, now that it is known what the host needs beside them. */
+    return (device_set & room->unified) && room->ram_free >= *ret_host_bytes &&
+           split_with(search, room, room->ram_free - *ret_host_bytes, ret, ret_host_bytes) &&
+           room_has_host(room, ret, *ret_host_bytes);
 }
 
 /* As few devices as take it together, each as much as it has room for. */
@@ -339,119 +401,39 @@ static void add_mixed(struct search *search, const struct room *room, struct opt
         if (count < 2 || count > most)
             return;
         option.device_set = emptiest(room, room->allowed, count);
-        if (options_split(search, room, option.worker, option.device_set, &grant, &host_bytes)) {
+        if (options_split(search, room, option.device_set, &grant, &host_bytes)) {
             options_add(search, &option);
             return;
         }
     }
 }
 
-static void find_on(struct search *search, uint32_t worker, const struct room *room)
+static void find_on(struct search *search, uint32_t worker)
 {
     const struct place_view *view = search->board->view;
     const struct place_request *request = search->request;
     struct option option = {.worker = worker, .class = -1};
+    struct room room;
+    room_measure(view, request, &view->workers[worker], &room);
+    search->worker_mark = mark_of(&view->workers[worker], &room);
     if (!request->is_known || search->is_by_hand) {
-        add_whole(search, room, option);
+        add_whole(search, &room, option);
         return;
     }
     size_t before = search->on_devices;
     for (size_t c = 0; request->ways && c < view->class_count; c++) {
         option.class = (int8_t)c;
-        if (room->allowed & room->of_class[c])
-            add_class(search, room, option);
+        if (room.allowed & room.of_class[c])
+            add_class(search, &room, option);
     }
     if (search->on_devices == before && request->split)
-        add_mixed(search, room, option);
-    add_processor(search, room, option);
-}
-
-/* ---- workers that are alike ---- */
-
-/*
- * Of workers with the same room the same places are found, and they leave the same fragments: of
- * each such place only the one that costs least besides is kept. Large clusters have few kinds of
- * rooms.
- */
-struct alike {
-    struct room room;
-    size_t first, count; /* of its places among the options */
-};
-
-struct alikes {
-    struct alike items[ALIKES_MAX];
-    size_t count;
-};
-
-/* Devices for itself are chosen by more than room; other strategies compare all places. */
-static bool may_be_alike(const struct search *search)
-{
-    return search->request->is_known && !search->is_by_hand && !search->options.keeps_all;
-}
-
-static bool are_alike(const struct room *a, const struct room *b, size_t classes)
-{
-    if (a->ram_free != b->ram_free || a->device_count != b->device_count ||
-        a->allowed != b->allowed || a->unified != b->unified ||
-        memcmp(a->of_class, b->of_class, classes * sizeof a->of_class[0]) != 0)
-        return false;
-    for (size_t i = 0; i < a->device_count; i++)
-        if (a->devices[i].free != b->devices[i].free ||
-            a->devices[i].total != b->devices[i].total ||
-            a->devices[i].island != b->devices[i].island)
-            return false;
-    return true;
-}
-
-static const struct alike *find_alike(const struct alikes *alikes, const struct room *room,
-                                      size_t classes)
-{
-    for (size_t i = alikes->count; i-- > 0;) /* neighbours are often alike */
-        if (are_alike(&alikes->items[i].room, room, classes))
-            return &alikes->items[i];
-    return NULL;
-}
-
-/* The places of that kind, on this worker instead where it costs less. */
-static void find_on_alike(struct search *search, uint32_t worker, const struct alike *alike)
-{
-    for (size_t i = alike->first; i < alike->first + alike->count; i++) {
-        struct option *kept = &search->options.items[i];
-        struct option option = *kept;
-        option.worker = worker;
-        cost_of_place(search, &option);
-        if (option_compare(&option, kept) < 0)
-            *kept = option;
-    }
-    search->options.seen += alike->count;
-}
-
-static void find_on_new(struct search *search, uint32_t worker, const struct room *room,
-                        struct alikes *alikes)
-{
-    const size_t first = search->options.count, seen = search->options.seen;
-    find_on(search, worker, room);
-    const size_t count = search->options.seen - seen;
-    if (search->options.count != first + count || alikes->count == ALIKES_MAX)
-        alikes->count = 0; /* places were sorted and dropped, or there are too many kinds */
-    if (search->options.count == first + count)
-        alikes->items[alikes->count++] = (struct alike){*room, first, count};
+        add_mixed(search, &room, option);
+    add_processor(search, &room, option);
 }
 
 void options_find(struct search *search)
 {
-    const struct place_view *view = search->board->view;
-    const bool may = may_be_alike(search);
-    auto_free struct alikes *alikes = mem_alloc(sizeof *alikes);
-    struct room room;
-    for (size_t i = 0; i < view->count; i++) {
-        if (!search->is_open[i])
-            continue;
-        room_measure(view, search->request, &view->workers[i], &room);
-        const struct alike *alike = may ? find_alike(alikes, &room, view->class_count) : NULL;
-        if (alike)
-            find_on_alike(search, (uint32_t)i, alike);
-        else
-            find_on_new(search, (uint32_t)i, &room, alikes);
-    }
+    for (size_t i = 0; i < search->board->view->count; i++)
+        if (search->is_open[i])
+            find_on(search, (uint32_t)i);
 }

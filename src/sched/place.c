@@ -44,17 +44,23 @@ void option_fill_rank(const struct search *search, const struct option *option,
     fill_grant(on, &grant, ret);
 }
 
-/* Devices for itself: it claims all that is free on them. */
+/* Devices for itself: it claims all that is free on them, or of the main memory that they share. */
 static void fill_whole(const struct search *search, const struct option *option,
                        struct place_rank *ret)
 {
     const struct place_worker *on = &search->board->view->workers[option->worker];
+    ret->ram_bytes = search->request->ram_bytes;
+    uint64_t shared = place_ram_free(on) - ret->ram_bytes;
     for (uint64_t left = option->device_set; left; left &= left - 1) {
         const struct place_device *device = &on->devices[__builtin_ctzll(left)];
+        uint64_t bytes = place_device_free(on, device);
+        if (device->is_unified) {
+            bytes = bytes < shared ? bytes : shared;
+            shared -= bytes;
+        }
         int_list_add(&ret->gpu_indexes, device->index);
-        int_list_add(&ret->gpu_bytes, (int64_t)place_device_free(on, device));
+        int_list_add(&ret->gpu_bytes, (int64_t)bytes);
     }
-    ret->ram_bytes = search->request->ram_bytes;
 }
 
 static void fill_mixed(const struct search *search, const struct option *option,
@@ -64,7 +70,7 @@ static void fill_mixed(const struct search *search, const struct option *option,
     struct room room;
     struct room_grant grant;
     room_measure(search->board->view, search->request, on, &room);
-    if (!options_split(search, &room, option->worker, option->device_set, &grant, &ret->ram_bytes))
+    if (!options_split(search, &room, option->device_set, &grant, &ret->ram_bytes))
         assert(!"what was found once is found again");
     fill_grant(on, &grant, ret);
 }

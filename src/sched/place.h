@@ -107,7 +107,7 @@ struct place_rank {
 struct place_cost {
     int64_t fragments; /* what it leaves useless to others */
     int64_t start;     /* time until it serves */
-    int64_t links;     /* what its devices have to talk: number, slow links, stages */
+    int64_t links;     /* what its devices have to talk: number, stages, slow links, islands */
     int64_t company;   /* replicas of the same model that would fail together with it */
     int64_t balance;   /* how busy the worker is */
     int64_t shortage;  /* less cache than it had better have, or layers on the host */

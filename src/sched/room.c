@@ -7,6 +7,7 @@ void room_measure(const struct place_view *view, const struct place_request *req
                   const struct place_worker *worker, struct room *ret)
 {
     memset(ret->of_class, 0, view->class_count * sizeof ret->of_class[0]);
+    ret->on = worker;
     ret->ram_free = place_ram_free(worker);
     ret->device_count = worker->device_count;
     ret->allowed = ret->unused = ret->unified = 0;

@@ -9,6 +9,7 @@
 #include "sched/place.h"
 
 struct room {
+    const struct place_worker *on; /* borrowed */
     uint64_t ram_free;
     struct inventory_device devices[PLACE_DEVICES_MAX]; /* as the worker's */
     size_t device_count;

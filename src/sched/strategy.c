@@ -103,7 +103,7 @@ static void grant_of(const struct search *search, const struct option *option,
         room_grant(&room, option->device_set, &want, ret);
         *ret_host_bytes = want.host_bytes;
     } else if (option->mode != PLACE_WHOLE) {
-        options_split(search, &room, option->worker, option->device_set, ret, ret_host_bytes);
+        options_split(search, &room, option->device_set, ret, ret_host_bytes);
     }
     const uint64_t whole = option->mode == PLACE_WHOLE ? option->device_set : 0;
     for (uint64_t left = whole; left; left &= left - 1) {

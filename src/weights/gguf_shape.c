@@ -157,15 +157,20 @@ static void set_quantization(const struct gguf_meta *meta, const struct gguf_ten
     snprintf(shape->quantization, sizeof shape->quantization, "%s", label ? label : "");
 }
 
+/* Patches along each side that become one token. */
+static uint64_t vision_merge(const struct gguf_meta *meta)
+{
+    if (meta->vision_merge_size)
+        return meta->vision_merge_size;
+    return meta->vision_scale_factor ? meta->vision_scale_factor : 1;
+}
+
 /* Patches of the largest image that isn't scaled down, as the language model sees them. */
 static uint64_t vision_tokens(const struct gguf_meta *meta)
 {
-    const uint64_t merge = meta->vision_merge_size     ? meta->vision_merge_size
-                           : meta->vision_scale_factor ? meta->vision_scale_factor
-                                                       : 1;
     if (meta->vision_patch_size == 0)
         return 0;
-    const uint64_t side = meta->vision_image_size / meta->vision_patch_size / merge;
+    const uint64_t side = meta->vision_image_size / meta->vision_patch_size / vision_merge(meta);
     return side * side;
 }
 
@@ -177,6 +182,8 @@ static void set_vision(const struct gguf_meta *meta, struct model_shape *shape)
     shape->vision_layer_count = meta->vision_block_count;
     shape->vision_hidden_size = meta->vision_embedding_length;
     shape->vision_tokens_max = vision_tokens(meta);
+    if (shape->vision_tokens_max > 0)
+        shape->vision_token_patches = vision_merge(meta) * vision_merge(meta);
 }
 
 static void set_numbers(const struct gguf_meta *meta, const struct gguf_tensors *tensors,

@@ -458,6 +458,7 @@ void hf_block_to_layer(const struct hf_config *config, const struct hf_block *bl
     }
     if (block->head_count_kv > 0 && layer->cache == CACHE_FULL)
         layer->head_count_kv = block->head_count_kv;
+    layer->has_two_caches = config->family.traits & HF_TWICE;
     if (!config->is_causal)
         layer->cache = CACHE_NONE;
 }

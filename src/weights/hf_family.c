@@ -55,6 +55,7 @@ static const struct {
     {"mpt", HF_PLAIN_MLP | HF_TIED},
     {"opt", HF_PLAIN_MLP | HF_TIED},
     {"nemotron", HF_PLAIN_MLP},
+    {"longcat_flash", HF_TWICE},
     /* recurrent and hybrid */
     {"mamba", HF_ALL_STATE | HF_NO_MLP | HF_TIED},
     {"falcon_mamba", HF_ALL_STATE | HF_NO_MLP},

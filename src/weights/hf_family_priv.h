@@ -23,6 +23,7 @@ enum hf_trait {
     HF_GATED_QUERY = 1 << 9,     /* the query matrix has a gate beside (qwen3-next) */
     HF_TTS = 1 << 10,
     HF_WHISPER = 1 << 11,
+    HF_TWICE = 1 << 12,          /* a layer attends twice, with a dense part each, beside experts */
 };
 
 /* 0: no default. */

@@ -172,6 +172,8 @@ static void add_mlp(const struct hf_config *config, const struct hf_block *block
     add(&to->experts, config->expert_count,
         hf_weight_times(matrices * width, config->expert_feed_forward_length));
     add(&to->linear, matrices * width, config->shared_feed_forward_length);
+    if (config->family.traits & HF_TWICE)
+        add(&to->linear, 2 * matrices * width, config->feed_forward_length);
     add(&to->plain, width, config->expert_count); /* the router */
 }
 
@@ -179,7 +181,8 @@ struct hf_weight hf_weight_of_block(const struct hf_config *config, const struct
 {
     struct hf_weight weight = {0};
     add_mixer(config, block, &weight);
-    if (config->is_encoder_decoder) /* the decoder looks at the encoder's output, too */
+    if (config->is_encoder_decoder || /* the decoder looks at the encoder's output, too */
+        config->family.traits & HF_TWICE)
         add_mixer(config, block, &weight);
     if (block->has_mlp)
         add_mlp(config, block, &weight);

@@ -56,9 +56,9 @@ uint64_t model_shape_kv_bytes_per_token(const struct model_shape *shape, unsigne
         const struct layer_shape *layer = &shape->layers[i];
         if (!keeps_all_tokens(layer))
             continue;
-        const uint64_t heads = layer->head_count_kv;
-        bytes += (heads * layer->key_length + layer->indexer_length) * key_bits / 8;
-        bytes += heads * layer->value_length * value_bits / 8;
+        const uint64_t heads = layer->head_count_kv, caches = layer->has_two_caches ? 2 : 1;
+        bytes += caches * (heads * layer->key_length + layer->indexer_length) * key_bits / 8;
+        bytes += caches * heads * layer->value_length * value_bits / 8;
     }
     return bytes;
 }

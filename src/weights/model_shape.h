@@ -59,6 +59,7 @@ enum layer_cache {
 struct layer_shape {
     uint8_t cache;            /* enum layer_cache */
     bool is_moe;
+    bool has_two_caches;      /* of equal sizes: it attends twice (LongCat-Flash) */
     uint32_t head_count;      /* queries */
     uint32_t head_count_kv;
     uint32_t key_length;      /* of a head, elements; of CACHE_LATENT: latent + rope, one head */
@@ -109,6 +110,7 @@ struct model_shape {
     uint64_t quantization_group; /* elements along the input that share a scale; 0: none */
     uint64_t vision_head_count, vision_layer_count, vision_hidden_size;
     uint64_t vision_tokens_max; /* of one image; 0: not known */
+    uint64_t vision_token_patches; /* patches that become one token; 0: not known */
     uint64_t encoder_length;  /* positions of an encoder that a decoder looks at (whisper: 1500) */
     struct layer_shape *layers; /* owned; `layer_count` of them, without those below */
     uint32_t layer_count;

@@ -105,6 +105,7 @@ static void add_projector(struct model_shape *shape, const struct model_shape *p
     shape->vision_layer_count = projector->vision_layer_count;
     shape->vision_hidden_size = projector->vision_hidden_size;
     shape->vision_tokens_max = projector->vision_tokens_max;
+    shape->vision_token_patches = projector->vision_token_patches;
     shape->parameter_count += projector->parameter_count;
     shape->file_bytes += projector->file_bytes;
     shape->tensor_bytes += projector->tensor_bytes;

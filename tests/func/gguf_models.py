@@ -96,23 +96,26 @@ def usual_tensors(shape):
     return out
 
 
-LATENT, ROPE, NOPE, VALUE, Q_LORA = 512, 64, 128, 128, 192
-
-
 def mla_tensors(shape):
     """deepseek2 with its absorbed matrices: one latent vector a token in the cache."""
     out = _ends(shape)
+    latent, rope = shape.extra["attention.kv_lora_rank"], shape.extra["rope.dimension_count"]
+    key, value = (shape.extra[f"attention.{name}_length_mla"] for name in ("key", "value"))
+    q_lora, queries = shape.extra.get("attention.q_lora_rank", 0), shape.heads * key
     for layer in range(shape.layers):
         block = f"blk.{layer}."
-        out += [(block + "attn_norm.weight", [shape.hidden], F32),
-                (block + "attn_q_a.weight", [shape.hidden, Q_LORA], shape.type),
-                (block + "attn_q_a_norm.weight", [Q_LORA], F32),
-                (block + "attn_q_b.weight", [Q_LORA, shape.heads * (NOPE + ROPE)], shape.type),
-                (block + "attn_kv_a_mqa.weight", [shape.hidden, LATENT + ROPE], shape.type),
-                (block + "attn_kv_a_norm.weight", [LATENT], F32),
-                (block + "attn_k_b.weight", [NOPE, LATENT, shape.heads], shape.type),
-                (block + "attn_v_b.weight", [LATENT, VALUE, shape.heads], shape.type),
-                (block + "attn_output.weight", [shape.heads * VALUE, shape.hidden], shape.type)]
+        out.append((block + "attn_norm.weight", [shape.hidden], F32))
+        if q_lora:
+            out += [(block + "attn_q_a.weight", [shape.hidden, q_lora], shape.type),
+                    (block + "attn_q_a_norm.weight", [q_lora], F32),
+                    (block + "attn_q_b.weight", [q_lora, queries], shape.type)]
+        else:
+            out.append((block + "attn_q.weight", [shape.hidden, queries], shape.type))
+        out += [(block + "attn_kv_a_mqa.weight", [shape.hidden, latent + rope], shape.type),
+                (block + "attn_kv_a_norm.weight", [latent], F32),
+                (block + "attn_k_b.weight", [key - rope, latent, shape.heads], shape.type),
+                (block + "attn_v_b.weight", [latent, value, shape.heads], shape.type),
+                (block + "attn_output.weight", [shape.heads * value, shape.hidden], shape.type)]
         if layer < shape.extra["leading_dense_block_count"]:
             out += _feed_forward(shape, block)
         else:
@@ -121,6 +124,8 @@ def mla_tensors(shape):
             out += [(block + "ffn_gate_shexp.weight", [shape.hidden, width], shape.type),
                     (block + "ffn_up_shexp.weight", [shape.hidden, width], shape.type),
                     (block + "ffn_down_shexp.weight", [width, shape.hidden], shape.type)]
+            if "expert_group_count" in shape.extra:
+                out.append((block + "exp_probs_b.bias", [shape.experts], F32))
     return out
 
 
@@ -280,6 +285,22 @@ def write_model(path, shape):
 _SSM = {"ssm.conv_kernel": 4, "ssm.inner_size": 512, "ssm.state_size": 16,
         "ssm.time_step_rank": 16}
 
+
+def _mla(latent, rope, nope, value, q_lora, groups=0, **more):
+    """deepseek2; experts in groups come with a bias, as of DeepSeek-V3."""
+    extra = {"attention.key_length": latent + rope, "attention.value_length": latent,
+             "attention.key_length_mla": nope + rope, "attention.value_length_mla": value,
+             "attention.kv_lora_rank": latent, "rope.dimension_count": rope,
+             "leading_dense_block_count": 1, "expert_shared_count": 1,
+             "expert_weights_scale": 1.0, "expert_weights_norm": True, "expert_gating_func": 2}
+    if q_lora:
+        extra["attention.q_lora_rank"] = q_lora
+    if groups:
+        extra |= {"expert_group_count": groups, "expert_group_used_count": groups // 2}
+    return Shape(architecture="deepseek2", heads_kv=1, head=latent + rope, experts_used=2,
+                 expert_feed_forward=128, make_tensors=mla_tensors, extra=extra, **more)
+
+
 SHAPES = {
     "mha": Shape(),
     "gqa": Shape(heads=8, heads_kv=2, layers=6),
@@ -295,17 +316,12 @@ SHAPES = {
     "window-2": Shape(architecture="gemma2", heads=4, heads_kv=2, layers=6, tied=True,
                       extra={"attention.sliding_window": 1024,
                              "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0}),
-    "mla": Shape(architecture="deepseek2", heads=4, heads_kv=1, layers=4, head=LATENT + ROPE,
-                 experts=8, experts_used=2, expert_feed_forward=128, make_tensors=mla_tensors,
-                 extra={"attention.key_length": LATENT + ROPE, "attention.value_length": LATENT,
-                        "attention.key_length_mla": NOPE + ROPE,
-                        "attention.value_length_mla": VALUE, "attention.kv_lora_rank": LATENT,
-                        "attention.q_lora_rank": Q_LORA, "rope.dimension_count": ROPE,
-                        "leading_dense_block_count": 1, "expert_shared_count": 1,
-                        "expert_weights_scale": 1.0, "expert_weights_norm": True,
-                        "expert_gating_func": 2}),
-    "state": Shape(architecture="mamba", layers=4, tied=True, make_tensors=mamba_tensors,
-                   extra=dict(_SSM)),
+    "mla": _mla(512, 64, 128, 128, 192, heads=4, experts=8),
+    "mla-direct": _mla(256, 32, 64, 96, 0, heads=16, experts=8, layers=27),
+    "mla-groups": _mla(512, 64, 192, 256, 768, heads=20, experts=64, hidden=1024, layers=5,
+                       groups=8),
+    "state": Shape(architecture="mamba", layers=4, tied=True, feed_forward=0,
+                   make_tensors=mamba_tensors, extra=dict(_SSM)),
     "encoder": Shape(architecture="bert", hidden=384, heads=6, heads_kv=6, feed_forward=1536,
                      context=2048, make_tensors=bert_tensors,
                      extra={"attention.causal": False, "pooling_type": 1,

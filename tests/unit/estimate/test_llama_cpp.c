@@ -472,6 +472,15 @@ static void test_images(void **state)
     assert_int_equal(estimate_model(&request, &estimate, NULL), 0);
     assert_true((double)estimate.devices[0].parts[ESTIMATE_COMPUTE] == layer);
     estimate_fini(&estimate);
+    beside.vision_token_patches = 36; /* 6 x 6, and so more than that */
+    assert_int_equal(estimate_model(&request, &estimate, NULL), 0);
+    assert_true((double)estimate.devices[0].parts[ESTIMATE_COMPUTE] == layer / 8464 * 36 * 400);
+    estimate_fini(&estimate);
+    beside.vision_token_patches = UINT64_C(1) << 60; /* hostile */
+    assert_int_equal(estimate_model(&request, &estimate, NULL), 0);
+    assert_true((double)estimate.devices[0].parts[ESTIMATE_COMPUTE] == layer / 8464 * (4 << 20));
+    estimate_fini(&estimate);
+    beside.vision_token_patches = 4;
     request.argc = 2;
     assert_int_equal(estimate_model(&request, &estimate, NULL), 0);
     assert_true((double)estimate.devices[0].parts[ESTIMATE_COMPUTE] ==

@@ -146,6 +146,11 @@ static void test_other_caches(void **state)
     assert_int_equal(estimate_model(&request, &estimate, NULL), 0);
     assert_int_equal(estimate.devices[0].parts[ESTIMATE_CACHE], 61 * (656 + 132) * 448);
     estimate_fini(&estimate);
+    for (unsigned il = 0; il < shape.layer_count; il++)
+        shape.layers[il].has_two_caches = true; /* as LongCat-Flash's */
+    assert_int_equal(estimate_model(&request, &estimate, NULL), 0);
+    assert_int_equal(estimate.devices[0].parts[ESTIMATE_CACHE], 2 * 61 * (656 + 132) * 448);
+    estimate_fini(&estimate);
     free(shape.layers);
     shape_of(&(struct numbers){32, 20, 20, 64, 1280, 5120, 51866, 448, 0, 0, false}, &shape);
     shape.kind = KIND_WHISPER;
@@ -198,6 +203,53 @@ static void test_experts_of_replicas(void **state)
     free(shape.layers);
 }
 
+/*
+ * MLA's matrices that lead to the low ranks are whole on each rank: of DeepSeek-R1's dense layers
+ * 7168 x (1536 + 576) elements, the other 568,328,192 are cut.
+ */
+static void test_ranks_of_latent_layers(void **state)
+{
+    (void)state;
+    const uint64_t whole = 7168 * (1536 + 576);
+    const uint64_t cut_ones = 1536 * 128 * 192 + 512 * 128 * 256 + 128 * 128 * 7168 +
+                              UINT64_C(3) * 7168 * 18432;
+    struct model_shape shape;
+    shape_of(&deepseek_r1, &shape);
+    shape.q_lora_rank = 1536;
+    shape.kv_lora_rank = 512;
+    shape.qk_rope_head_dim = 64;
+    shape.qk_nope_head_dim = 128;
+    shape.v_head_dim = 128;
+    for (unsigned il = 0; il < shape.layer_count; il++)
+        shape.layers[il].bytes = (whole + cut_ones) * 2;
+    const struct estimate_device devices[8] = {0};
+    const char *argv[] = {"--tensor-parallel-size", "8"};
+    const struct estimate_request request = {.shape = &shape, .engine = ESTIMATE_VLLM,
+                                             .argv = argv, .argc = 2, .devices = devices,
+                                             .device_count = 8};
+    struct estimate estimate = {0};
+    assert_int_equal(estimate_model(&request, &estimate, NULL), 0);
+    assert_in_range(estimate.devices[7].parts[ESTIMATE_WEIGHTS],
+                    61 * (whole + cut_ones / 8) * 2 - 61, 61 * (whole + cut_ones / 8) * 2 + 61);
+    estimate_fini(&estimate);
+    /* Twice of each but the dense part, as LongCat-Flash has it: known by its bytes. */
+    for (unsigned il = 0; il < shape.layer_count; il++)
+        shape.layers[il].has_two_caches = true;
+    shape.parameter_count = 1000;
+    shape.tensor_bytes = 2000;
+    assert_int_equal(estimate_model(&request, &estimate, NULL), 0);
+    assert_in_range(estimate.devices[7].parts[ESTIMATE_WEIGHTS],
+                    61 * (2 * whole + (cut_ones - whole) / 8) * 2 - 61,
+                    61 * (2 * whole + (cut_ones - whole) / 8) * 2 + 61);
+    estimate_fini(&estimate);
+    shape.quantization_group = 128; /* 18 values a head: 8 ranks would cut a block */
+    shape.v_head_dim = 18;
+    struct err err = {0};
+    assert_int_equal(estimate_model(&request, &estimate, &err), ERR_INVALID);
+    assert_non_null(strstr(err.text, "in blocks of 128"));
+    free(shape.layers);
+}
+
 /* What others hold isn't SGLang's to cut; nor is the largest device the one that counts. */
 static void test_sglang_devices(void **state)
 {
@@ -243,6 +295,7 @@ int main(void)
         cmocka_unit_test(test_draft),
         cmocka_unit_test(test_other_caches),
         cmocka_unit_test(test_experts_of_replicas),
+        cmocka_unit_test(test_ranks_of_latent_layers),
         cmocka_unit_test(test_sglang_devices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

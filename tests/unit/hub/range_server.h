@@ -6,6 +6,7 @@
  *     /good/...       206 with what the header Range says
  *     /hop/N/...      302 to /hop/N-1/..., at 0 to /good/...
  *     /away/...       302 to /good/... of the server at `away_port`
+ *     /tls/...        302 to https on a port where nobody is
  *     /full/...       200 with all of the file
  *     /chunked/...    the same, without a length
  *     /status/N/...   that status
@@ -128,6 +129,7 @@ static inline void range_redirect(struct range_server *server, int fd, const cha
     auto_free char *location =
         strcmp(mode, "away") == 0
             ? mem_printf("http://127.0.0.1:%u/good/%s?signature=secret", server->away_port, name)
+        : strcmp(mode, "tls") == 0 ? mem_printf("https://127.0.0.1:1/good/%s", name)
         : hops > 0 ? mem_printf("/hop/%d/%s", hops - 1, name)
                    : mem_printf("/good/%s", name);
     auto_free char *head = mem_printf(
@@ -166,7 +168,8 @@ static inline void range_answer(struct range_server *server, int fd, const char 
         auto_free char *head = mem_printf("HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n",
                                           file->name ? number : 404);
         range_reply(server, fd, head, (struct str){0});
-    } else if (strcmp(mode, "hop") == 0 || strcmp(mode, "away") == 0) {
+    } else if (strcmp(mode, "hop") == 0 || strcmp(mode, "away") == 0 ||
+               strcmp(mode, "tls") == 0) {
         range_redirect(server, fd, path, mode, number);
     } else {
         range_serve(server, fd, mode, file, request);

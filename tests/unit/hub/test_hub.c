@@ -241,6 +241,68 @@ static void test_a_token_stays_with_its_hub(void **state)
     end(&away);
 }
 
+/* What a server opens for others. */
+static void test_hubs_only(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *place;
+        int code;
+        const char *text;
+    } cases[] = {
+        {"/good/repo/resolve/main/m.gguf", 0, ""},
+        {"hf:good/repo/m.gguf", 0, ""},
+        {"http://127.0.0.1:1/m.gguf", ERR_FORBIDDEN, "models are opened of http://127.0.0.1:"},
+        {"https://user@127.0.0.1:1/a/b/resolve/main/m.gguf", ERR_FORBIDDEN, "models are opened of"},
+        {"/m.gguf", ERR_FORBIDDEN, "models are opened of"},
+        {"/away/repo/resolve/main/m.gguf", ERR_FORBIDDEN, "isn't asked for: it is neither on 127"},
+        {"/tls/repo/resolve/main/m.gguf", -ECONNREFUSED, ""},
+        {"hf:next/repo", ERR_FORBIDDEN, "isn't asked for"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct world world, away;
+        begin(&away, "m.gguf", small_model());
+        begin(&world, "m.gguf", small_model());
+        world.server.away_port = away.server.port;
+        auto_free char *link = mem_printf("Link: <http://127.0.0.1:%u/next>; rel=\"next\"\r\n",
+                                          away.server.port);
+        const struct range_page pages[] = {
+            {"/api/models/next/repo/tree/main?recursive=true", link, "[]"}, {0}};
+        world.server.pages = pages;
+        be_hugging_face(&world);
+        world.params.hubs_only = true;
+        const int rc = read_place(&world, cases[i].place);
+        finish(&world);
+        finish(&away);
+        if (rc != cases[i].code || (rc < 0 && !strstr(world.err.text, cases[i].text)) ||
+            away.server.requests != 0)
+            fail_msg("%s: %d %s", cases[i].place, rc, world.err.text);
+        end(&world);
+        end(&away);
+    }
+}
+
+/* "hf:../x" would be another folder of the hub, with its token. */
+static void test_paths_stay_in_their_repository(void **state)
+{
+    (void)state;
+    static const char *const places[] = {
+        "hf:../secret/m.gguf", "hf:a/../m.gguf", "hf:a/b/c/../../m.gguf", "hf:./b/m.gguf",
+        "/good/repo/resolve/main/%2e%2E/m.gguf", "/good/repo/resolve/.%2e/m.gguf",
+        "/good/repo/tree/..",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+        struct world world;
+        begin(&world, "m.gguf", small_model());
+        be_hugging_face(&world);
+        const int rc = read_place(&world, places[i]);
+        finish(&world);
+        if (rc != ERR_INVALID || world.server.requests != 0)
+            fail_msg("%s: %d %s", places[i], rc, world.err.text);
+        end(&world);
+    }
+}
+
 static void test_other_servers_get_no_token(void **state)
 {
     (void)state;
@@ -494,6 +556,8 @@ int main(void)
         cmocka_unit_test(test_redirects_keep_the_range_and_are_remembered),
         cmocka_unit_test(test_too_many_redirects_are_refused),
         cmocka_unit_test(test_a_token_stays_with_its_hub),
+        cmocka_unit_test(test_hubs_only),
+        cmocka_unit_test(test_paths_stay_in_their_repository),
         cmocka_unit_test(test_other_servers_get_no_token),
         cmocka_unit_test(test_repositories_are_listed),
         cmocka_unit_test(test_forms_of_places),

@@ -94,6 +94,16 @@ static void test_unlike_ranks_get_what_each_needs(void **state)
     assert_bytes(1, 10 * GIB);
 }
 
+/* The two tightest of those that could be one of the ranks don't have enough for the first. */
+static void test_unlike_ranks_beyond_the_tightest_set(void **state)
+{
+    struct estimate_profile profile = profile_of(1, 2, 10 * GIB);
+    profile.rank_bytes[1] = profile.preferred_bytes[1] = 20 * GIB;
+    one_worker((const uint64_t[]){12, 11, 24}, 3);
+    want(asked, 0, profile);
+    assert_devices((const int64_t[]){1, 2}, 2);
+}
+
 static void test_a_set_is_of_one_class(void **state)
 {
     add_worker(&view, "a", 256 * GIB);
@@ -307,6 +317,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_tightest_set_is_given, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sets_stay_within_an_island, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unlike_ranks_get_what_each_needs, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_unlike_ranks_beyond_the_tightest_set, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_a_set_is_of_one_class, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unknown_needs_get_one_class_where_possible, set_up,
                                         tear_down),

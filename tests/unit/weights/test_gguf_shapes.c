@@ -571,6 +571,7 @@ static void test_projectors(void **state)
     assert_int_equal(shape.vision_head_count, 16);
     assert_int_equal(shape.vision_hidden_size, 1152);
     assert_int_equal(shape.vision_tokens_max, 256);
+    assert_int_equal(shape.vision_token_patches, 16);
     assert_int_equal(shape.other_bytes, 16);
 }
 

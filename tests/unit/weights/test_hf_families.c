@@ -206,6 +206,14 @@ static const struct row {
                                ", 'n_shared_experts': 1, 'num_nextn_predict_layers': 1, "
                                "'index_head_dim': 128, 'index_n_heads': 64"),
      61 * (576 + 128) * 2, 671.88e9, 0},
+    {"LongCat-Flash",
+     "{'model_type': 'longcat_flash', 'architectures': ['LongcatFlashForCausalLM'], "
+     "'hidden_size': 6144, 'ffn_hidden_size': 12288, 'expert_ffn_hidden_size': 2048, "
+     "'num_layers': 28, 'num_attention_heads': 64, 'q_lora_rank': 1536, 'kv_lora_rank': 512, "
+     "'qk_rope_head_dim': 64, 'qk_nope_head_dim': 128, 'v_head_dim': 128, "
+     "'n_routed_experts': 512, 'zero_expert_num': 256, 'moe_topk': 12, 'vocab_size': 131072, "
+     "'max_position_embeddings': 131072, 'attention_method': 'MLA', 'torch_dtype': 'bfloat16'}",
+     28 * 2 * 576 * 2, 560.6e9, 0},
     {"gpt2",
      "{'model_type': 'gpt2', 'architectures': ['GPT2LMHeadModel'], 'n_embd': 768, 'n_layer': 12, "
      "'n_head': 12, 'n_positions': 1024, 'n_ctx': 1024, 'vocab_size': 50257}",

@@ -5,6 +5,8 @@
 
 #include <math.h>
 
+enum { KINDS_MAX = 128 }; /* of workers, that are remembered in a decision */
+
 /* ---- a decision's ground ---- */
 
 static double bytes_of(const struct estimate_profile *profile)
@@ -408,32 +410,107 @@ static void add_mixed(struct search *search, const struct room *room, struct opt
     }
 }
 
-static void find_on(struct search *search, uint32_t worker)
+static void find_on(struct search *search, uint32_t worker, const struct room *room)
 {
     const struct place_view *view = search->board->view;
     const struct place_request *request = search->request;
     struct option option = {.worker = worker, .class = -1};
-    struct room room;
-    room_measure(view, request, &view->workers[worker], &room);
-    search->worker_mark = mark_of(&view->workers[worker], &room);
     if (!request->is_known || search->is_by_hand) {
-        add_whole(search, &room, option);
+        add_whole(search, room, option);
         return;
     }
     size_t before = search->on_devices;
     for (size_t c = 0; request->ways && c < view->class_count; c++) {
         option.class = (int8_t)c;
-        if (room.allowed & room.of_class[c])
-            add_class(search, &room, option);
+        if (room->allowed & room->of_class[c])
+            add_class(search, room, option);
     }
     if (search->on_devices == before && request->split)
-        add_mixed(search, &room, option);
-    add_processor(search, &room, option);
+        add_mixed(search, room, option);
+    add_processor(search, room, option);
+}
+
+/* ---- workers that are alike ---- */
+
+/*
+ * On a worker that is like an earlier one, and has as much main memory, the same places are found,
+ * and they leave the same fragments: of each only the one that costs least besides is kept. Large
+ * clusters have few kinds of workers.
+ */
+struct kind {
+    uint64_t mark, allowed, ram_free;
+    size_t first, count; /* of its places among the options */
+};
+
+struct kinds {
+    struct kind items[KINDS_MAX];
+    size_t count;
+};
+
+/* Devices for itself are chosen by more than room; other strategies compare all places. */
+static bool may_be_alike(const struct search *search)
+{
+    return search->request->is_known && !search->is_by_hand && !search->options.keeps_all;
+}
+
+static const struct kind *find_kind(const struct kinds *kinds, uint64_t mark,
+                                    const struct room *room)
+{
+    for (size_t i = kinds->count; i-- > 0;) { /* neighbours are often alike */
+        const struct kind *kind = &kinds->items[i];
+        if (kind->mark == mark && kind->allowed == room->allowed &&
+            kind->ram_free <= room->ram_free)
+            return kind;
+    }
+    return NULL;
+}
+
+static void find_on_alike(struct search *search, uint32_t worker, const struct kind *kind)
+{
+    for (size_t i = kind->first; i < kind->first + kind->count; i++) {
+        struct option *kept = &search->options.items[i];
+        struct option option = *kept;
+        option.worker = worker;
+        cost_of_place(search, &option);
+        option.cost.fragments = kept->cost.fragments;
+        cost_sum(&option.cost);
+        if (option_compare(&option, kept) < 0)
+            *kept = option;
+    }
+    search->options.seen += kind->count;
+}
+
+/* Remembers the kind, unless some of its places are kept with an earlier one's or were sorted. */
+static void find_on_new(struct search *search, uint32_t worker, const struct room *room,
+                        struct kinds *kinds)
+{
+    const struct options *options = &search->options;
+    const size_t first = options->count, seen = options->seen;
+    find_on(search, worker, room);
+    const size_t count = options->seen - seen;
+    if (options->count < first || kinds->count == KINDS_MAX)
+        kinds->count = 0;
+    if (options->count == first + count)
+        kinds->items[kinds->count++] =
+            (struct kind){search->worker_mark, room->allowed, room->ram_free, first, count};
 }
 
 void options_find(struct search *search)
 {
-    for (size_t i = 0; i < search->board->view->count; i++)
-        if (search->is_open[i])
-            find_on(search, (uint32_t)i);
+    const struct place_view *view = search->board->view;
+    const bool may = may_be_alike(search);
+    struct kinds kinds;
+    struct room room;
+    kinds.count = 0;
+    for (size_t i = 0; i < view->count; i++) {
+        if (!search->is_open[i])
+            continue;
+        room_measure(view, search->request, &view->workers[i], &room);
+        search->worker_mark = mark_of(&view->workers[i], &room);
+        const struct kind *kind = may ? find_kind(&kinds, search->worker_mark, &room) : NULL;
+        if (kind)
+            find_on_alike(search, (uint32_t)i, kind);
+        else
+            find_on_new(search, (uint32_t)i, &room, &kinds);
+    }
 }

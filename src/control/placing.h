@@ -79,6 +79,7 @@ struct asking {
 
 /* Fills in `asking`; what it borrows of `placing` and `model` must stay. */
 void asking_begin(struct asking *asking, struct placing *placing, const struct model *model);
+
 /* Adds how long it takes to start on each worker; of no use to who asks only whether it fits. */
 void asking_count_time(struct asking *asking, const struct placing *placing);
 /* Frees what it owns. */
@@ -99,6 +100,7 @@ struct placing_answer {
  */
 void placing_expect(struct placing *placing, const struct model *model);
 
+/* Answers; `ret` is the caller's to free, until which it borrows from `placing`. */
 void placing_ask(struct placing *placing, const struct model *model, struct placing_answer *ret);
 /* Frees what it owns. */
 void placing_answer_fini(struct placing_answer *answer);

@@ -80,9 +80,9 @@ void shapes_free(struct shapes *shapes);
 const struct shape_entry *shapes_of(struct shapes *shapes, const struct model *model);
 
 /*
- * Calls done(ctx) once: as soon as none of the models' files is awaited any more, after `timeout_ms`
- * at the latest, or when the catalogue ends. Never from inside this call. The models are borrowed
- * until then.
+ * Calls done(ctx) once: as soon as none of the models' files is awaited any more, after
+ * `timeout_ms` at the latest, or when the catalogue ends. Never from inside this call. The models
+ * are borrowed until then.
  */
 void shapes_await(struct shapes *shapes, const struct model *models, size_t count,
                   int64_t timeout_ms, void (*done)(void *ctx), void *ctx);

@@ -433,9 +433,9 @@ static void find_on(struct search *search, uint32_t worker, const struct room *r
 /* ---- workers that are alike ---- */
 
 /*
- * On a worker that is like an earlier one, and has as much main memory, the same places are found,
- * and they leave the same fragments: of each only the one that costs least besides is kept. Large
- * clusters have few kinds of workers.
+ * On a worker that is like an earlier one the same places are found, and they leave the same
+ * fragments: of each only the one that costs least besides is kept. Large clusters have few kinds
+ * of workers. Main memory needn't be the same where it is enough for whatever way there is.
  */
 struct kind {
     uint64_t mark, allowed, ram_free;
@@ -445,7 +445,28 @@ struct kind {
 struct kinds {
     struct kind items[KINDS_MAX];
     size_t count;
+    uint64_t ram_enough; /* UINT64_MAX: not known */
 };
+
+static uint64_t ram_enough(const struct search *search)
+{
+    const struct place_request *request = search->request;
+    uint64_t most = request->processor ? request->processor->host_bytes : 0;
+    if (request->split)
+        return UINT64_MAX;
+    for (size_t c = 0; request->ways && c < search->board->view->class_count; c++)
+        for (size_t i = 0; i < request->ways[c].count; i++)
+            if (request->ways[c].profiles[i].host_bytes > most)
+                most = request->ways[c].profiles[i].host_bytes;
+    return most + 1; /* nothing runs where nothing is left */
+}
+
+static bool has_same_ram(const struct kinds *kinds, const struct kind *kind,
+                         const struct room *room)
+{
+    bool is_enough = kind->ram_free >= kinds->ram_enough && room->ram_free >= kinds->ram_enough;
+    return kind->ram_free == room->ram_free || (is_enough && !room->unified);
+}
 
 /* Devices for itself are chosen by more than room; other strategies compare all places. */
 static bool may_be_alike(const struct search *search)
@@ -459,7 +480,7 @@ static const struct kind *find_kind(const struct kinds *kinds, uint64_t mark,
     for (size_t i = kinds->count; i-- > 0;) { /* neighbours are often alike */
         const struct kind *kind = &kinds->items[i];
         if (kind->mark == mark && kind->allowed == room->allowed &&
-            kind->ram_free <= room->ram_free)
+            has_same_ram(kinds, kind, room))
             return kind;
     }
     return NULL;
@@ -502,6 +523,7 @@ void options_find(struct search *search)
     struct kinds kinds;
     struct room room;
     kinds.count = 0;
+    kinds.ram_enough = ram_enough(search);
     for (size_t i = 0; i < view->count; i++) {
         if (!search->is_open[i])
             continue;

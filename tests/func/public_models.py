@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folders of published models, by their public config.json: all tensors with their shapes, and holes
-in the files where the weights would be. A folder of 640 GB takes some MB of disk.
+"""Folders of published models, by their public config.json: all tensors with their shapes, and
+holes in the files where the weights would be. A folder of 640 GB takes some MB of disk.
 
     write("qwen3-8b", folder)        # returns the bytes of its tensors
 """

@@ -3,7 +3,11 @@
 #include "app/cli.h"
 #include "app/command.h"
 #include "app/instances.h"
+#include "app/place_text.h"
 #include "app/text_table.h"
+
+#include <stdio.h>
+#include <string.h>
 
 static const char *or_dash(const char *text)
 {
@@ -59,6 +63,23 @@ static void print_table(const json_t *models, const json_t *instances)
     text_table_print(&table);
 }
 
+/* What could be done for those that wait for a place: once a model. */
+static void print_ways_out(const json_t *instances)
+{
+    const char *told = "";
+    size_t i;
+    json_t *instance;
+    json_array_foreach(instances, i, instance) {
+        const char *name = json_member_string(instance, "model_name");
+        const json_t *ways = json_object_get(json_object_get(instance, "state_args"), "ways_out");
+        if (json_array_size(ways) == 0 || strcmp(told, name) == 0)
+            continue;
+        printf("\n%s waits for a place.\n", name);
+        place_text_print_ways_out(ways, "");
+        told = name;
+    }
+}
+
 static int run(struct cli *cli, void *ctx, struct err *err)
 {
     auto_fini(json_release) json_t *models = NULL, *instances = NULL;
@@ -67,8 +88,10 @@ static int run(struct cli *cli, void *ctx, struct err *err)
         cli_print_json(instances);
     else if (rc == 0)
         rc = cli_list(cli, "/v2/models", &models, err);
-    if (rc == 0 && !cli->json)
+    if (rc == 0 && !cli->json) {
         print_table(models, instances);
+        print_ways_out(instances);
+    }
     return rc;
 }
 

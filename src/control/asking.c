@@ -96,9 +96,14 @@ void asking_begin(struct asking *asking, struct placing *placing, const struct m
         .may_span = model->distributed_inference_across_workers,
     };
     need_fill(&asking->need, &asking->request);
-    if (asking->source.shape)
-        asking->start_seconds =
-            start_seconds(placing, model, asking->source.shape->file_bytes);
+}
+
+void asking_count_time(struct asking *asking, const struct placing *placing)
+{
+    if (!asking->source.shape)
+        return;
+    asking->start_seconds = start_seconds(placing, asking->need.model,
+                                          asking->source.shape->file_bytes);
     asking->request.start_seconds = asking->start_seconds;
 }
 

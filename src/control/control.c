@@ -5,10 +5,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
-#include "control/evaluation.h"
 #include "control/hub_reads.h"
 #include "control/learning.h"
 #include "control/ledger.h"
+#include "control/needs.h"
+#include "control/reconcile.h"
 #include "control/shapes.h"
 #include "control/turn_priv.h"
 
@@ -169,7 +170,7 @@ static void source_of(const struct model *model, struct need_source *ret, void *
                                 .absent_on = entry->is_local ? &entry->absent_on : NULL};
 }
 
-static struct reconcile_env reconcile_env(struct control *control)
+struct reconcile_env control_reconcile_env(struct control *control)
 {
     return (struct reconcile_env){
         .now_ms = control_now_ms(control),
@@ -207,9 +208,10 @@ static void end_turn(void *arg)
     }
     if (shapes_settle(control->shapes, &control->dirty.models))
         control->dirty.has_room_news = true;
-    const struct reconcile_env env = reconcile_env(control);
+    const struct reconcile_env env = control_reconcile_env(control);
     learning_settle(control->learning, &control->cluster, &env);
     run_reconciler(control, &env);
+    shapes_end_waits(control->shapes);
     if (shapes_take_questions_news(control->shapes))
         fleet_note_questions(control->fleet);
     watch_end_turn(control->watch);
@@ -491,14 +493,6 @@ bool control_is_cluster_token(const struct control *control, const char *token)
 uint64_t control_change_count(const struct control *control)
 {
     return control->change_count;
-}
-
-void control_evaluate(struct control *control, const struct model *model, struct json_writer *w)
-{
-    const struct reconcile_env env = reconcile_env(control);
-    struct placing placing = {.cluster = &control->cluster, .env = &env};
-    evaluation_write(&placing, model, w);
-    placing_fini(&placing);
 }
 
 void control_when_durable(struct control *control, void (*fn)(void *ctx), void *ctx)

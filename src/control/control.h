@@ -70,12 +70,6 @@ bool control_is_cluster_token(const struct control *control, const char *token);
  */
 uint64_t control_change_count(const struct control *control);
 
-/*
- * Writes what would become of an instance of the model as things are now, see control/evaluation.h;
- * the model need not be the cluster's. Changes nothing.
- */
-void control_evaluate(struct control *control, const struct model *model, struct json_writer *w);
-
 /* Runs fn(ctx) once everything changed so far is durable; at the end of this turn at the earliest.
  */
 void control_when_durable(struct control *control, void (*fn)(void *ctx), void *ctx);

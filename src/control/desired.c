@@ -11,7 +11,6 @@ static const char *const model_fields[] = {
     "huggingface_filename",
     "model_scope_model_id",
     "model_scope_file_path",
-    "backend",
     "backend_version",
     "backend_parameters",
     "env",
@@ -100,6 +99,9 @@ static void write_instance(const struct cluster *cluster, const struct model_ins
     json_put_int(w, "model_id", instance->model_id);
     json_put_string(w, "model_name", instance->model_name);
     json_put_int(w, "model_generation", instance->model_generation);
+    /* What the model says, or else what it was placed for: only control knows the devices. */
+    json_put_string(w, "backend",
+                    model->backend && *model->backend ? model->backend : instance->backend);
     write_model_fields(model, w);
     write_rank(instance, worker_id, w);
     write_claim(instance, worker_id, w);

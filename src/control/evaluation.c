@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/evaluation.h"
 
+#include "sched/lift.h"
+
 static const char *const known_names[] = {
     [KNOWN_NOT] = "no",
     [KNOWN_SOON] = "soon",
@@ -59,10 +61,9 @@ static void write_ranks(const struct placing *placing, const struct place_result
     json_end_array(w);
 }
 
-static void write_placement(const struct placing *placing, const struct asking *asking,
-                            const struct place_result *result, struct json_writer *w)
+static void add_placement(const struct placing *placing, const struct asking *asking,
+                          const struct place_result *result, struct json_writer *w)
 {
-    json_add_key(w, "placement");
     json_begin_object(w);
     json_put_string(w, "mode", place_mode_name(result->mode));
     json_put_string(w, "engine",
@@ -107,7 +108,7 @@ static void write_reason(struct placing *placing, const struct model *model,
     if (answer->reason == REASON_NO_WORKER_FITS) {
         struct place_explanation why;
         place_explain(&placing->view, &answer->asking.request, &why);
-        place_explain_write(&why, &placing->view, SIZE_MAX, w);
+        place_explain_write(&why, &placing->view, EVALUATION_DEVICES_TOLD, w);
         place_explanation_fini(&why);
     }
     json_end_object(w);
@@ -120,9 +121,51 @@ static void write_reason(struct placing *placing, const struct model *model,
     }
 }
 
+/* ---- replicas ---- */
+
+/* One replica after the other, each in what those before have left; how many find a place. */
+static int64_t write_replicas(struct placing *placing, const struct model *model,
+                              struct placing_answer *first, struct json_writer *w)
+{
+    struct placing_answer next = *first;
+    int64_t placed = 0;
+    json_add_key(w, "placements");
+    json_begin_array(w);
+    while (next.reason == REASON_NONE) {
+        add_placement(placing, &next.asking, &next.result, w);
+        placing_take(placing, &next);
+        if (placed++ > 0) /* the first one is the caller's */
+            placing_answer_fini(&next);
+        if (placed >= model->replicas || placed == EVALUATION_REPLICAS_MAX)
+            break;
+        placing_ask(placing, model, &next);
+    }
+    json_end_array(w);
+    if (next.reason != REASON_NONE)
+        placing_answer_fini(&next);
+    struct place_lifted taken = {0};
+    place_lift_instance(placing->board, 0, &taken);
+    place_lifted_fini(&taken);
+    return placed;
+}
+
+static void write_places(struct placing *placing, const struct model *model,
+                         struct placing_answer *answer, struct json_writer *w)
+{
+    json_add_key(w, "placement");
+    add_placement(placing, &answer->asking, &answer->result, w);
+    int64_t placed = write_replicas(placing, model, answer, w);
+    json_add_key(w, "replicas");
+    json_begin_object(w);
+    json_put_int(w, "wanted", model->replicas);
+    json_put_int(w, "placed", placed);
+    json_end_object(w);
+}
+
 void evaluation_write(struct placing *placing, const struct model *model, struct json_writer *w)
 {
     struct placing_answer answer;
+    placing_expect(placing, model);
     placing_ask(placing, model, &answer);
     bool fits = answer.reason == REASON_NONE;
     bool is_faulty = answer.reason == REASON_BAD_PARAMETERS;
@@ -132,17 +175,8 @@ void evaluation_write(struct placing *placing, const struct model *model, struct
     json_put_string(w, "known", known_names[answer.asking.source.known]);
     write_claim(&answer.result, w);
     if (fits)
-        write_placement(placing, &answer.asking, &answer.result, w);
+        write_places(placing, model, &answer, w);
     else
         write_reason(placing, model, &answer, w);
     placing_answer_fini(&answer);
-}
-
-char *evaluation_refusal(struct placing *placing, const struct model *model)
-{
-    struct placing_answer answer;
-    placing_ask(placing, model, &answer);
-    char *words = TAKE(answer.words);
-    placing_answer_fini(&answer);
-    return words;
 }

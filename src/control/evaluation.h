@@ -7,12 +7,14 @@
 
 #include "control/placing.h"
 
+enum {
+    EVALUATION_DEVICES_TOLD = 256, /* of a refusal */
+    EVALUATION_REPLICAS_MAX = 64,  /* that are placed one after the other */
+};
+
 /*
  * Writes members (not the braces) of GPUStack's evaluation: "compatible", "compatibility_messages",
  * "scheduling_messages", "resource_claim"; and ours: "known" (what is known of its files),
- * "placement" or "reason", and "ways_out".
+ * "placement", "placements" (of all replicas) and "replicas", or "reason" and "ways_out".
  */
 void evaluation_write(struct placing *placing, const struct model *model, struct json_writer *w);
-
-/* Why none would find a place, in words, or NULL when one would. Returns owned. */
-char *evaluation_refusal(struct placing *placing, const struct model *model);

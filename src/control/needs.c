@@ -244,10 +244,32 @@ static void make_room(struct needs *needs)
         forget_all(needs);
 }
 
+/* What the model says, and not an alias of it, for workers report engines by their names. */
+static const char *wanted_name(const struct model *model)
+{
+    const char *name = model->backend;
+    if (!name || !*name)
+        return NULL;
+    switch (estimate_engine_of(str_of(name))) {
+    case ESTIMATE_LLAMA_CPP:
+    case ESTIMATE_VLLM:
+    case ESTIMATE_SGLANG:
+    case ESTIMATE_MINDIE:
+        return estimate_engine_name(estimate_engine_of(str_of(name)));
+    case ESTIMATE_AUTO:
+    case ESTIMATE_AUDIO:
+    case ESTIMATE_DIFFUSION:
+    case ESTIMATE_CUSTOM:
+    case ESTIMATE_ENGINE_COUNT:
+        break;
+    }
+    return name;
+}
+
 static const char *engine_name_of(const struct need *need)
 {
-    const char *name = need->model->backend;
-    if (name && *name)
+    const char *name = wanted_name(need->model);
+    if (name)
         return name;
     if (need->engine == ESTIMATE_MINDIE)
         return "mindie";
@@ -259,7 +281,7 @@ void needs_of(struct needs *needs, const struct model *model, const struct need_
               const struct place_view *view, struct need *ret)
 {
     *ret = (struct need){.model = model, .source = source, .view = view};
-    ret->engine_name = model->backend && *model->backend ? model->backend : NULL;
+    ret->engine_name = wanted_name(model);
     if (source->known != KNOWN_SHAPE)
         return;
     make_room(needs);

@@ -11,6 +11,7 @@ void placing_fini(struct placing *placing)
 {
     place_board_free(placing->board);
     place_view_fini(&placing->view);
+    mix_fini(&placing->mix);
     free(placing->engines);
     free(placing->refusal);
     free(placing->refusal_args);
@@ -22,18 +23,22 @@ void placing_fini(struct placing *placing)
 
 /* ---- looking ---- */
 
+static void add_model(const struct placing *placing, const struct model *model, struct mix *mix)
+{
+    struct need_source source;
+    struct need need;
+    struct demand demand;
+    placing_source_of(placing, model, &source);
+    needs_of(placing->env->needs, model, &source, &placing->view, &need);
+    if (model->replicas > 0 && need_demand(&need, &demand))
+        mix_add(mix, &demand, (double)model->replicas);
+}
+
 /* What is expected to come: another replica of each model that there is. */
 static void add_models(struct placing *placing, struct mix *mix)
 {
-    CLUSTER_FOR_EACH(placing->cluster, KIND_MODEL, struct model, model) {
-        struct need_source source;
-        struct need need;
-        struct demand demand;
-        placing_source_of(placing, model, &source);
-        needs_of(placing->env->needs, model, &source, &placing->view, &need);
-        if (model->replicas > 0 && need_demand(&need, &demand))
-            mix_add(mix, &demand, (double)model->replicas);
-    }
+    CLUSTER_FOR_EACH(placing->cluster, KIND_MODEL, struct model, model)
+        add_model(placing, model, mix);
 }
 
 void placing_look(struct placing *placing)
@@ -43,11 +48,22 @@ void placing_look(struct placing *placing)
     if (!placing->has_view)
         placing_view_workers(placing);
     placing->has_view = true;
-    struct mix mix = {0};
     if (placing->env->needs && placing->view.class_count > 0)
-        add_models(placing, &mix);
-    placing->board = place_board_new(&placing->view, &mix);
+        add_models(placing, &placing->mix);
+    placing->board = place_board_new(&placing->view, &placing->mix);
     placing->ways_out_left = PLACING_WAYS_OUT;
+}
+
+void placing_expect(struct placing *placing, const struct model *model)
+{
+    struct mix mix = {0};
+    placing_look(placing);
+    for (size_t i = 0; i < placing->mix.count; i++)
+        mix_add(&mix, &placing->mix.kinds[i].demand, placing->mix.kinds[i].weight);
+    if (placing->env->needs && placing->view.class_count > 0)
+        add_model(placing, model, &mix);
+    place_board_free(placing->board);
+    placing->board = place_board_new(&placing->view, &mix);
     mix_fini(&mix);
 }
 
@@ -210,6 +226,7 @@ void placing_ask(struct placing *placing, const struct model *model, struct plac
     placing_look(placing);
     *ret = (struct placing_answer){0};
     asking_begin(&ret->asking, placing, model);
+    asking_count_time(&ret->asking, placing);
     ret->reason = not_yet(&ret->asking, &ret->words);
     if (ret->reason != REASON_NONE ||
         decide(placing, &ret->asking, NULL, NULL, &ret->result) == 0)
@@ -219,6 +236,11 @@ void placing_ask(struct placing *placing, const struct model *model, struct plac
     ret->words = refusal_words(placing, &ret->asking, &why);
     ret->reason = no_place(placing);
     place_explanation_fini(&why);
+}
+
+void placing_take(struct placing *placing, const struct placing_answer *answer)
+{
+    place_take(placing->board, &answer->asking.request, &answer->result);
 }
 
 void placing_answer_fini(struct placing_answer *answer)
@@ -273,6 +295,8 @@ static void assign(const struct placing *placing, const struct asking *asking,
     const struct worker *worker = worker_of(placing, &result->ranks[0]);
     struct resource_claim claim = {0};
     copy->worker_id = worker->id;
+    if (asking->need.is_known && (!copy->backend || !*copy->backend))
+        mem_replace(&copy->backend, asking->need.engine_name);
     mem_replace(&copy->worker_name, worker->name);
     mem_replace(&copy->worker_ip, worker->ip);
     free(copy->computed_resource_claim);
@@ -300,6 +324,7 @@ static int choose(struct placing *placing, const struct model *model,
     if (placing->refused_model_id == model->id)
         return -1;
     asking_begin(&asking, placing, model);
+    asking_count_time(&asking, placing);
     enum reason reason = not_yet(&asking, &words);
     refusals_active(copy, placing->cluster, placing->env->now_ms, &refused);
     int rc = reason ? -1 : decide(placing, &asking, &copy->avoid_worker_ids, &refused, &result);
@@ -353,6 +378,7 @@ static bool keep_as_if(struct placing *placing, const struct model *model, int64
     char *words;
     placing_look(&other);
     asking_begin(&asking, &other, model);
+    asking_count_time(&asking, &other);
     bool is_kept = not_yet(&asking, &words) == REASON_NONE && asking.request.is_known &&
                    decide(&other, &asking, NULL, NULL, &result) == 0;
     if (is_kept)

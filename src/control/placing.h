@@ -26,6 +26,7 @@ struct placing {
     int64_t without_model_id;        /* as if it had no instances; 0: none; or one of those below */
     struct place_view view;
     struct place_engine *engines;    /* owned; of all workers */
+    struct mix mix;                  /* owned; what is expected to come */
     struct place_board *board;       /* owned; NULL: not asked for yet */
     bool has_view;
     unsigned ways_out_left;          /* see PLACING_WAYS_OUT */
@@ -78,6 +79,9 @@ struct asking {
 
 /* Fills in `asking`; what it borrows of `placing` and `model` must stay. */
 void asking_begin(struct asking *asking, struct placing *placing, const struct model *model);
+
+/* Adds how long it takes to start on each worker; of no use to who asks only whether it fits. */
+void asking_count_time(struct asking *asking, const struct placing *placing);
 /* Frees what it owns. */
 void asking_end(struct asking *asking);
 
@@ -90,9 +94,19 @@ struct placing_answer {
 };
 
 /* Fills in `ret`, which is the caller's to free. */
+/*
+ * From now on the model, which is none of the cluster's, counts among what is expected to come, as
+ * it would if it were deployed; the one of the last call doesn't any more.
+ */
+void placing_expect(struct placing *placing, const struct model *model);
+
+/* Answers; `ret` is the caller's to free, until which it borrows from `placing`. */
 void placing_ask(struct placing *placing, const struct model *model, struct placing_answer *ret);
 /* Frees what it owns. */
 void placing_answer_fini(struct placing_answer *answer);
+
+/* Counts what was answered as given out, to an instance that there isn't (lift.h takes it back). */
+void placing_take(struct placing *placing, const struct placing_answer *answer);
 
 /*
  * Ranked ways in which the model would find a place, as a JSON array of {"code","message"}; each

@@ -162,7 +162,8 @@ static void hold_instance(struct placing *placing, size_t at, const struct model
     struct resource_claim claim = {0};
     struct int_list indexes = {0};
     instance_claim_on(instance, worker_id, &claim);
-    const struct place_holding holding = {.model_id = instance->model_id,
+    const struct place_holding holding = {.instance_id = instance->id,
+                                          .model_id = instance->model_id,
                                           .model_name = instance->model_name,
                                           .device = PLACE_HOST,
                                           .bytes = claim.ram_bytes,

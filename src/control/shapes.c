@@ -392,6 +392,7 @@ bool shapes_settle(struct shapes *shapes, struct id_set *models)
         local_choose_questions(shapes);
     if (!take_flag(&shapes->has_news))
         return false;
+    shapes->are_waits_due = true;
     tell_models(shapes, models);
     return true;
 }
@@ -433,6 +434,7 @@ struct shapes *shapes_new(const struct shapes_params *params)
     struct shapes *shapes = mem_alloc(sizeof *shapes);
     shapes->params = *params;
     shapes->are_models_due = shapes->are_workers_due = true;
+    list_init(&shapes->waits);
     timer_init(&shapes->tick, params->loop, on_tick, shapes);
     timer_start(&shapes->tick, TICK_MS);
     return shapes;
@@ -443,6 +445,7 @@ void shapes_free(struct shapes *shapes)
     if (!shapes)
         return;
     timer_stop(&shapes->tick);
+    waits_end(shapes);
     struct entry *entry, *next;
     HASH_ITER(hh, shapes->entries, entry, next) {
         HASH_DEL(shapes->entries, entry);

@@ -79,6 +79,17 @@ void shapes_free(struct shapes *shapes);
  */
 const struct shape_entry *shapes_of(struct shapes *shapes, const struct model *model);
 
+/*
+ * Calls done(ctx) once: as soon as none of the models' files is awaited any more, after
+ * `timeout_ms` at the latest, or when the catalogue ends. Never from inside this call. The models
+ * are borrowed until then.
+ */
+void shapes_await(struct shapes *shapes, const struct model *models, size_t count,
+                  int64_t timeout_ms, void (*done)(void *ctx), void *ctx);
+
+/* Whether one of the models' files is awaited. */
+bool shapes_are_awaited(struct shapes *shapes, const struct model *models, size_t count);
+
 /* All entries in the order of their keys; the array is owned, what it points to borrowed. */
 const struct shape_entry **shapes_list(struct shapes *shapes, size_t *ret_count);
 
@@ -92,6 +103,10 @@ void shapes_note_change(struct shapes *shapes, enum kind kind);
  * reconciler runs. Whether there were any.
  */
 bool shapes_settle(struct shapes *shapes, struct id_set *models);
+
+/* Ends the waits that have nothing to wait for any more; those of shapes_await(). After the
+ * reconciler ran. */
+void shapes_end_waits(struct shapes *shapes);
 
 /* Whether it would find something. */
 bool shapes_have_news(const struct shapes *shapes);

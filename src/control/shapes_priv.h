@@ -6,6 +6,7 @@
 #pragma once
 
 #include "control/shape_answers.h"
+#include "base/list.h"
 #include "control/shapes.h"
 
 #define uthash_fatal(text) abort()
@@ -46,7 +47,12 @@ struct shapes {
     bool is_questions_news;   /* workers must be told of it */
     bool are_models_due, are_workers_due; /* were changed since the last turn */
     bool has_news;            /* an entry has */
+    struct list_node waits;   /* struct shape_wait, oldest first */
+    bool are_waits_due;       /* there was news since they were looked at */
 };
+
+/* Ends all waits, as control ends. */
+void waits_end(struct shapes *shapes);
 
 /* What the entry says from now on; takes `message`. Tells the models when it says another thing. */
 void entry_set(struct shapes *shapes, struct entry *entry, enum shape_state state, char *message);

@@ -36,6 +36,11 @@ struct store_txn;
 /* The present turn's transaction, for what isn't of the cluster. Counts as a change. */
 struct store_txn *control_turn_txn(struct control *control);
 
+struct reconcile_env;
+
+/* What placement goes by at this moment; borrows from control until the turn's end. */
+struct reconcile_env control_reconcile_env(struct control *control);
+
 /* A place has come free: the turn's end looks at what waits for one. */
 void control_note_room(struct control *control);
 

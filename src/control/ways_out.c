@@ -6,6 +6,7 @@
  */
 #include "base/num.h"
 #include "control/placing.h"
+#include "sched/lift.h"
 
 #include <stdarg.h>
 
@@ -24,17 +25,13 @@ struct search {
 
 /* ---- trying ---- */
 
-/* Whether the model would find a place with that source, now or without another model. */
+/* Whether the model would find a place with that source (NULL: its own). */
 static bool fits_so(const struct search *search, const struct model *model,
-                    const struct need_source *source, int64_t without)
+                    const struct need_source *source)
 {
-    struct placing other = {.cluster = search->placing->cluster,
-                            .env = search->placing->env,
-                            .without_model_id = without};
-    struct placing *placing = without ? &other : search->placing;
+    struct placing *placing = search->placing;
     struct place_result result = {0};
     struct asking asking;
-    placing_look(placing);
     asking_begin(&asking, placing, model);
     if (source) {
         asking.source = *source;
@@ -45,8 +42,16 @@ static bool fits_so(const struct search *search, const struct model *model,
                 place(placing->board, &asking.request, &result) == 0;
     place_result_fini(&result);
     asking_end(&asking);
-    if (without)
-        placing_fini(&other);
+    return fits;
+}
+
+/* Whether it would find one if that model had no instances. */
+static bool fits_without(const struct search *search, int64_t model_id)
+{
+    struct place_lifted lifted = {0};
+    place_lift_model(search->placing->board, model_id, &lifted);
+    bool fits = fits_so(search, search->model, NULL);
+    place_put_back(search->placing->board, &lifted);
     return fits;
 }
 
@@ -74,7 +79,7 @@ static bool fits_with_parameter(const struct search *search, const char *paramet
 {
     struct model copy = {0};
     with_parameter(search, &copy, parameter);
-    bool fits = fits_so(search, &copy, NULL, 0);
+    bool fits = fits_so(search, &copy, NULL);
     record_fini(&model_type, &copy);
     return fits;
 }
@@ -88,7 +93,7 @@ static void try_spanning(struct search *search)
         return;
     record_copy(&model_type, &copy, search->model);
     copy.distributed_inference_across_workers = true;
-    if (fits_so(search, &copy, NULL, 0))
+    if (fits_so(search, &copy, NULL))
         tell(search, "span_workers", "let it run on several workers "
              "(distributed_inference_across_workers)");
     record_fini(&model_type, &copy);
@@ -101,7 +106,7 @@ static void try_offloading(struct search *search)
         return;
     record_copy(&model_type, &copy, search->model);
     copy.cpu_offloading = true;
-    if (fits_so(search, &copy, NULL, 0))
+    if (fits_so(search, &copy, NULL))
         tell(search, "cpu_offloading", "let layers run on the processor (cpu_offloading); slower");
     record_fini(&model_type, &copy);
 }
@@ -117,7 +122,7 @@ static void try_labels(struct search *search)
             if (k != i)
                 string_map_set(&copy.worker_selector, search->model->worker_selector.keys[k],
                                search->model->worker_selector.values[k]);
-        if (fits_so(search, &copy, NULL, 0))
+        if (fits_so(search, &copy, NULL))
             tell(search, "drop_label", "ask for any value of label %s instead of %s", key,
                  search->model->worker_selector.values[i]);
         record_fini(&model_type, &copy);
@@ -131,7 +136,7 @@ static void try_any_device(struct search *search)
         return;
     record_copy(&model_type, &copy, search->model);
     mem_replace(&copy.gpu_selector, NULL);
-    if (fits_so(search, &copy, NULL, 0))
+    if (fits_so(search, &copy, NULL))
         tell(search, "any_device", "let it have any devices instead of the selected ones");
     record_fini(&model_type, &copy);
 }
@@ -185,7 +190,7 @@ static void try_cache_type(struct search *search, enum estimate_engine engine)
                                                       : "--kv-cache-dtype=fp8_e5m2");
     }
     if (copy.backend_parameters.count > search->model->backend_parameters.count &&
-        fits_so(search, &copy, NULL, 0))
+        fits_so(search, &copy, NULL))
         tell(search, "smaller_cache_type", "a cache of 8-bit keys and values (%s)",
              copy.backend_parameters.items[search->model->backend_parameters.count]);
     record_fini(&model_type, &copy);
@@ -243,7 +248,7 @@ static void try_quantization(struct search *search, const struct need_source *so
         scale(shape, kinds[i].bits / bits, &smaller);
         struct need_source other = *source;
         other.shape = &smaller;
-        if (!fits_so(search, search->model, &other, 0))
+        if (!fits_so(search, search->model, &other))
             continue;
         auto_free char *bytes = num_format_bytes(smaller.tensor_bytes);
         tell(search, "quantization", "files quantised as %s (about %s of weights)", kinds[i].name,
@@ -294,7 +299,7 @@ static void try_stopping(struct search *search)
     }
     qsort(victims, count, sizeof victims[0], compare_victims);
     for (size_t i = 0; i < count; i++) {
-        if (!fits_so(search, search->model, NULL, victims[i].model->id))
+        if (!fits_without(search, victims[i].model->id))
             continue;
         auto_free char *bytes = num_format_bytes(victims[i].bytes);
         tell(search, "stop_model", "stop model %s, which holds %s", victims[i].model->name, bytes);

@@ -11,10 +11,18 @@ static int class_of_node(const struct place_board *board, size_t node)
     return __builtin_ctz(board->inventory.nodes[node].class_bit);
 }
 
+/* What it would give without any claim: more than that no demand can have. */
+static uint64_t units_total(const struct place_worker *worker, const struct place_device *device)
+{
+    return device->total_bytes > worker->vram_reserved_bytes
+               ? device->total_bytes - worker->vram_reserved_bytes
+               : 0;
+}
+
 static uint64_t units_free(const struct place_worker *worker, const struct place_device *device)
 {
-    uint64_t left = place_device_free(worker, device);
-    return left < device->total_bytes ? left : device->total_bytes;
+    uint64_t left = place_device_free(worker, device), total = units_total(worker, device);
+    return left < total ? left : total;
 }
 
 static void add_nodes(struct place_board *board, const struct place_worker *worker)
@@ -33,7 +41,7 @@ static void add_nodes(struct place_board *board, const struct place_worker *work
             const struct place_device *device = &worker->devices[i];
             if (device->class == class)
                 inventory_add_device(&board->inventory, (struct inventory_device){
-                                                            .total = device->total_bytes,
+                                                            .total = units_total(worker, device),
                                                             .free = units_free(worker, device),
                                                             .island = device->island});
         }

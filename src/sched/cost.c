@@ -15,6 +15,8 @@ enum {
     COST_START_MAX = 20000,
     COST_SLOW_LINK = 300,      /* an island without fast links, per device beyond the first */
     COST_ISLANDS = 1500,       /* devices of several islands */
+    COST_RANK = 500,           /* a device more than the narrowest way has: more to talk, to fail */
+    COST_STAGE = 1000,         /* a further stage on the same worker: tokens go through them all */
     COST_BREAK = 150,          /* the first to take a part of an island, of several */
     COST_IN_RACK = 5000,       /* ranks on several workers */
     COST_IN_ZONE = 6000,
@@ -83,6 +85,26 @@ static int64_t link_cost(const struct place_worker *worker, uint64_t set)
     return cost < COST_ISLANDS ? cost : COST_ISLANDS;
 }
 
+/* Devices of this worker beyond those of the narrowest way; a gang shares them out. */
+static int64_t width_cost(const struct search *search, const struct option *option)
+{
+    const struct estimate_profile *profile = option_profile(search, option);
+    if (!profile || option->mode != PLACE_ON_DEVICES)
+        return 0;
+    const unsigned ranks = profile->nodes * profile->devices_per_node;
+    const unsigned fewest = search->fewest_ranks[option->class];
+    return ranks > fewest ? (int64_t)(ranks - fewest) * COST_RANK / profile->nodes : 0;
+}
+
+/* Stages that a worker has beyond the one that each of a gang has anyway. */
+static int64_t stage_cost(const struct estimate_profile *profile)
+{
+    if (!profile || profile->nodes == 0 || profile->pipeline_parallel <= profile->nodes)
+        return 0;
+    unsigned stages = (profile->pipeline_parallel + profile->nodes - 1) / profile->nodes;
+    return (int64_t)(stages - 1) * COST_STAGE;
+}
+
 static int64_t company_cost(const struct search *search, uint32_t worker)
 {
     const struct place_worker *on = &search->board->view->workers[worker];
@@ -146,7 +168,9 @@ void cost_of_place(const struct search *search, struct option *option)
 {
     const struct place_worker *on = &search->board->view->workers[option->worker];
     option->cost = (struct place_cost){.start = start_cost(search, option->worker),
-                                       .links = link_cost(on, option->device_set),
+                                       .links = link_cost(on, option->device_set) +
+                                                stage_cost(option_profile(search, option)) +
+                                                width_cost(search, option),
                                        .company = company_cost(search, option->worker),
                                        .balance = balance_cost(search, option),
                                        .shortage = shortage_cost(search, option)};
@@ -194,6 +218,9 @@ void cost_of_fragments(const struct search *search, struct option *option)
     double loss =
         board_loss(search->board, option->worker, option->class, option->device_set,
                    most_units(search, option), profile ? profile->host_bytes : 0);
+    /* A wider cut takes more in all: that is lost to others as fragments are. */
+    if (profile)
+        loss += OUTLOOK_FRAGMENT_WEIGHT * search_more_bytes(search, profile) / profile->nodes;
     option->cost.fragments = (int64_t)llrint(COST_ONE * loss / search->loss_bytes);
     cost_sum(&option->cost);
 }

@@ -37,6 +37,8 @@ struct search {
     unsigned *same_of; /* replicas of the model by worker, rack and zone; owned */
     unsigned *same_in_rack, *same_in_zone;
     double loss_bytes; /* what losses are measured by */
+    double whole_bytes; /* that the way that takes the least of devices takes, all of it there */
+    unsigned fewest_ranks[PLACE_CLASSES_MAX]; /* by class, of a way that is on devices; 0: none */
     bool is_by_hand;   /* looks for whole devices, though profiles are known */
     uint64_t worker_mark; /* of the worker that is looked at: equal ones are alike */
     struct options options;
@@ -51,6 +53,9 @@ void search_end(struct search *search);
 /* Profile of an option; NULL for PLACE_WHOLE and mixed devices. */
 const struct estimate_profile *option_profile(const struct search *search,
                                               const struct option *option);
+
+/* What a profile takes of all devices beyond the way that takes the least. */
+double search_more_bytes(const struct search *search, const struct estimate_profile *profile);
 
 /* Whether the request may be met by that many devices. */
 bool search_wants_devices(const struct place_request *request, unsigned devices);

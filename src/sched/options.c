@@ -5,6 +5,8 @@
 
 #include <math.h>
 
+enum { KINDS_MAX = 128 }; /* of workers, that are remembered in a decision */
+
 /* ---- a decision's ground ---- */
 
 static double bytes_of(const struct estimate_profile *profile)
@@ -28,6 +30,48 @@ static double loss_bytes(const struct place_board *board, const struct place_req
             least = fmin(least, bytes_of(&request->ways[c].profiles[i]));
     least = isfinite(least) ? least : 0;
     return fmax(fmax(1, least), devices > 0 ? board->units / devices : 0);
+}
+
+/* Whether it is all on devices of the class, and they are large enough for that. */
+static bool is_whole_way(const struct place_board *board, size_t class,
+                         const struct estimate_profile *profile)
+{
+    const uint64_t total = board->view->classes[class].total_bytes;
+    for (unsigned i = 0; i < profile->nodes * profile->devices_per_node; i++)
+        if (profile->rank_bytes[i] > total)
+            return false;
+    return profile->kind == PROFILE_DEVICES;
+}
+
+/* What it takes at least when all of it is on devices. */
+static double whole_bytes(const struct place_board *board, const struct place_request *request)
+{
+    double least = INFINITY;
+    for (size_t c = 0; request->ways && c < board->view->class_count; c++)
+        for (size_t i = 0; i < request->ways[c].count; i++)
+            if (is_whole_way(board, c, &request->ways[c].profiles[i]))
+                least = fmin(least, bytes_of(&request->ways[c].profiles[i]));
+    return least;
+}
+
+/* Per class, how many devices the narrowest way has that has all of it on devices. */
+static void count_ranks(struct search *search)
+{
+    const struct place_request *request = search->request;
+    for (size_t c = 0; request->ways && c < search->board->view->class_count; c++) {
+        for (size_t i = 0; i < request->ways[c].count; i++) {
+            const struct estimate_profile *profile = &request->ways[c].profiles[i];
+            const unsigned ranks = profile->nodes * profile->devices_per_node;
+            unsigned *fewest = &search->fewest_ranks[c];
+            if (is_whole_way(search->board, c, profile) && (*fewest == 0 || ranks < *fewest))
+                *fewest = ranks;
+        }
+    }
+}
+
+double search_more_bytes(const struct search *search, const struct estimate_profile *profile)
+{
+    return fmax(0, bytes_of(profile) - search->whole_bytes); /* 0 where there is no such way */
 }
 
 static void count_company(struct search *search)
@@ -55,6 +99,8 @@ void search_begin(struct search *search, struct place_board *board,
     *search = (struct search){.board = board, .request = request};
     search->options.keeps_all = request->strategy != PLACE_CHEAPEST;
     search->loss_bytes = loss_bytes(board, request);
+    search->whole_bytes = whole_bytes(board, request);
+    count_ranks(search);
     search->is_open = mem_alloc_array(view->count + 1, sizeof *search->is_open);
     for (size_t i = 0; i < view->count; i++)
         search->is_open[i] = place_refuse_worker(request, &view->workers[i]) == PLACE_FITS;
@@ -364,32 +410,129 @@ static void add_mixed(struct search *search, const struct room *room, struct opt
     }
 }
 
-static void find_on(struct search *search, uint32_t worker)
+static void find_on(struct search *search, uint32_t worker, const struct room *room)
 {
     const struct place_view *view = search->board->view;
     const struct place_request *request = search->request;
     struct option option = {.worker = worker, .class = -1};
-    struct room room;
-    room_measure(view, request, &view->workers[worker], &room);
-    search->worker_mark = mark_of(&view->workers[worker], &room);
     if (!request->is_known || search->is_by_hand) {
-        add_whole(search, &room, option);
+        add_whole(search, room, option);
         return;
     }
     size_t before = search->on_devices;
     for (size_t c = 0; request->ways && c < view->class_count; c++) {
         option.class = (int8_t)c;
-        if (room.allowed & room.of_class[c])
-            add_class(search, &room, option);
+        if (room->allowed & room->of_class[c])
+            add_class(search, room, option);
     }
     if (search->on_devices == before && request->split)
-        add_mixed(search, &room, option);
-    add_processor(search, &room, option);
+        add_mixed(search, room, option);
+    add_processor(search, room, option);
+}
+
+/* ---- workers that are alike ---- */
+
+/*
+ * On a worker that is like an earlier one the same places are found, and they leave the same
+ * fragments: of each only the one that costs least besides is kept. Large clusters have few kinds
+ * of workers. Main memory needn't be the same where it is enough for whatever way there is.
+ */
+struct kind {
+    uint64_t mark, allowed, ram_free;
+    size_t first, count; /* of its places among the options */
+};
+
+struct kinds {
+    struct kind items[KINDS_MAX];
+    size_t count;
+    uint64_t ram_enough; /* UINT64_MAX: not known */
+};
+
+static uint64_t ram_enough(const struct search *search)
+{
+    const struct place_request *request = search->request;
+    uint64_t most = request->processor ? request->processor->host_bytes : 0;
+    if (request->split)
+        return UINT64_MAX;
+    for (size_t c = 0; request->ways && c < search->board->view->class_count; c++)
+        for (size_t i = 0; i < request->ways[c].count; i++)
+            if (request->ways[c].profiles[i].host_bytes > most)
+                most = request->ways[c].profiles[i].host_bytes;
+    return most + 1; /* nothing runs where nothing is left */
+}
+
+static bool has_same_ram(const struct kinds *kinds, const struct kind *kind,
+                         const struct room *room)
+{
+    bool is_enough = kind->ram_free >= kinds->ram_enough && room->ram_free >= kinds->ram_enough;
+    return kind->ram_free == room->ram_free || (is_enough && !room->unified);
+}
+
+/* Devices for itself are chosen by more than room; other strategies compare all places. */
+static bool may_be_alike(const struct search *search)
+{
+    return search->request->is_known && !search->is_by_hand && !search->options.keeps_all;
+}
+
+static const struct kind *find_kind(const struct kinds *kinds, uint64_t mark,
+                                    const struct room *room)
+{
+    for (size_t i = kinds->count; i-- > 0;) { /* neighbours are often alike */
+        const struct kind *kind = &kinds->items[i];
+        if (kind->mark == mark && kind->allowed == room->allowed &&
+            has_same_ram(kinds, kind, room))
+            return kind;
+    }
+    return NULL;
+}
+
+static void find_on_alike(struct search *search, uint32_t worker, const struct kind *kind)
+{
+    for (size_t i = kind->first; i < kind->first + kind->count; i++) {
+        struct option *kept = &search->options.items[i];
+        struct option option = *kept;
+        option.worker = worker;
+        cost_of_place(search, &option);
+        option.cost.fragments = kept->cost.fragments;
+        cost_sum(&option.cost);
+        if (option_compare(&option, kept) < 0)
+            *kept = option;
+    }
+    search->options.seen += kind->count;
+}
+
+/* Remembers the kind, unless some of its places are kept with an earlier one's or were sorted. */
+static void find_on_new(struct search *search, uint32_t worker, const struct room *room,
+                        struct kinds *kinds)
+{
+    const struct options *options = &search->options;
+    const size_t first = options->count, seen = options->seen;
+    find_on(search, worker, room);
+    const size_t count = options->seen - seen;
+    if (options->count < first || kinds->count == KINDS_MAX)
+        kinds->count = 0;
+    if (options->count == first + count)
+        kinds->items[kinds->count++] =
+            (struct kind){search->worker_mark, room->allowed, room->ram_free, first, count};
 }
 
 void options_find(struct search *search)
 {
-    for (size_t i = 0; i < search->board->view->count; i++)
-        if (search->is_open[i])
-            find_on(search, (uint32_t)i);
+    const struct place_view *view = search->board->view;
+    const bool may = may_be_alike(search);
+    struct kinds kinds;
+    struct room room;
+    kinds.count = 0;
+    kinds.ram_enough = ram_enough(search);
+    for (size_t i = 0; i < view->count; i++) {
+        if (!search->is_open[i])
+            continue;
+        room_measure(view, search->request, &view->workers[i], &room);
+        search->worker_mark = mark_of(&view->workers[i], &room);
+        const struct kind *kind = may ? find_kind(&kinds, search->worker_mark, &room) : NULL;
+        if (kind)
+            find_on_alike(search, (uint32_t)i, kind);
+        else
+            find_on_new(search, (uint32_t)i, &room, &kinds);
+    }
 }

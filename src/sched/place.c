@@ -253,7 +253,8 @@ static void take_rank(struct place_board *board, const struct place_request *req
 {
     struct place_view *view = board->view;
     const struct place_worker *on = &view->workers[rank->worker];
-    struct place_holding holding = {.model_id = request->model_id,
+    struct place_holding holding = {.instance_id = request->instance_id,
+                                    .model_id = request->model_id,
                                     .model_name = request->model_name,
                                     .device = PLACE_HOST,
                                     .bytes = rank->ram_bytes,

@@ -40,6 +40,7 @@ struct place_ways {
 };
 
 struct place_request {
+    int64_t instance_id; /* that gets it, for place_take(); 0: one that there isn't yet */
     int64_t model_id;
     const char *model_name;
     enum place_strategy strategy;
@@ -106,7 +107,7 @@ struct place_rank {
 struct place_cost {
     int64_t fragments; /* what it leaves useless to others */
     int64_t start;     /* time until it serves */
-    int64_t links;     /* slow links between its devices, fast ones that others lose */
+    int64_t links;     /* what its devices have to talk: number, stages, slow links, islands */
     int64_t company;   /* replicas of the same model that would fail together with it */
     int64_t balance;   /* how busy the worker is */
     int64_t shortage;  /* less cache than it had better have, or layers on the host */

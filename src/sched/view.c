@@ -79,11 +79,16 @@ void place_view_add_device(struct place_view *view, const struct place_device *d
         count_in_class(view, worker, added->class);
 }
 
-void place_hold(struct place_view *view, size_t worker, const struct place_holding *holding)
+void place_hold_at(struct place_view *view, size_t worker, size_t at,
+                   const struct place_holding *holding)
 {
     struct place_worker *on = &view->workers[worker];
+    assert(at <= on->holding_count);
     on->holdings = grow(on->holdings, on->holding_count, sizeof *on->holdings);
-    on->holdings[on->holding_count++] = *holding;
+    memmove(&on->holdings[at + 1], &on->holdings[at],
+            (on->holding_count - at) * sizeof *on->holdings);
+    on->holdings[at] = *holding;
+    on->holding_count++;
     on->instance_count += holding->is_first;
     view->version++;
     if (holding->device == PLACE_HOST) {
@@ -96,6 +101,41 @@ void place_hold(struct place_view *view, size_t worker, const struct place_holdi
     device->is_held_whole = device->is_held_whole || holding->is_whole;
     if (device->is_unified)
         on->ram_claimed_bytes += holding->bytes;
+}
+
+void place_hold(struct place_view *view, size_t worker, const struct place_holding *holding)
+{
+    place_hold_at(view, worker, view->workers[worker].holding_count, holding);
+}
+
+static bool is_held_whole(const struct place_worker *worker, int device)
+{
+    for (size_t i = 0; i < worker->holding_count; i++)
+        if (worker->holdings[i].device == device && worker->holdings[i].is_whole)
+            return true;
+    return false;
+}
+
+void place_release(struct place_view *view, size_t worker, size_t at)
+{
+    struct place_worker *on = &view->workers[worker];
+    assert(at < on->holding_count);
+    const struct place_holding holding = on->holdings[at];
+    on->holding_count--;
+    memmove(&on->holdings[at], &on->holdings[at + 1],
+            (on->holding_count - at) * sizeof *on->holdings);
+    on->instance_count -= holding.is_first;
+    view->version++;
+    if (holding.device == PLACE_HOST) {
+        on->ram_claimed_bytes -= holding.bytes;
+        return;
+    }
+    struct place_device *device = &on->devices[holding.device];
+    device->claimed_bytes -= holding.bytes;
+    device->holders--;
+    device->is_held_whole = is_held_whole(on, holding.device);
+    if (device->is_unified)
+        on->ram_claimed_bytes -= holding.bytes;
 }
 
 void place_view_keep(struct place_view *view, size_t worker, int device, uint64_t bytes)

@@ -60,6 +60,7 @@ struct place_engine {
 
 /* What an instance has of a worker: of one device, or of its main memory. */
 struct place_holding {
+    int64_t instance_id; /* 0: of one that there isn't yet */
     int64_t model_id;
     const char *model_name;
     int device;     /* place in the worker's devices, or PLACE_HOST */
@@ -115,6 +116,13 @@ void place_view_keep(struct place_view *view, size_t worker, int device, uint64_
 
 /* Counts something that an instance has. */
 void place_hold(struct place_view *view, size_t worker, const struct place_holding *holding);
+
+/* Takes back the holding at that place in the worker's list. */
+void place_release(struct place_view *view, size_t worker, size_t at);
+
+/* Puts one into that place of the list; place_hold() puts it behind all others. */
+void place_hold_at(struct place_view *view, size_t worker, size_t at,
+                   const struct place_holding *holding);
 
 /* The place of the worker with that id, or -1; workers are in the order of ids. */
 int64_t place_view_find(const struct place_view *view, int64_t worker_id);

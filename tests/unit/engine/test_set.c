@@ -111,21 +111,23 @@ static void test_find_by_format(void **state)
     engine_set_free(set);
 }
 
+#define BUILT_IN "llama.cpp (on PATH), mindie (on PATH), vllm (on PATH)"
+
 static void test_not_found_says_what_there_is(void **state)
 {
     put(*state, "llama.cpp_b2", "llama-server", "");
     struct engine_set *set = load(*state);
     const struct engine *engine = NULL;
     struct err err = {0};
-    assert_int_equal(engine_find(set, "vllm", NULL, "x", &engine, &err), ERR_NOT_FOUND);
+    assert_int_equal(engine_find(set, "tgi", NULL, "x", &engine, &err), ERR_NOT_FOUND);
     assert_string_equal(err.text,
-                        "no engine for backend vllm; there are llama.cpp (on PATH), llama.cpp b2");
+                        "no engine for backend tgi; there are " BUILT_IN ", llama.cpp b2");
     assert_int_equal(engine_find(set, "llama-box", "b3", "x", &engine, &err), ERR_NOT_FOUND);
-    assert_string_equal(err.text, "no engine for backend llama-box version b3; there are llama.cpp "
-                                  "(on PATH), llama.cpp b2");
+    assert_string_equal(err.text, "no engine for backend llama-box version b3; there are " BUILT_IN
+                                  ", llama.cpp b2");
     assert_int_equal(engine_find(set, NULL, NULL, "/m/x.bin", &engine, &err), ERR_NOT_FOUND);
     assert_string_equal(
-        err.text, "no engine for model file /m/x.bin; there are llama.cpp (on PATH), llama.cpp b2");
+        err.text, "no engine for model file /m/x.bin; there are " BUILT_IN ", llama.cpp b2");
     assert_null(engine);
     engine_set_free(set);
 }
@@ -137,7 +139,7 @@ static void test_installed_copies_win_newest_first(void **state)
     put(*state, "llama-box_0.0_1", "llama-server", "");
     put(*state, "llama.cpp_b9999", "readme", ""); /* no program, no engine.yaml: not a copy */
     put(*state, "llama.cpp", "llama-server", "");
-    put(*state, "vllm_1", "engine.yaml", "what: ever\n");
+    put(*state, "tgi_1", "engine.yaml", "what: ever\n");
     struct engine_set *set = load(*state);
     assert_string_equal(find(set, NULL, NULL)->version, "b4321");
     assert_string_equal(find(set, "llama.cpp", "b999")->version, "b999");

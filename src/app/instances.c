@@ -35,7 +35,7 @@ static void tell(struct string_map *seen, const json_t *instance)
 
 struct progress {
     int64_t wanted, running;
-    bool has_failed; /* an instance has failed for good, or often */
+    bool has_failed; /* an instance has failed for good, or often, or its files aren't there */
     char *fault;     /* what the first instance in error says; owned, NULL when none is */
 };
 
@@ -57,9 +57,12 @@ static int look(struct cli *cli, int64_t model_id, struct string_map *seen, stru
         const char *state = json_member_string(instance, "state");
         tell(seen, instance);
         ret->running += strcmp(state, "running") == 0;
-        bool gives_up = !json_is_true(json_object_get(model, "restart_on_error")) ||
+        const char *reason = json_member_string(instance, "state_reason");
+        bool is_missing = reason && (strcmp(reason, "model_missing") == 0 ||
+                                     strcmp(reason, "bad_parameters") == 0);
+        bool gives_up = is_missing || !json_is_true(json_object_get(model, "restart_on_error")) ||
                         json_member_int(instance, "restart_count", 0) >= FAILURES_MAX;
-        if (strcmp(state, "error") != 0)
+        if (strcmp(state, "error") != 0 && !is_missing)
             continue;
         ret->has_failed = ret->has_failed || gives_up;
         if (!ret->fault)

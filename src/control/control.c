@@ -143,8 +143,8 @@ static enum known known_of(const struct shape_entry *entry)
         return KNOWN_SHAPE;
     case SHAPE_UNREACHABLE:
         return KNOWN_UNREACHABLE;
-    case SHAPE_MISSING: /* of a path: each worker refuses for itself */
-        return entry->is_local ? KNOWN_NOT : KNOWN_MISSING;
+    case SHAPE_MISSING:
+        return KNOWN_MISSING;
     case SHAPE_UNREADABLE: /* the engine may know better */
     case SHAPE_UNASKED:
     case SHAPE_STATE_COUNT:

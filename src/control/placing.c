@@ -67,13 +67,14 @@ static enum reason not_yet(const struct asking *asking, char **ret_words)
         *ret_words = mem_strdup(asking->need.error);
         return REASON_BAD_PARAMETERS;
     }
-    if (asking->wishes.device_count > 0)
+    if (source->known == KNOWN_MISSING) {
+        *ret_words = mem_printf("its files aren't there: %s: %s", source->key, message);
+        return REASON_MODEL_MISSING;
+    }
+    if (source->known != KNOWN_UNREACHABLE || asking->wishes.device_count > 0)
         return REASON_NONE; /* devices chosen by hand need no estimate */
-    if (source->known == KNOWN_UNREACHABLE || source->known == KNOWN_MISSING)
-        *ret_words = mem_printf("what it needs isn't known: %s", message);
-    return source->known == KNOWN_UNREACHABLE ? REASON_MODEL_UNREACHABLE
-           : source->known == KNOWN_MISSING   ? REASON_MODEL_MISSING
-                                              : REASON_NONE;
+    *ret_words = mem_printf("what it needs isn't known: %s", message);
+    return REASON_MODEL_UNREACHABLE;
 }
 
 /* ---- deciding ---- */

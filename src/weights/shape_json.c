@@ -58,6 +58,7 @@ static const struct member shape_members[] = {
     LARGE(SHAPE, vision_layer_count, MODEL_SHAPE_DIM_MAX),
     LARGE(SHAPE, vision_hidden_size, MODEL_SHAPE_DIM_MAX),
     LARGE(SHAPE, vision_tokens_max, BYTES_MAX),
+    LARGE(SHAPE, vision_token_patches, MODEL_SHAPE_DIM_MAX),
     LARGE(SHAPE, encoder_length, MODEL_SHAPE_DIM_MAX),
     LARGE(SHAPE, q_lora_rank, MODEL_SHAPE_DIM_MAX),
     LARGE(SHAPE, kv_lora_rank, MODEL_SHAPE_DIM_MAX),
@@ -72,6 +73,7 @@ static const struct member shape_members[] = {
 #define LAYER struct layer_shape
 static const struct member layer_members[] = {
     FLAG(LAYER, is_moe),
+    FLAG(LAYER, has_two_caches),
     SMALL(LAYER, head_count, HEADS_MAX),
     SMALL(LAYER, head_count_kv, HEADS_MAX),
     SMALL(LAYER, key_length, LENGTH_MAX),

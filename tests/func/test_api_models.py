@@ -111,8 +111,8 @@ def test_workers_maintenance_is_checked_and_kept(serving, api):
     wait_for(lambda: serving.worker_state(worker["name"]) == "ready")
 
 
-def test_evaluations_tell_what_speaks_against_a_model(cluster):
-    spec = {"source": "local_path", "local_path": "/models/x.gguf"}
+def test_evaluations_tell_what_speaks_against_a_model(cluster, demo_model):
+    spec = {"source": "local_path", "local_path": str(demo_model)}
     specs = [spec, {**spec, "worker_selector": {"zone": "moon"}}, {"source": "local_path"},
              {**spec, "gpu_selector": {"gpus_per_replica": 3}}]
     wait_for(lambda: cluster.admin.post("/v2/model-evaluations", {"model_specs": [spec]})
@@ -124,6 +124,9 @@ def test_evaluations_tell_what_speaks_against_a_model(cluster):
     assert "label zone is missing, not moon" in elsewhere["scheduling_messages"][0]
     assert faulty["error"] and "local_path" in faulty["error_message"]
     assert "needs 3 devices" in devices["scheduling_messages"][0]
+    missing = {"model_specs": [{**spec, "local_path": "/models/x.gguf"}]}
+    result = cluster.admin.post("/v2/model-evaluations", missing).expect(200)["results"][0]
+    assert not result["compatible"] and "/models/x.gguf" in result["scheduling_messages"][0]
     assert cluster.items("/v2/models") == []
     reply = cluster.admin.post("/v2/model-evaluations", {"model_specs": [spec] * 51})
     assert reply.status == 422 and "50" in reply.json()["message"]

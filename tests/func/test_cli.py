@@ -222,7 +222,7 @@ def test_deploy_names_the_model_after_its_file(serving, shell, demo_model):
 
 def test_deploy_wait_tells_why_it_fails(shell, tmp_path):
     error = shell.run("deploy", tmp_path / "missing.gguf", "--no-restart", "--wait", status=FAILED)
-    assert "missing.gguf: No such file" in error.splitlines()[-1], error
+    assert "missing.gguf: not on the one worker that was asked" in error.splitlines()[-1], error
     shell.run("rm", "missing")
 
 

@@ -10,7 +10,7 @@
 
 /* A new member belongs into the tables of shape_json.c and into the comparison below. */
 static_assert(sizeof(struct layer_shape) == 72, "members of layer_shape");
-static_assert(sizeof(struct model_shape) == 840, "members of model_shape");
+static_assert(sizeof(struct model_shape) == 848, "members of model_shape");
 
 #define SAME(member)                                                                               \
     if (a->member != b->member)                                                                    \
@@ -18,7 +18,7 @@ static_assert(sizeof(struct model_shape) == 840, "members of model_shape");
 
 static inline const char *layer_difference(const struct layer_shape *a, const struct layer_shape *b)
 {
-    SAME(cache) SAME(is_moe) SAME(head_count) SAME(head_count_kv) SAME(key_length)
+    SAME(cache) SAME(is_moe) SAME(has_two_caches) SAME(head_count) SAME(head_count_kv) SAME(key_length)
     SAME(value_length) SAME(indexer_length) SAME(window) SAME(state_conv) SAME(state_ssm)
     SAME(feed_forward_length) SAME(bytes) SAME(expert_bytes)
     return NULL;
@@ -41,7 +41,7 @@ static inline const char *shape_difference(const struct model_shape *a, const st
     SAME(other_bytes) SAME(context_length) SAME(vocabulary_size) SAME(hidden_size)
     SAME(expert_count) SAME(expert_used_count) SAME(expert_shared_count) SAME(quantization_group)
     SAME(vision_head_count) SAME(vision_layer_count) SAME(vision_hidden_size)
-    SAME(vision_tokens_max) SAME(q_lora_rank)
+    SAME(vision_tokens_max) SAME(vision_token_patches) SAME(q_lora_rank)
     SAME(kv_lora_rank) SAME(qk_rope_head_dim) SAME(qk_nope_head_dim) SAME(v_head_dim)
     SAME(encoder_length) SAME(layer_count) SAME(draft_layer_count)
     SAME(draft_bytes) SAME(encoder_layer_count) SAME(part_count)

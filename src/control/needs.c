@@ -199,6 +199,8 @@ static char *key_of(const struct needs *needs, const struct need *need,
                (int)need->engine, model->backend_version ? model->backend_version : "",
                (unsigned long long)need->source->shape->tensor_bytes, model->cpu_offloading,
                model->distributed_inference_across_workers);
+    if (need->source->projector)
+        buf_printf(&key, "|+%llu", (unsigned long long)need->source->projector->tensor_bytes);
     for (size_t i = 0; i < model->backend_parameters.count; i++)
         buf_printf(&key, "|%s", model->backend_parameters.items[i]);
     if (class)

@@ -395,6 +395,7 @@ bool placing_keep(struct placing *placing, const struct model_instance *instance
     const struct model *model = cluster_find(placing->cluster, KIND_MODEL, instance->model_id);
     if (!placing->env->needs)
         return false;
+    placing_look(placing);
     return keep_as_if(placing, model, PLACING_WITHOUT_LEAVING) ||
            keep_as_if(placing, model, PLACING_WITHOUT_ALL);
 }

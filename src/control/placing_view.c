@@ -45,6 +45,27 @@ static size_t view_engines(const struct worker *worker, struct place_engine *eng
     return worker->engine_count;
 }
 
+/* Main memory that the worker's engines are known to use; what was only claimed isn't used yet. */
+static uint64_t own_ram(const struct cluster *cluster, const struct worker *worker)
+{
+    uint64_t sum = 0;
+    CLUSTER_FOR_KEY(&cluster->instances_on_worker, worker->id, struct model_instance, instance) {
+        struct resource_claim claim = {0};
+        if (instance->state < INSTANCE_STARTING || !instance->measured_claim ||
+            claim_read(str_of(instance->measured_claim), &claim, NULL) < 0)
+            continue;
+        sum += claim.ram_bytes;
+        claim_fini(&claim);
+    }
+    return sum;
+}
+
+static uint64_t foreign_ram(const struct cluster *cluster, const struct worker *worker)
+{
+    uint64_t used = (uint64_t)worker->memory_used, own = used ? own_ram(cluster, worker) : 0;
+    return used > own ? used - own : 0;
+}
+
 static void add_worker(struct placing *placing, const struct worker *worker,
                        struct place_engine *engines, struct numbering *racks,
                        struct numbering *zones)
@@ -60,6 +81,7 @@ static void add_worker(struct placing *placing, const struct worker *worker,
         .is_in_maintenance = worker->state == WORKER_MAINTENANCE,
         .ram_total_bytes = (uint64_t)worker->memory_total,
         .ram_reserved_bytes = env->reserved_ram_bytes,
+        .ram_foreign_bytes = foreign_ram(placing->cluster, worker),
         .vram_reserved_bytes = env->reserved_vram_bytes,
         .engines = engines,
         .engine_count = view_engines(worker, engines),

@@ -17,9 +17,12 @@ static struct id_set take_models(struct dirty *dirty)
     return models;
 }
 
+enum { HEADS_MAX = 8 }; /* for which is looked in a pass what they wait for */
+
 struct waiting {
     const struct model_instance *instance;
     int64_t priority;
+    bool is_due; /* a place is looked for in this pass */
 };
 
 /* By falling priority, then by age; ids grow with time. */
@@ -32,15 +35,18 @@ static int compare_waiting(const void *one, const void *other)
     return (id_of_a > id_of_b) - (id_of_a < id_of_b);
 }
 
-/* Those whose model is looked at, and with room news all; in the order in which they are placed. */
+/*
+ * All in the order in which they are placed. Those are due whose model is looked at, and with room
+ * news all of them: only that can bring a place to the others.
+ */
 static size_t list_waiting(const struct pass *pass, const struct id_set *models, bool has_room_news,
                            struct waiting *waiting)
 {
     size_t count = 0;
     CLUSTER_FOR_KEY(&pass->cluster->instances_on_worker, 0, struct model_instance, instance) {
         const struct model *model = cluster_find(pass->cluster, KIND_MODEL, instance->model_id);
-        if (has_room_news || id_set_has(models, instance->model_id))
-            waiting[count++] = (struct waiting){instance, model->priority};
+        bool is_due = has_room_news || id_set_has(models, instance->model_id);
+        waiting[count++] = (struct waiting){instance, model->priority, is_due};
     }
     qsort(waiting, count, sizeof *waiting, compare_waiting);
     return count;
@@ -59,10 +65,26 @@ static bool is_kept_from(const struct pass *pass, const struct waiting *first,
            pass->env->now_ms - first->instance->created_at < RECONCILE_RESERVE_MS;
 }
 
-/*
- * Only room news can bring a place to those whose model isn't looked at in this pass. Those behind
- * the first one that finds no place get what it doesn't wait for.
- */
+/* Who waits in front of the others. */
+struct head {
+    const struct waiting *first; /* NULL: nobody yet */
+    bool is_kept; /* what it waits for */
+    unsigned tries_left;
+};
+
+/* One that could be placed nowhere, whatever came free, keeps nothing and is passed over. */
+static void keep_for_head(struct pass *pass, struct head *head, const struct waiting *next)
+{
+    if (!head->first || head->is_kept || head->tries_left == 0 ||
+        !is_kept_from(pass, head->first, next))
+        return;
+    head->is_kept = placing_keep(&pass->placing, head->first->instance);
+    head->tries_left--;
+    if (!head->is_kept)
+        head->first = NULL;
+}
+
+/* Those behind the first one that finds no place get what it doesn't wait for. */
 static void place_unplaced(struct pass *pass, const struct id_set *models, bool has_room_news)
 {
     const struct index_bucket *bucket = number_index_find(&pass->cluster->instances_on_worker, 0);
@@ -70,17 +92,17 @@ static void place_unplaced(struct pass *pass, const struct id_set *models, bool 
     /* Placing takes them out of the bucket. */
     auto_free struct waiting *waiting = mem_alloc_array(most + 1, sizeof *waiting);
     const size_t count = list_waiting(pass, models, has_room_news, waiting);
-    size_t first = SIZE_MAX, placed = 0;
-    bool is_kept = false;
+    struct head head = {.tries_left = HEADS_MAX};
+    size_t placed = 0;
     for (size_t i = 0; i < count && placed < RECONCILE_PLACED_MAX; i++) {
-        if (first != SIZE_MAX && !is_kept && is_kept_from(pass, &waiting[first], &waiting[i])) {
-            placing_keep(&pass->placing, waiting[first].instance);
-            is_kept = true;
+        bool is_placed = false;
+        if (waiting[i].is_due) {
+            keep_for_head(pass, &head, &waiting[i]);
+            is_placed = placing_place(&pass->placing, waiting[i].instance);
+            placed += is_placed;
         }
-        bool is_placed = placing_place(&pass->placing, waiting[i].instance);
-        placed += is_placed;
-        if (!is_placed && first == SIZE_MAX)
-            first = i;
+        if (!is_placed && !head.first)
+            head.first = &waiting[i];
     }
     if (placed == RECONCILE_PLACED_MAX)
         pass->dirty->has_room_news = true; /* to go on with the next pass */

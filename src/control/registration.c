@@ -86,6 +86,28 @@ static void merge_labels(struct worker *fresh, const struct worker *known)
             string_map_set(&fresh->labels, known->labels.keys[i], known->labels.values[i]);
 }
 
+/* What it has, as it reported it last, until it does again. */
+static void keep_reported(struct worker *fresh, const struct worker *known)
+{
+    struct worker copy = {0};
+    record_copy(&worker_type, &copy, known);
+    fresh->memory_total = copy.memory_total;
+    fresh->memory_used = copy.memory_used;
+    fresh->device_indexes = copy.device_indexes;
+    fresh->device_types = copy.device_types;
+    fresh->devices = copy.devices;
+    fresh->device_count = copy.device_count;
+    fresh->engines = copy.engines;
+    fresh->engine_count = copy.engine_count;
+    fresh->knows_engines = copy.knows_engines;
+    copy.device_indexes = (struct int_list){0};
+    copy.device_types = (struct string_list){0};
+    copy.devices = NULL;
+    copy.engines = NULL;
+    copy.device_count = copy.engine_count = 0;
+    record_fini(&worker_type, &copy);
+}
+
 /* What the record keeps of the worker that is known by this uuid. */
 static void keep_known(struct worker *fresh, const struct worker *known)
 {
@@ -96,12 +118,9 @@ static void keep_known(struct worker *fresh, const struct worker *known)
     mem_replace(&fresh->state_message, known ? known->state_message : "its first report is due");
     mem_replace(&fresh->status, known ? known->status : NULL);
     fresh->version = known ? known->version : 1;
-    fresh->memory_total = known ? known->memory_total : 0;
+    if (known)
+        keep_reported(fresh, known);
     mem_replace(&fresh->maintenance, known ? known->maintenance : NULL);
-    for (size_t i = 0; known && i < known->device_indexes.count; i++) {
-        int_list_add(&fresh->device_indexes, known->device_indexes.items[i]);
-        string_list_add(&fresh->device_types, known->device_types.items[i]);
-    }
 }
 
 int registration_apply(struct cluster *cluster, const json_t *body,

@@ -282,8 +282,10 @@ static void take_status(struct worker *copy, const json_t *status)
     json_add_tree(&w, status);
     free(copy->status);
     copy->status = buf_take(&text);
-    int64_t total = json_member_int(json_object_get(status, "memory"), "total", 0);
+    const json_t *memory = json_object_get(status, "memory");
+    int64_t total = json_member_int(memory, "total", 0), used = json_member_int(memory, "used", 0);
     copy->memory_total = total > 0 ? total : 0;
+    copy->memory_used = used > 0 && used <= total ? used : 0;
     take_devices(copy, json_object_get(status, "gpu_devices"));
     take_engines(copy, json_object_get(status, "engines"));
 }

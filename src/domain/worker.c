@@ -73,6 +73,8 @@ static const struct field fields[] = {
     {FIELD(status), .kind = FIELD_JSON, .flags = FIELD_READ_ONLY | FIELD_TRANSIENT},
     {FIELD(memory_total), .kind = FIELD_INT, .flags = FIELD_SECRET | FIELD_TRANSIENT,
      .max = INT64_MAX},
+    {FIELD(memory_used), .kind = FIELD_INT, .flags = FIELD_SECRET | FIELD_TRANSIENT,
+     .max = INT64_MAX},
     {FIELD(device_indexes), .kind = FIELD_INTS, .flags = FIELD_SECRET | FIELD_TRANSIENT},
     {FIELD(device_types), .kind = FIELD_STRINGS, .flags = FIELD_SECRET | FIELD_TRANSIENT},
     {FIELD(devices), .kind = FIELD_RECORDS, .flags = FIELD_SECRET | FIELD_TRANSIENT,

@@ -53,6 +53,7 @@ struct worker {
     char *status;           /* JSON object: cpu, memory, swap, filesystem, os, kernel, uptime,
                                gpu_devices, as the worker sent it (GPUStack's shape); transient */
     int64_t memory_total;   /* bytes, out of `status`, so that placement needn't parse; transient */
+    int64_t memory_used;    /* likewise: by whomever, without what the kernel can drop */
     struct int_list device_indexes;  /* of its accelerators, out of `status`; transient */
     struct string_list device_types; /* their types ("cuda"), in the same order; transient */
     /* The same and more, typed, out of `status`; transient. Each count stands behind its array. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who waits and who doesn't: priority, age, what is kept, refusals, and the ways out that are told. */
+/* Who waits and who doesn't: priority, age, what is kept, refusals, ways out. */
+#include "base/num.h"
 #include "cluster_fixture.h"
 #include "control/needs.h"
 #include "control/refusals.h"
@@ -22,7 +23,8 @@ static struct model_shape *shape_of(const struct model *model)
 {
     assert_in_range(model->id, 1, ARRAY_LEN(shapes) - 1);
     struct model_shape *shape = &shapes[model->id];
-    const uint64_t gib = strtoull(model->description, NULL, 10);
+    uint64_t gib = 0;
+    assert_int_equal(num_parse_u64(str_of(model->description), &gib), 0);
     for (size_t i = 0; i < ARRAY_LEN(layers); i++)
         layers[i] = (struct layer_shape){.cache = CACHE_FULL,
                                          .head_count = 32,
@@ -258,6 +260,38 @@ static void test_what_is_kept_stays_so_for_a_higher_priority(void **state)
     env.now_ms += 10 * (int64_t)RECONCILE_RESERVE_MS;
     settle();
     assert_waits("s3");
+}
+
+/* Nothing has come free, and only the new model is looked at: what is kept is kept from it, too. */
+static void test_a_new_model_does_not_take_what_is_kept(void **state)
+{
+    worker_with("a", 1);
+    model_of("resident", MIDDLE, 0, "a:cuda:0");
+    settle();
+    model_of("large", LARGE, 0, NULL);
+    settle();
+    assert_waits("large");
+    struct dirty dirty = {0};
+    dirty_note(&dirty, &cluster, KIND_MODEL, model_of("small", SMALL, 0, NULL), true, false);
+    while (dirty_has_work(&dirty))
+        reconcile(&cluster, &env, &dirty);
+    assert_waits("small");
+    dirty_fini(&dirty);
+}
+
+/* One that fits nowhere, however long it waits, keeps nothing; who comes next does. */
+static void test_a_head_without_hope_is_passed_over(void **state)
+{
+    worker_with("a", 1);
+    model_of("resident", MIDDLE, 0, "a:cuda:0");
+    settle();
+    model_of("hopeless", 8 * LARGE, 0, NULL);
+    model_of("large", LARGE, 0, NULL);
+    model_of("small", SMALL, 0, NULL);
+    settle();
+    assert_waits("hopeless");
+    assert_waits("large");
+    assert_waits("small");
 }
 
 /* On processors as well: main memory is kept, not given to many small ones. */
@@ -525,6 +559,8 @@ int main(void)
         TEST(test_a_head_of_lower_priority_blocks_nobody),
         TEST(test_what_is_kept_comes_free_for_its_own_priority),
         TEST(test_what_is_kept_stays_so_for_a_higher_priority),
+        TEST(test_a_new_model_does_not_take_what_is_kept),
+        TEST(test_a_head_without_hope_is_passed_over),
         TEST(test_main_memory_is_kept),
         TEST(test_gangs_get_all_or_nothing),
         TEST(test_freed_room_is_used_in_the_same_turn),

@@ -69,11 +69,19 @@ static void test_whole_devices_are_shared_with_nobody(void **state)
     struct asked *asked = asked_new(2);
     add_worker(&view, "a", 64 * GIB);
     add_devices(&view, 1, "L4", 24 * GIB);
+    view.workers[0].devices[0].foreign_bytes = 4 * GIB;
     want(asked, 0, profile_of(1, 1, MIB));
-    assert_int_equal(
-        decide_on(&view, &(struct place_request){.device_count = 1}, true, &result), 0);
+    const struct place_request whole = {.device_count = 1};
+    assert_int_equal(decide_on(&view, &whole, true, &result), 0);
     place_result_fini(&result);
+    view.workers[0].devices[0].foreign_bytes = 0; /* has 4 GiB now that it didn't have then */
     assert_int_equal(decide_on(&view, &asked->request, true, &result), -1);
+    add_worker(&view, "b", 64 * GIB);
+    add_devices(&view, 1, "L4", 24 * GIB);
+    assert_int_equal(decide_on(&view, &asked->request, true, &result), 0);
+    assert_on(&result, 1, (const int64_t[]){0}, 1);
+    place_result_fini(&result);
+    assert_int_equal(decide_on(&view, &whole, true, &result), -1); /* nor is one that is in use */
     free(asked);
     place_view_fini(&view);
 }
@@ -292,7 +300,11 @@ static void test_many_refusals_are_counted(void **state)
     for (size_t i = 0; i < PLACE_EXPLAINED_MAX + 3; i++)
         add_worker(&view, "w", GIB);
     auto_free char *words = words_of(&view, &(struct place_request){.ram_bytes = 2 * GIB});
-    assert_non_null(strstr(words, "; and 3 more"));
+    assert_non_null(strstr(words, "; and 3 more workers"));
+    size_t told = 0;
+    for (const char *p = words; (p = strstr(p, "w: needs")); p++)
+        told++;
+    assert_int_equal(told, PLACE_EXPLAINED_MAX);
     place_view_fini(&view);
 }
 

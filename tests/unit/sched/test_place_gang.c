@@ -77,6 +77,18 @@ static void test_the_cheaper_rack(void **state)
     assert_int_equal(result.cost.start, 250);
 }
 
+static void test_the_slowest_rank_decides_when_it_starts(void **state)
+{
+    const uint32_t seconds[] = {60, 5};
+    worker(1, 0, 1);
+    worker(1, 0, 1);
+    hold(&view, 1, PLACE_HOST, 9, 0); /* costs more, so that it comes behind the slow one */
+    asked->request.start_seconds = seconds;
+    want(asked, 0, profile_of(2, 1, 20 * GIB));
+    assert_gang((const size_t[]){0, 1}, 2);
+    assert_int_equal(result.cost.start, 500);
+}
+
 /* Not whole workers: what it needs of each, and the rest stays free. */
 static void test_it_takes_no_more_than_it_needs(void **state)
 {
@@ -220,6 +232,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_rack_before_a_zone_before_anywhere, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_the_cheaper_rack, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_slowest_rank_decides_when_it_starts, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_it_takes_no_more_than_it_needs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_all_ranks_or_none, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_one_worker_before_several, set_up, tear_down),

@@ -82,6 +82,21 @@ static void test_sets_stay_within_an_island(void **state)
     assert_int_equal(result.cost.links, 1500);
 }
 
+static void test_an_island_that_is_broken_up_comes_first(void **state)
+{
+    add_worker(&view, "a", 256 * GIB);
+    add_devices(&view, 8, "L4", 24 * GIB);
+    for (size_t i = 0; i < 8; i++)
+        device(i)->island = (uint8_t)(i / 4);
+    hold(&view, 0, 7, 3, 20 * GIB);
+    want(asked, 0, profile_of(1, 2, 22 * GIB));
+    assert_devices((const int64_t[]){4, 5}, 2);
+    assert_int_equal(result.cost.links, 300);
+    asked->profiles[0][0] = profile_of(1, 4, 22 * GIB); /* all of one isn't a part */
+    assert_devices((const int64_t[]){0, 1, 2, 3}, 4);
+    assert_int_equal(result.cost.links, 900);
+}
+
 /* The first rank needs more than the second; engines get their devices in the order of ranks. */
 static void test_unlike_ranks_get_what_each_needs(void **state)
 {
@@ -316,6 +331,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_tightest_device_is_given, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_tightest_set_is_given, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sets_stay_within_an_island, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_island_that_is_broken_up_comes_first, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_unlike_ranks_get_what_each_needs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unlike_ranks_beyond_the_tightest_set, set_up,
                                         tear_down),

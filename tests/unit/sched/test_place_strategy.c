@@ -147,6 +147,10 @@ static void test_binpack_of_unlike_ranks(void **state)
     worker(2);
     hold(&view, 0, 0, OTHER, 16 * GIB); /* 8 free, for the second rank: 6/8, and 12/24 */
     assert_score(PLACE_BINPACK, 0, 1, 100 * (1.0 / 64 + 1.5) / 3);
+    profile.rank_bytes[0] = profile.preferred_bytes[0] = 6 * GIB;
+    profile.rank_bytes[1] = profile.preferred_bytes[1] = 12 * GIB;
+    asked->profiles[0][0] = profile;
+    assert_score(PLACE_BINPACK, 0, 0, 100 * (1.0 / 64 + 1.5) / 3);
 }
 
 static void test_binpack_counts_what_is_given(void **state)

@@ -18,8 +18,9 @@ static_assert(sizeof(struct model_shape) == 848, "members of model_shape");
 
 static inline const char *layer_difference(const struct layer_shape *a, const struct layer_shape *b)
 {
-    SAME(cache) SAME(is_moe) SAME(has_two_caches) SAME(head_count) SAME(head_count_kv) SAME(key_length)
-    SAME(value_length) SAME(indexer_length) SAME(window) SAME(state_conv) SAME(state_ssm)
+    SAME(cache) SAME(is_moe) SAME(has_two_caches) SAME(head_count) SAME(head_count_kv)
+    SAME(key_length) SAME(value_length) SAME(indexer_length) SAME(window)
+    SAME(state_conv) SAME(state_ssm)
     SAME(feed_forward_length) SAME(bytes) SAME(expert_bytes)
     return NULL;
 }

@@ -2,6 +2,7 @@
 #include "control/control.h"
 
 #include "auth/auth.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "control/hub_reads.h"
@@ -14,8 +15,11 @@
 
 enum {
     RECONCILE_PASSES_MAX = 8,
+    RECONCILE_TURN_MS = 50, /* after which no further pass is begun in a turn */
     STORE_WAIT_TOLD_MS = 5000, /* a commit that takes longer is worth a word in the log */
-    PLACE_AGAIN_MS = 1000, /* for those that wait for a place: heartbeats come by the hundred */
+    /* News of room are acted on at once; this is for what ends by itself: refusals, reservations,
+       and memory that others free bit by bit. */
+    PLACE_AGAIN_MS = 10000,
 };
 
 struct waiter {
@@ -184,7 +188,10 @@ static void run_reconciler(struct control *control, const struct reconcile_env *
 {
     /* A pass may make work for the next (a ready count, a freed place); it settles in two or three.
      */
+    const int64_t end_ms = clock_mono_ms(loop_clock(control->loop)) + RECONCILE_TURN_MS;
     for (int i = 0; dirty_has_work(&control->dirty) && i < RECONCILE_PASSES_MAX; i++) {
+        if (i > 0 && clock_mono_ms(loop_clock(control->loop)) > end_ms)
+            break; /* the rest is for the next turn */
         if (control->dirty.has_room_news)
             control->placed_ms = loop_now_ms(control->loop);
         reconcile(&control->cluster, env, &control->dirty);
@@ -225,7 +232,7 @@ static void end_turn(void *arg)
 
 /* ---- the cluster's sink ---- */
 
-/* Heartbeats come by the hundred; they tell of free memory, for which a look a second will do. */
+/* Heartbeats come by the hundred. */
 static void note_heartbeat(struct control *control)
 {
     if (dirty_waits(&control->dirty) &&

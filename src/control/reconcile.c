@@ -70,16 +70,20 @@ static void place_unplaced(struct pass *pass, const struct id_set *models, bool 
     /* Placing takes them out of the bucket. */
     auto_free struct waiting *waiting = mem_alloc_array(most + 1, sizeof *waiting);
     const size_t count = list_waiting(pass, models, has_room_news, waiting);
-    size_t first = SIZE_MAX;
+    size_t first = SIZE_MAX, placed = 0;
     bool is_kept = false;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && placed < RECONCILE_PLACED_MAX; i++) {
         if (first != SIZE_MAX && !is_kept && is_kept_from(pass, &waiting[first], &waiting[i])) {
             placing_keep(&pass->placing, waiting[first].instance);
             is_kept = true;
         }
-        if (!placing_place(&pass->placing, waiting[i].instance) && first == SIZE_MAX)
+        bool is_placed = placing_place(&pass->placing, waiting[i].instance);
+        placed += is_placed;
+        if (!is_placed && first == SIZE_MAX)
             first = i;
     }
+    if (placed == RECONCILE_PLACED_MAX)
+        pass->dirty->has_room_news = true; /* to go on with the next pass */
     pass->dirty->has_unplaced = number_index_find(&pass->cluster->instances_on_worker, 0) != NULL;
 }
 

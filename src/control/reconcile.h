@@ -35,6 +35,7 @@ struct reconcile_env {
 
 enum {
     RECONCILE_MOVE_FAILURES = 2,    /* in a row, after which another worker is tried */
+    RECONCILE_PLACED_MAX = 64,      /* in one pass: other events are not to wait for thousands */
     RECONCILE_RESERVE_MS = 300000,  /* so long nobody of its own priority overtakes who waits */
 };
 

@@ -293,7 +293,10 @@ static void sum_up_devices(const struct look *look, struct place_worker_reason *
         ret->free_bytes = device->free_bytes;
         ret->needs_bytes = device->needs_bytes;
     }
-    ret->refusal = PLACE_DEVICES_UNFIT;
+    /* Where there are none, their number is what is to be told. */
+    ret->refusal = look->device_count == 0 && look->request->device_count > 0
+                       ? PLACE_DEVICES_SHORT
+                       : PLACE_DEVICES_UNFIT;
     if (counts[PLACE_DEVICE_HELD] + counts[PLACE_DEVICE_KEPT])
         ret->refusal = PLACE_DEVICES_SHORT;
     if (counts[PLACE_DEVICE_SHORT])

@@ -90,7 +90,10 @@ static void say_one(const struct place_worker_reason *reason, const struct place
         say_devices(reason, request, worker, out);
         return;
     case PLACE_DEVICES_UNFIT:
-        buf_printf(out, "none of its %zu devices can run it", worker->device_count);
+        if (worker->device_count == 0)
+            buf_add_cstr(out, "has no devices");
+        else
+            buf_printf(out, "none of its %zu devices can run it", worker->device_count);
         return;
     case PLACE_DEVICE_MEMORY_SHORT:
         say_memory(reason, "device memory", out);

@@ -30,7 +30,7 @@ CONFORMANCE = [checks.status_code_conformance, checks.content_type_conformance,
 # times and records that stand in a wrong order, and what GPUStack knows and this version can't do.
 REFUSED = ["current_password is wrong", "too big integer", "too big negative integer",
            "start must be before end", "group_by must be by one of", "seq: must be above",
-           "allowed_principals is not enforced"]
+           "allowed_principals is not enforced", "name a start before end"]
 FIRST_MODEL = 1                 # id of the one that the cluster serves
 ALL = operations()
 FINITE = [one for one in ALL if not one.is_stream]

@@ -123,7 +123,7 @@ def test_evaluations_tell_what_speaks_against_a_model(cluster, demo_model):
     assert not elsewhere["compatible"]
     assert "label zone is missing, not moon" in elsewhere["scheduling_messages"][0]
     assert faulty["error"] and "local_path" in faulty["error_message"]
-    assert "none of its 0 devices" in devices["scheduling_messages"][0]
+    assert "needs 3 devices" in devices["scheduling_messages"][0]
     missing = {"model_specs": [{**spec, "local_path": "/models/x.gguf"}]}
     result = cluster.admin.post("/v2/model-evaluations", missing).expect(200)["results"][0]
     assert not result["compatible"] and "/models/x.gguf" in result["scheduling_messages"][0]

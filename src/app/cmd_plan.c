@@ -55,8 +55,12 @@ static void print_places(const char *name, const json_t *result)
     const json_t *placement = json_object_get(result, "placement");
     int64_t wanted = json_member_int(replicas, "wanted", 1);
     int64_t placed = json_member_int(replicas, "placed", 1);
+    int64_t tried = json_member_int(replicas, "tried", 1);
     if (placed >= wanted)
         printf("%s finds a place.\n", name);
+    else if (placed == tried)
+        printf("The first %lld of %lld replicas of %s find places; more weren't tried.\n",
+               (long long)placed, (long long)wanted, name);
     else
         printf("%s finds places for %lld of %lld replicas.\n", name, (long long)placed,
                (long long)wanted);
@@ -89,11 +93,12 @@ static void print_refusal(const char *name, const json_t *result)
     place_text_print_ways_out(json_object_get(result, "ways_out"), "");
 }
 
+/* All that were tried: of very many replicas the first ones are. */
 static bool are_all_placed(const json_t *result)
 {
     const json_t *replicas = json_object_get(result, "replicas");
     return json_is_true(json_object_get(result, "compatible")) &&
-           json_member_int(replicas, "placed", 0) >= json_member_int(replicas, "wanted", 0);
+           json_member_int(replicas, "placed", 0) >= json_member_int(replicas, "tried", 0);
 }
 
 /* A spec that can't be a model is an error of who has called, as with `gpustack deploy`. */

@@ -13,9 +13,9 @@ enum {
     DEFRAG_MOVES_MAX = 16,
     DEFRAG_MOVES_FOR_ONE = 4,        /* that make room for one instance */
     DEFRAG_GAIN_MIN = 1 << 30,       /* bytes; less isn't worth a restart */
-    DEFRAG_TRIES_MIN = 64,           /* places that are looked for at least, see below */
+    DEFRAG_TRIES_MIN = 16,           /* places that are looked for at least, see below */
     DEFRAG_TRIES_MAX = 4000,
-    DEFRAG_TRIES_OF_WORKERS = 200000, /* and in all, over the workers of each: bounds the time */
+    DEFRAG_TRIES_OF_WORKERS = 50000, /* and in all, over the workers of each: bounds the time */
 };
 
 /*

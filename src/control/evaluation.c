@@ -123,46 +123,45 @@ static void write_reason(struct placing *placing, const struct model *model,
 
 /* ---- replicas ---- */
 
-/* One replica after the other, each in what those before have left; how many find a place. */
-static int64_t write_replicas(struct placing *placing, const struct model *model,
-                              struct placing_answer *first, struct json_writer *w)
+/* One replica after the other, each in what those before have left. */
+static void write_replicas(struct placing *placing, const struct model *model,
+                           struct placing_answer *first, unsigned *replicas_left,
+                           struct json_writer *w)
 {
+    const int64_t wanted = model->replicas > 1 ? model->replicas : 1;
     struct placing_answer next = *first;
-    int64_t placed = 0;
+    int64_t placed = 0, tried = 1;
     json_add_key(w, "placements");
     json_begin_array(w);
-    while (next.reason == REASON_NONE) {
+    for (;;) {
         add_placement(placing, &next.asking, &next.result, w);
         placing_take(placing, &next);
         if (placed++ > 0) /* the first one is the caller's */
             placing_answer_fini(&next);
-        if (placed >= model->replicas || placed == EVALUATION_REPLICAS_MAX)
+        if (tried == wanted || *replicas_left == 0)
             break;
+        (*replicas_left)--;
+        tried++;
         placing_ask(placing, model, &next);
+        if (next.reason != REASON_NONE) {
+            placing_answer_fini(&next);
+            break;
+        }
     }
     json_end_array(w);
-    if (next.reason != REASON_NONE)
-        placing_answer_fini(&next);
     struct place_lifted taken = {0};
     place_lift_instance(placing->board, 0, &taken);
     place_lifted_fini(&taken);
-    return placed;
-}
-
-static void write_places(struct placing *placing, const struct model *model,
-                         struct placing_answer *answer, struct json_writer *w)
-{
-    json_add_key(w, "placement");
-    add_placement(placing, &answer->asking, &answer->result, w);
-    int64_t placed = write_replicas(placing, model, answer, w);
     json_add_key(w, "replicas");
     json_begin_object(w);
-    json_put_int(w, "wanted", model->replicas);
+    json_put_int(w, "wanted", wanted);
+    json_put_int(w, "tried", tried);
     json_put_int(w, "placed", placed);
     json_end_object(w);
 }
 
-void evaluation_write(struct placing *placing, const struct model *model, struct json_writer *w)
+void evaluation_write(struct placing *placing, const struct model *model, unsigned *replicas_left,
+                      struct json_writer *w)
 {
     struct placing_answer answer;
     placing_expect(placing, model);
@@ -174,9 +173,12 @@ void evaluation_write(struct placing *placing, const struct model *model, struct
     write_messages(w, "scheduling_messages", is_faulty ? NULL : answer.words);
     json_put_string(w, "known", known_names[answer.asking.source.known]);
     write_claim(&answer.result, w);
-    if (fits)
-        write_places(placing, model, &answer, w);
-    else
+    if (fits) {
+        json_add_key(w, "placement");
+        add_placement(placing, &answer.asking, &answer.result, w);
+        write_replicas(placing, model, &answer, replicas_left, w);
+    } else {
         write_reason(placing, model, &answer, w);
+    }
     placing_answer_fini(&answer);
 }

@@ -8,12 +8,14 @@
 struct evaluator {
     struct reconcile_env env;
     struct placing placing;
+    unsigned replicas_left;
 };
 
 struct evaluator *evaluator_new(struct control *control)
 {
     struct evaluator *evaluator = mem_alloc(sizeof *evaluator);
     evaluator->env = control_reconcile_env(control);
+    evaluator->replicas_left = EVALUATION_REPLICAS_MAX;
     evaluator->placing =
         (struct placing){.cluster = control_cluster(control), .env = &evaluator->env};
     return evaluator;
@@ -30,7 +32,7 @@ void evaluator_free(struct evaluator *evaluator)
 void evaluator_write(struct evaluator *evaluator, const struct model *model,
                      struct json_writer *w)
 {
-    evaluation_write(&evaluator->placing, model, w);
+    evaluation_write(&evaluator->placing, model, &evaluator->replicas_left, w);
 }
 
 void evaluator_write_moves(struct evaluator *evaluator, struct json_writer *w)

@@ -7,6 +7,7 @@
 #include <time.h>
 
 static struct placing placing;
+static unsigned replicas_left;
 
 static json_t *evaluate(const struct model *model)
 {
@@ -14,7 +15,7 @@ static json_t *evaluate(const struct model *model)
     struct json_writer w = json_writer_into(&text);
     json_t *answer = NULL;
     json_begin_object(&w);
-    evaluation_write(&placing, model, &w);
+    evaluation_write(&placing, model, &replicas_left, &w);
     json_end_object(&w);
     assert_int_equal(json_read(buf_str(&text), &answer, NULL), 0);
     buf_fini(&text);
@@ -24,6 +25,7 @@ static json_t *evaluate(const struct model *model)
 static void begin(void)
 {
     placing = (struct placing){.cluster = &cluster, .env = &env};
+    replicas_left = EVALUATION_REPLICAS_MAX;
 }
 
 /* A copy of the model as a spec: without an id. */
@@ -50,11 +52,17 @@ static void test_replicas_are_placed_in_what_is_left(void **state)
         auto_fini(json_release) json_t *answer = evaluate(&spec);
         const json_t *told = json_object_get(answer, "replicas");
         assert_int_equal(json_member_int(told, "wanted", 0), replicas);
+        assert_int_equal(json_member_int(told, "tried", 0), replicas);
         assert_int_equal(json_member_int(told, "placed", 0), replicas < 2 ? replicas : 2);
         assert_int_equal(json_array_size(json_object_get(answer, "placements")),
                          replicas < 2 ? replicas : 2);
         assert_int_equal(json_member_int(placement_of(answer), "tensor_parallel", 0), 4);
     }
+    replicas_left = 1;
+    spec.replicas = 1000;
+    auto_fini(json_release) json_t *answer = evaluate(&spec);
+    assert_int_equal(json_member_int(json_object_get(answer, "replicas"), "tried", 0), 2);
+    assert_int_equal(replicas_left, 0);
     /* Nothing of it stays. */
     assert_int_equal(placing.view.workers[0].instance_count, 0);
     assert_int_equal(placing.view.workers[0].devices[0].claimed_bytes, 0);

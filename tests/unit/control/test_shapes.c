@@ -568,6 +568,100 @@ static void test_paths_have_a_limit(void **state)
     assert_string_equal(questions(1), ASKED);
 }
 
+/* ---- waiting ---- */
+
+enum { WAIT_MS = 3000 };
+
+static void count_end(void *ctx)
+{
+    (*(int *)ctx)++;
+}
+
+/* The end of a turn. */
+static void turn(void)
+{
+    settle();
+    shapes_end_waits(shapes);
+}
+
+/* Two specs that aren't the cluster's, of two repositories. */
+static struct model specs[2];
+
+static void make_specs(void)
+{
+    for (size_t i = 0; i < 2; i++) {
+        specs[i] = (struct model){0};
+        specs[i].source = MODEL_HUGGINGFACE;
+        mem_replace(&specs[i].huggingface_repo_id, i ? "a/y" : "a/x");
+    }
+}
+
+static void free_specs(void)
+{
+    for (size_t i = 0; i < 2; i++)
+        record_fini(&model_type, &specs[i]);
+}
+
+static void test_a_wait_ends_when_all_is_known(void **state)
+{
+    int ends = 0;
+    make_specs();
+    assert_true(shapes_are_awaited(shapes, specs, 2));
+    assert_int_equal(reads.count, 2); /* asking has started both */
+    shapes_await(shapes, specs, 2, WAIT_MS, count_end, &ends);
+    turn();
+    hub_says("hf:a/x", 0, true, "1", 600);
+    turn();
+    assert_int_equal(ends, 0);
+    hub_says("hf:a/y", -111, false, "refused", 0); /* nothing more comes of it now */
+    assert_int_equal(ends, 0);
+    turn();
+    assert_int_equal(ends, 1);
+    assert_false(shapes_are_awaited(shapes, specs, 2));
+    pass(2 * WAIT_MS);
+    assert_int_equal(ends, 1);
+    free_specs();
+}
+
+static void test_a_wait_ends_in_time(void **state)
+{
+    int ends = 0;
+    make_specs();
+    shapes_await(shapes, specs, 2, WAIT_MS, count_end, &ends);
+    turn();
+    pass(WAIT_MS - 1);
+    assert_int_equal(ends, 0);
+    pass(1);
+    assert_int_equal(ends, 1);
+    hub_says("hf:a/x", 0, true, "1", 600);
+    turn();
+    assert_int_equal(ends, 1);
+    free_specs();
+}
+
+static void test_a_wait_for_nothing_ends_with_the_turn(void **state)
+{
+    int ends = 0;
+    make_specs();
+    shapes_await(shapes, specs, 0, WAIT_MS, count_end, &ends);
+    assert_int_equal(ends, 0);
+    turn();
+    assert_int_equal(ends, 1);
+    free_specs();
+}
+
+static void test_waits_end_with_the_catalogue(void **state)
+{
+    int ends = 0;
+    make_specs();
+    shapes_await(shapes, specs, 2, WAIT_MS, count_end, &ends);
+    shapes_await(shapes, specs, 1, WAIT_MS, count_end, &ends);
+    turn();
+    restart();
+    assert_int_equal(ends, 2);
+    free_specs();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -592,6 +686,10 @@ int main(void)
         TEST(test_a_path_is_known_after_a_restart),
         TEST(test_words_of_workers_that_mean_nothing),
         TEST(test_paths_have_a_limit),
+        TEST(test_a_wait_ends_when_all_is_known),
+        TEST(test_a_wait_ends_in_time),
+        TEST(test_a_wait_for_nothing_ends_with_the_turn),
+        TEST(test_waits_end_with_the_catalogue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@ enum {
     COST_START_MAX = 20000,
     COST_SLOW_LINK = 300,      /* an island without fast links, per device beyond the first */
     COST_ISLANDS = 1500,       /* devices of several islands */
-    COST_RANK = 500,           /* a device more than the narrowest way has: more to talk, to fail */
+    COST_RANK = 1000,          /* a device more than the narrowest way has: more to talk, to fail */
     COST_STAGE = 1000,         /* a further stage on the same worker: tokens go through them all */
     COST_BREAK = 150,          /* the first to take a part of an island, of several */
     COST_IN_RACK = 5000,       /* ranks on several workers */

@@ -79,6 +79,27 @@ void place_view_add_device(struct place_view *view, const struct place_device *d
         count_in_class(view, worker, added->class);
 }
 
+/* The view's own copy of a model's name. */
+static const char *keep_name(struct place_view *view, int64_t model_id, const char *name)
+{
+    size_t low = 0, high = view->name_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (view->names[middle].model_id < model_id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low < view->name_count && view->names[low].model_id == model_id)
+        return view->names[low].name;
+    view->names = grow(view->names, view->name_count, sizeof *view->names);
+    memmove(view->names + low + 1, view->names + low,
+            (view->name_count - low) * sizeof *view->names);
+    view->names[low] = (struct place_name){.model_id = model_id, .name = mem_strdup(name)};
+    view->name_count++;
+    return view->names[low].name;
+}
+
 void place_hold_at(struct place_view *view, size_t worker, size_t at,
                    const struct place_holding *holding)
 {
@@ -88,6 +109,8 @@ void place_hold_at(struct place_view *view, size_t worker, size_t at,
     memmove(&on->holdings[at + 1], &on->holdings[at],
             (on->holding_count - at) * sizeof *on->holdings);
     on->holdings[at] = *holding;
+    if (holding->model_name)
+        on->holdings[at].model_name = keep_name(view, holding->model_id, holding->model_name);
     on->holding_count++;
     on->instance_count += holding->is_first;
     view->version++;
@@ -156,6 +179,9 @@ void place_view_fini(struct place_view *view)
         free(view->workers[i].devices);
         free(view->workers[i].holdings);
     }
+    for (size_t i = 0; i < view->name_count; i++)
+        free(view->names[i].name);
+    free(view->names);
     free(view->workers);
     *view = (struct place_view){0};
 }

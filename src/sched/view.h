@@ -9,7 +9,7 @@
  *     place_hold(&view, worker, &(struct place_holding){.model_id = 3, ...});
  *     place_view_fini(&view);
  *
- * Names and labels are borrowed. Owned by one thread at a time; deterministic.
+ * Names of workers, labels and engines are borrowed. Owned by one thread at a time; deterministic.
  */
 #pragma once
 
@@ -62,7 +62,7 @@ struct place_engine {
 struct place_holding {
     int64_t instance_id; /* 0: of one that there isn't yet */
     int64_t model_id;
-    const char *model_name;
+    const char *model_name; /* the view keeps a copy */
     int device;     /* place in the worker's devices, or PLACE_HOST */
     uint64_t bytes;
     bool is_whole;  /* the device is not to be shared */
@@ -93,12 +93,20 @@ struct place_worker {
     size_t holding_count;
 };
 
+/* The name of a model that has a holding; records may go or be renamed while a view is in use. */
+struct place_name {
+    int64_t model_id;
+    char *name; /* owned */
+};
+
 /* The zero value is empty. */
 struct place_view {
     struct place_worker *workers; /* owned; in the order in which they were added */
     size_t count;
     struct place_class classes[PLACE_CLASSES_MAX];
     size_t class_count;
+    struct place_name *names; /* owned; in the order of ids */
+    size_t name_count;
     uint64_t version; /* grows with each holding */
 };
 

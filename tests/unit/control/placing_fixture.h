@@ -12,13 +12,14 @@ enum { CARDS = 8 };
 /* Any model's files are those of the shape with its name's first letter: "b1" is of shapes['b']. */
 static struct model_shape shapes_by_letter[128];
 static char shape_key[2];
+static enum known known_to_all = KNOWN_SHAPE; /* of those that have a shape */
 
 static void source_of(const struct model *model, struct need_source *ret, void *ctx)
 {
     unsigned letter = (unsigned char)model->name[0];
     shape_key[0] = (char)letter;
     *ret = (struct need_source){.known = letter < 128 && shapes_by_letter[letter].layers
-                                             ? KNOWN_SHAPE
+                                             ? known_to_all
                                              : KNOWN_NOT,
                                 .key = shape_key,
                                 .shape = &shapes_by_letter[letter & 127]};

@@ -77,6 +77,7 @@ static void test_changes_wait_and_are_refused_at_last(void **state)
     await_end(&early);
     assert_int_equal(early.status, 200);
     close_reader(&early);
+    settle(w); /* what it made the reconciler do is written, too */
     assert_int_equal(control_store_wait_ms(w->control), 0);
     assert_int_equal(status_of(w, HTTP_PUT, path, "{\"categories\":[\"llm\"]}",
                                "\"description\":\"early\""),

@@ -16,6 +16,7 @@ enum {
     COST_SLOW_LINK = 300,      /* an island without fast links, per device beyond the first */
     COST_ISLANDS = 1500,       /* devices of several islands */
     COST_RANK = 1000,          /* a device more than the narrowest way has: more to talk, to fail */
+    COST_RANK_OF_GANG = 500,   /* the same where several workers are needed anyway */
     COST_STAGE = 1000,         /* a further stage on the same worker: tokens go through them all */
     COST_BREAK = 150,          /* the first to take a part of an island, of several */
     COST_IN_RACK = 5000,       /* ranks on several workers */
@@ -93,7 +94,8 @@ static int64_t width_cost(const struct search *search, const struct option *opti
         return 0;
     const unsigned ranks = profile->nodes * profile->devices_per_node;
     const unsigned fewest = search->fewest_ranks[option->class];
-    return ranks > fewest ? (int64_t)(ranks - fewest) * COST_RANK / profile->nodes : 0;
+    const int64_t each = profile->nodes > 1 ? COST_RANK_OF_GANG : COST_RANK;
+    return ranks > fewest ? (int64_t)(ranks - fewest) * each / profile->nodes : 0;
 }
 
 /* Stages that a worker has beyond the one that each of a gang has anyway. */

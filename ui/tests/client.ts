@@ -42,7 +42,7 @@ assert.match(version.version, /^\d+\.\d+/);
 
 const made = unwrap(await api.POST("/v2/models", { body: modelNamed("typed") }));
 assert.equal(made.name, "typed");
-assert.equal(made.placement_strategy, "spread");
+assert.equal(made.placement_strategy, "auto");
 
 const page = unwrap(
   await api.GET("/v2/models", {

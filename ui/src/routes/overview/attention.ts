@@ -130,7 +130,7 @@ function unhealthyIn(devices: readonly Device[]): Attention[] {
     .map((device) => ({
       key: `unhealthy/${device.id}`,
       kind: "unhealthy",
-      args: { device: `${device.worker.name} ${device.index}` },
+      args: { device: `${device.worker.name} · ${device.index}` },
       reason: "",
       message: "",
       since: null,

@@ -7,20 +7,12 @@
  *     rates.cluster?.tokens_out_per_second
  *     rates.byModel.get(3)?.waiting
  */
+import type { Schemas } from "./api/client.js";
 import { api, ask } from "./session.svelte.js";
 import { repeat } from "./visible.js";
 
-export interface Rates {
-  tokens_in_per_second: number;
-  tokens_out_per_second: number;
-  requests_per_second: number;
-  errors_per_second: number;
-  running: number;
-  waiting: number;
-  /** Null: no stream has begun lately. */
-  ttft_p50_ms: number | null;
-  ttft_p95_ms: number | null;
-}
+/** Each is null while no gateway is heard; ttft_… also when no stream has begun lately. */
+export type Rates = Schemas["RateFigures"];
 
 const pause_ms = 2000;
 let cluster = $state.raw<Rates | null>(null);
@@ -33,7 +25,7 @@ async function load(): Promise<void> {
   try {
     const answer = await ask(api.GET("/v2/rates"));
     cluster = answer.cluster;
-    byModel = new Map(answer.models.map((one) => [one.model_id, one]));
+    byModel = new Map(answer.models.map((one) => [one.id, one]));
     error = null;
   } catch (reason) {
     cluster = null; // Old figures would look like live ones.

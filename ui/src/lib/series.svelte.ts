@@ -5,13 +5,14 @@
  *
  *     const history = useHistory(() => ({ entity: "device", ids: [id], metrics: ["utilization"], span }));
  *     history.times                              seconds since 1970, for <Chart>
- *     history.of("node-1:npu:0", "utilization")  values, null where there are none
+ *     history.of("node-1:npu:0", "utilization")  values, null where there are none; id null: the cluster
  *
  * Only while a component is made: it ends with it. Null for what asks nothing.
  */
-import { repeat } from "./visible.js";
+import type { Schemas } from "./api/client.js";
+import { timesOf, type Span } from "./series.js";
 import { api, ask } from "./session.svelte.js";
-import { align, timesOf, type Span } from "./series.js";
+import { repeat } from "./visible.js";
 
 export type Entity = "cluster" | "worker" | "device" | "model";
 export type Metric =
@@ -38,37 +39,30 @@ export interface HistoryAsk {
   span: Pick<Span, "start" | "end" | "step" | "range">;
 }
 
-interface Answer {
-  items: {
-    entity: string;
-    id: string | number | null;
-    start: number;
-    step_seconds: number;
-    series: Partial<Record<Metric, (number | null)[]>>;
-  }[];
-}
+type Answer = Schemas["TimeSeries"];
 
 export interface History {
   readonly times: readonly number[];
   readonly isLoaded: boolean;
   /** Of the last try. */
   readonly error: unknown;
-  of(id: string | number | null, metric: Metric): (number | null)[];
+  of(id: string | number | null, metric: Metric): readonly (number | null)[];
 }
 
 const least_ms = 10_000;
 
-async function load(what: HistoryAsk): Promise<Answer> {
-  const { entity, ids, metrics, span } = what;
+const iso = (seconds: number) => new Date(seconds * 1000).toISOString();
+
+function load({ entity, ids, metrics, span }: HistoryAsk): Promise<Answer> {
   const query = {
     entity,
-    ...(ids ? { id: ids.map(String) } : {}),
+    ...(ids ? { id: ids.join(",") } : {}),
     metrics: [...metrics],
-    start: span.start,
-    end: span.end,
+    start: iso(span.start),
+    end: iso(span.end),
     step: span.step,
   };
-  return (await ask(api.GET("/v2/timeseries", { params: { query } }))) as Answer;
+  return ask(api.GET("/v2/timeseries", { params: { query } }));
 }
 
 export function useHistory(what: () => HistoryAsk | null): History {
@@ -107,12 +101,9 @@ export function useHistory(what: () => HistoryAsk | null): History {
       stop();
     };
   });
-  const first = $derived(answer?.items[0]);
-  const times = $derived.by(() => {
-    if (!first) return [];
-    const count = Math.max(0, ...Object.values(first.series).map((values) => values.length));
-    return timesOf(first.start, first.step_seconds, count);
-  });
+  const times = $derived(
+    answer ? timesOf(Date.parse(answer.start) / 1000, answer.step_seconds, answer.points) : [],
+  );
   return {
     get times() {
       return times;
@@ -124,9 +115,8 @@ export function useHistory(what: () => HistoryAsk | null): History {
       return error;
     },
     of(id, metric) {
-      const item =
-        id === null ? first : answer?.items.find((one) => String(one.id) === String(id));
-      return item ? align(times, item.start, item.step_seconds, item.series[metric] ?? []) : [];
+      const item = answer?.items.find((one) => String(one.id) === String(id));
+      return item?.series[metric] ?? [];
     },
   };
 }

@@ -31,6 +31,8 @@ export function readPalette(near: Element): Palette {
   return palette;
 }
 
+/** Whether cells have room for the bar of memory. */
+export const hasBars = (layout: Layout) => layout.cellHeight >= 13;
 const hasWords = (layout: Layout) => layout.cellHeight >= 26 && layout.cellWidth >= 40;
 const budget_ms = 6;
 const labelFont = '600 11px system-ui, "Noto Sans CJK SC", sans-serif';
@@ -154,7 +156,7 @@ export class MapPainter {
     const { cellWidth: w, cellHeight: h } = layout;
     c.clearRect(x, y, w, h);
     this.#drawGround(cell, x, y, w, h);
-    if (h >= 13) this.#drawBar(cell, x, y, w, h);
+    if (hasBars(layout)) this.#drawBar(cell, x, y, w, h);
     if (hasWords(layout)) this.#drawWords(cell, x, y, w, h);
     if (cell.mark === "cross") this.#drawCross(x, y, w, h);
   }

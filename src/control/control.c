@@ -10,6 +10,7 @@
 #include "control/ledger.h"
 #include "control/needs.h"
 #include "control/reconcile.h"
+#include "control/sampler.h"
 #include "control/shapes.h"
 #include "control/turn_priv.h"
 
@@ -50,6 +51,7 @@ struct control {
     struct ledger *ledger;
     struct shapes *shapes;
     struct hub_reads *hub_reads;
+    struct sampler *sampler;
     struct watch_hub *watch;
     struct http_pool *pool;
     char *cluster_token;
@@ -397,6 +399,7 @@ int control_new(const struct control_params *params, struct control **ret, struc
     control->feed = feed_hub_new(control);
     control->fleet = fleet_new(control, params->reschedule_grace_ms);
     control->watch = watch_hub_new(control);
+    control->sampler = sampler_new(control->loop, &control->cluster, params->series_path);
     start_shapes(control);
     store_start(control->store, control->loop);
     ledger_start(control->ledger);
@@ -426,6 +429,7 @@ void control_free(struct control *control)
     ledger_free(control->ledger);
     watch_hub_free(control->watch);
     hub_reads_free(control->hub_reads);
+    sampler_free(control->sampler);
     shapes_free(control->shapes);
     http_pool_free(control->pool);
     needs_free(control->needs);
@@ -463,6 +467,11 @@ struct fleet *control_fleet(struct control *control)
 struct ledger *control_ledger(struct control *control)
 {
     return control->ledger;
+}
+
+struct sampler *control_sampler(struct control *control)
+{
+    return control->sampler;
 }
 
 struct shapes *control_shapes(struct control *control)

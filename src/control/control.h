@@ -23,6 +23,7 @@ struct control;
 struct feed_hub;
 struct fleet;
 struct ledger;
+struct sampler;
 struct shapes;
 struct watch_hub;
 
@@ -36,6 +37,7 @@ struct control_params {
                                      control/ledger.h */
     int64_t reschedule_grace_ms; /* without contact, after which a worker's instances move; 0: the
                                     default of control/lost.h */
+    const char *series_path; /* where the history of figures is kept; NULL: nowhere */
 };
 
 /* Loads the cluster from the store and starts the store's thread. Blocks. */
@@ -54,6 +56,7 @@ struct loop *control_loop(struct control *control);
 struct feed_hub *control_feed(struct control *control);
 struct fleet *control_fleet(struct control *control);
 struct ledger *control_ledger(struct control *control);
+struct sampler *control_sampler(struct control *control);
 struct shapes *control_shapes(struct control *control);
 struct watch_hub *control_watch(struct control *control);
 struct http_pool *control_pool(struct control *control);

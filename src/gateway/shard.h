@@ -13,6 +13,7 @@
 #include "gateway/access_log.h"
 #include "gateway/body.h"
 #include "gateway/journal.h"
+#include "gateway/live.h"
 #include "gateway/metrics.h"
 #include "gateway/queue.h"
 #include "gateway/record.h"
@@ -66,6 +67,7 @@ struct shard {
     struct spool spool;        /* their bodies */
     struct timer trim_timer;   /* armed: memory is going to be given back to the kernel */
     struct shard_metrics *metrics; /* owned */
+    struct live *live;             /* owned */
     struct auth_cache *auth_cache;
     struct spare *spare_proxies; /* memory of requests that ended */
     unsigned spare_count;

@@ -54,6 +54,10 @@ function fillsOf(device: Device, mode: ColourMode, names: readonly string[]): st
   return step === null ? [] : [`heat-${step}`];
 }
 
+/** Where a number would say nothing. */
+const isQuiet = (device: Device, mode: ColourMode) =>
+  mode === "model" || (device.state === "free" && mode !== "temperature");
+
 const marks = { unhealthy: "cross", unreachable: "hatch", free: "none", used: "none" } as const;
 
 const inSteps = (bytes: number, total: number) =>
@@ -78,7 +82,7 @@ export function cellOf(
     claimed: inSteps(device.claimed, total),
     planned: planned ? inSteps(device.claimed + planned.bytes, total) : 0,
     label: planned?.label ?? (names.length > 1 ? `${names[0]} +${names.length - 1}` : (names[0] ?? "")),
-    figure: mode === "model" || figure === null ? "" : write(figure),
+    figure: isQuiet(device, mode) || figure === null ? "" : write(figure),
   };
   const { mark, used, claimed, label } = cell;
   const key = `${fills.join()}|${mark}${cell.isUnknown ? "?" : ""}|${used},${claimed},${cell.planned}|${label}|${cell.figure}`;

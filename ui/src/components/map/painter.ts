@@ -31,6 +31,9 @@ export function readPalette(near: Element): Palette {
   return palette;
 }
 
+/** Whether cells have room for the bar of memory. */
+export const hasBars = (layout: Layout) => layout.cellHeight >= 13;
+const hasWords = (layout: Layout) => layout.cellHeight >= 26 && layout.cellWidth >= 40;
 const budget_ms = 6;
 const labelFont = '600 11px system-ui, "Noto Sans CJK SC", sans-serif';
 const figureFont = '11px system-ui, "Noto Sans CJK SC", sans-serif';
@@ -53,6 +56,7 @@ export class MapPainter {
   #scene: Scene | undefined;
   #frame = 0;
   #texts = new Map<string, string>();
+  #figures = new Map<number, string>();
   #scale = 1;
 
   constructor(readonly canvas: HTMLCanvasElement) {
@@ -89,7 +93,17 @@ export class MapPainter {
     this.#dirty.clear();
   }
 
+  /** Words of whole figures, each made once; none where the cells have no room for them. */
+  #write = (figure: number): string => {
+    if (!this.#layout || !hasWords(this.#layout)) return "";
+    const whole = Math.round(figure);
+    let words = this.#figures.get(whole);
+    if (words === undefined) this.#figures.set(whole, (words = this.#scene?.write(whole) ?? ""));
+    return words;
+  };
+
   #reset(): void {
+    this.#figures.clear();
     this.#shown = [];
     this.#cells = [];
     this.#dirty.clear();
@@ -104,7 +118,7 @@ export class MapPainter {
 
   #take(i: number, device: Device): void {
     const scene = this.#scene as Scene;
-    const cell = cellOf(device, scene.mode, scene.write, scene.planned?.get(device.id));
+    const cell = cellOf(device, scene.mode, this.#write, scene.planned?.get(device.id));
     this.#shown[i] = device;
     if (this.#cells[i]?.key === cell.key) return;
     this.#cells[i] = cell;
@@ -142,8 +156,8 @@ export class MapPainter {
     const { cellWidth: w, cellHeight: h } = layout;
     c.clearRect(x, y, w, h);
     this.#drawGround(cell, x, y, w, h);
-    if (h >= 13) this.#drawBar(cell, x, y, w, h);
-    if (h >= 26 && w >= 40) this.#drawWords(cell, x, y, w, h);
+    if (hasBars(layout)) this.#drawBar(cell, x, y, w, h);
+    if (hasWords(layout)) this.#drawWords(cell, x, y, w, h);
     if (cell.mark === "cross") this.#drawCross(x, y, w, h);
   }
 

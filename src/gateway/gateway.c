@@ -18,6 +18,8 @@ enum {
     LAST_SEND_MS = 2000, /* of a drain, for what control doesn't know yet */
 };
 
+static const struct site no_site = {0};
+
 struct gateway {
     struct loop *loop;
     struct shard_shared shared;
@@ -316,6 +318,7 @@ int gateway_new(const struct gateway_params *params, struct gateway **ret, struc
     gateway->shared.control = params->control;
     gateway->shared.netns_id = mem_strdup(params->netns_id);
     gateway->shared.settings = params->settings;
+    gateway->shared.site = params->site ? params->site : &no_site;
     if (params->data_dir)
         gateway->shared.spool_dir = mem_printf("%s/gateway", params->data_dir);
     gateway->shared.shards = gateway->shards;

@@ -17,6 +17,7 @@
 #include "gateway/metrics.h"
 #include "gateway/queue.h"
 #include "gateway/record.h"
+#include "gateway/site.h"
 #include "gateway/snapshot.h"
 #include "http/client.h"
 #include "http/server.h"
@@ -37,6 +38,7 @@ struct gateway_settings {
 struct shard_shared {
     struct http_target control;
     struct gateway_settings settings;
+    const struct site *site;  /* the web UI; without files when there is none */
     char *spool_dir;          /* owned; where large bodies go; NULL: see body.h */
     char *netns_id;           /* owned; endpoints with the same one are on this machine */
     atomic_bool is_connected; /* the feed follows control; relaxed */

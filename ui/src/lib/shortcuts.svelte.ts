@@ -59,7 +59,8 @@ export const shortcuts = {
   },
   /** Returns what takes them away. */
   add(more: Shortcut[]): () => void {
-    all = [...untrack(() => all), ...more]; // Effects call this: they must not depend on it.
+    // Effects call this: they must not depend on what they change.
+    untrack(() => (all = [...all, ...more]));
     return () => {
       all = all.filter((shortcut) => !more.includes(shortcut));
     };

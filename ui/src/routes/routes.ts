@@ -16,7 +16,7 @@ export interface Page {
   /** Only for administrators. */
   isAdmin: boolean;
   /** In the side navigation, in this group. */
-  group?: "use" | "serve" | "cluster" | "access";
+  group?: "home" | "use" | "serve" | "cluster" | "access";
   icon?: IconName;
   /** Second key after "g". */
   key?: string;
@@ -26,7 +26,7 @@ type Loaded = { default: Component<Record<string, string>> };
 const page = (load: () => Promise<unknown>) => load as () => Promise<Loaded>;
 
 export const pages: Page[] = [
-  { pattern: "/overview", load: page(() => import("./overview/Overview.svelte")), areas: ["overview", "devices", "reasons"], title: "common.page.overview", isAdmin: true, group: "cluster", icon: "overview", key: "o" },
+  { pattern: "/overview", load: page(() => import("./overview/Overview.svelte")), areas: ["overview", "devices", "reasons"], title: "common.page.overview", isAdmin: true, group: "home", icon: "overview", key: "o" },
   { pattern: "/playground", load: page(() => import("./playground/Playground.svelte")), areas: ["playground"], title: "common.page.playground", isAdmin: false, group: "use", icon: "chat", key: "p" },
   { pattern: "/usage", load: page(() => import("./usage/Usage.svelte")), areas: ["usage"], title: "common.page.usage", isAdmin: false, group: "use", icon: "usage", key: "u" },
   { pattern: "/keys", load: page(() => import("./keys/Keys.svelte")), areas: ["keys"], title: "common.page.keys", isAdmin: false, group: "use", icon: "key", key: "k" },

@@ -3,7 +3,7 @@
  * What a cell of the map of devices shows. Pure: a cell is drawn again only when its `key` changes.
  */
 import { memoryShare, modelsOn, type Device } from "./devices.js";
-import { heatStep, seriesOf, temperatureRange } from "./heat.js";
+import { heatStep, temperatureRange } from "./heat.js";
 
 export const colourModes = ["util", "memory", "temperature", "model"] as const;
 export type ColourMode = (typeof colourModes)[number];
@@ -43,8 +43,13 @@ export function figureOf(device: Device, mode: ColourMode): number | null {
   return device.util;
 }
 
-function fillsOf(device: Device, mode: ColourMode, names: readonly string[]): string[] {
-  if (mode === "model") return names.slice(0, mostFills).map((name) => `series-${seriesOf(name)}`);
+function fillsOf(
+  device: Device,
+  { mode, tones }: Look,
+  names: readonly string[],
+): string[] {
+  if (mode === "model")
+    return names.slice(0, mostFills).map((name) => `series-${tones.get(name) ?? 1}`);
   if (device.state === "free" && mode !== "temperature") return [];
   const figure = figureOf(device, mode);
   const step =
@@ -63,15 +68,19 @@ const marks = { unhealthy: "cross", unreachable: "hatch", free: "none", used: "n
 const inSteps = (bytes: number, total: number) =>
   total > 0 ? Math.min(barSteps, Math.ceil((barSteps * bytes) / total)) : 0;
 
-/** `write` puts a figure into words: 87 → "87%". */
-export function cellOf(
-  device: Device,
-  mode: ColourMode,
-  write: (figure: number) => string,
-  planned?: Planned,
-): Cell {
+/** How cells are to look. */
+export interface Look {
+  mode: ColourMode;
+  /** Numbers of the models' colours. */
+  tones: ReadonlyMap<string, number>;
+  /** Puts a figure into words: 87 → "87%". */
+  write: (figure: number) => string;
+}
+
+export function cellOf(device: Device, look: Look, planned?: Planned): Cell {
+  const { mode, write } = look;
   const names = modelsOn(device);
-  const fills = fillsOf(device, mode, names);
+  const fills = fillsOf(device, look, names);
   const figure = figureOf(device, mode);
   const total = device.total;
   const cell = {

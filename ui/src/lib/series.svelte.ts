@@ -62,7 +62,8 @@ function load({ entity, ids, metrics, span }: HistoryAsk): Promise<Answer> {
     end: iso(span.end),
     step: span.step,
   };
-  return ask(api.GET("/v2/timeseries", { params: { query } }));
+  const querySerializer = { array: { style: "form", explode: false } } as const;
+  return ask(api.GET("/v2/timeseries", { params: { query }, querySerializer }));
 }
 
 export function useHistory(what: () => HistoryAsk | null): History {

@@ -125,12 +125,28 @@ static void set_refusal(const struct placing *placing, const struct asking *aski
                         struct fit_row *row)
 {
     struct place_explanation why;
-    row->reason = placing->view.count ? REASON_NO_WORKER_FITS : REASON_NO_WORKER;
     place_explain(&placing->view, &asking->request, &why);
     for (int i = PLACE_FITS + 1; i < PLACE_REFUSAL_COUNT; i++)
         if (row->refusal == PLACE_FITS || why.refusals[i] > why.refusals[row->refusal])
             row->refusal = (enum place_refusal)i;
     place_explanation_fini(&why);
+}
+
+static void set_reason(const struct placing *placing, const struct asking *asking,
+                       struct fit_row *row)
+{
+    const struct place_view *view = &placing->view;
+    row->reason = view->count ? REASON_NO_WORKER_FITS : REASON_NO_WORKER;
+    if (view->count == 0)
+        return;
+    if (!asking->need.error[0]) {
+        set_refusal(placing, asking, row);
+    } else if (view->class_count == 0) { /* its engine wants devices, and there are none */
+        row->refusal = PLACE_DEVICES_UNFIT;
+    } else {
+        row->reason = REASON_BAD_PARAMETERS;
+        row->message = mem_strdup(asking->need.error);
+    }
 }
 
 /* Whether it finds a place; `result` is zeroed. */
@@ -167,14 +183,10 @@ static void make_row(struct views *views, const struct model *model, struct fit_
     struct place_result result = {0};
     const bool fits = ask(&views->now, model, row->spec, &asking, &result);
     row->is_stated = asking.source.is_stated;
-    if (fits) {
+    if (fits)
         set_place(&views->now, &asking, &result, row);
-    } else if (asking.need.error[0]) {
-        row->reason = REASON_BAD_PARAMETERS;
-        row->message = mem_strdup(asking.need.error);
-    } else {
-        set_refusal(&views->now, &asking, row);
-    }
+    else
+        set_reason(&views->now, &asking, row);
     place_result_fini(&result);
     asking_end(&asking);
     if (row->reason == REASON_NO_WORKER_FITS)
@@ -220,8 +232,7 @@ static void begin(struct catalog_fit *fit)
 
 static void end_waits(struct catalog_fit *fit)
 {
-    LIST_FOR_EACH(struct fit_wait, wait, &fit->waits, node)
-    {
+    LIST_FOR_EACH(struct fit_wait, wait, &fit->waits, node) {
         list_remove(&wait->node);
         wait->done(wait->ctx);
         free(wait);

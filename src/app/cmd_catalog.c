@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `gpustack catalog [SEARCH]`: models to deploy by name, and whether this cluster could run them. */
+/* `gpustack catalog [SEARCH]`: models to deploy by name, and which of them would run here. */
 #include "app/catalog_source.h"
 #include "app/command.h"
 #include "app/place_text.h"
 
 #include <stdio.h>
+#include <string.h>
 
-/* "on 2 devices of 1 worker", or why not. Returns owned. */
+/* "2 devices", "16 on 2 workers", or why not. Returns owned. */
 static char *where_text(const json_t *fit)
 {
     const json_t *reason = json_object_get(fit, "reason");
@@ -18,7 +19,7 @@ static char *where_text(const json_t *fit)
     if (devices == 0)
         return mem_strdup("processor");
     if (workers > 1)
-        return mem_printf("%lld devices, %lld workers", devices, workers);
+        return mem_printf("%lld on %lld workers", devices, workers);
     return mem_printf("%lld device%s", devices, devices == 1 ? "" : "s");
 }
 
@@ -37,19 +38,21 @@ static void add_row(struct text_table *table, const json_t *set, const json_t *s
     const bool has_devices = json_member_int(fit, "devices", 0) > 0;
     auto_free char *size = mem_printf(
         "%gB", json_number_value(json_array_get(json_object_get(set, "sizes"), 0)));
+    const bool is_gguf = strcmp(json_member_string(spec, "format"), "gguf") == 0;
+    auto_free char *precision = mem_printf("%s%s", json_member_string(spec, "quantization"),
+                                           is_gguf ? " gguf" : "");
     auto_free char *where = where_text(fit);
     auto_free char *needs = place_bytes_text(json_object_get(claim, has_devices ? "vram" : "ram"));
     auto_free char *replicas =
         mem_printf("%lld", (long long)json_member_int(fit, "replicas", 0));
     text_table_row(table, json_member_string(set, "name"), size,
-                   json_member_string(spec, "quantization"), json_member_string(spec, "format"),
-                   fit_text(fit), where, needs, replicas, NULL);
+                   precision, fit_text(fit), where, needs, replicas, NULL);
 }
 
 static void print_table(const json_t *sets)
 {
-    static const char *const head[] = {"NAME", "SIZE",  "PRECISION", "FORMAT",  "FIT",
-                                       "ON",   "NEEDS", "REPLICAS",  NULL};
+    static const char *const head[] = {"NAME", "SIZE",  "PRECISION", "FIT", "DEVICES",
+                                       "NEEDS", "REPLICAS", NULL};
     struct text_table table = {0};
     size_t i, k;
     json_t *set, *spec;

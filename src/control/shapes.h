@@ -6,9 +6,9 @@
  * what has to be started: hubs are read here (control/hub_reads.h), paths are asked of the workers,
  * which tell in their reports whether they have them and, one of them, what they are made of. What
  * was read is kept (domain/model_metadata.h) and serves at once after a restart; a hub is asked
- * again after an hour. Of models of the catalog (catalog/catalog.h) it is known without reading what
- * they are made of, until they are read. When an answer changes, the models that it concerns are given to the
- * reconciler. The rules stand in doc/internals/control-plane.md.
+ * again after an hour. Of the models of catalog/ it is known before anybody has read their files.
+ * When an answer changes, the models that it concerns are given to the reconciler. The rules stand
+ * in doc/internals/control-plane.md.
  *
  *     const struct shape_entry *entry = shapes_of(control_shapes(control), model);
  *     if (entry->state == SHAPE_KNOWN)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How often a place that was found could be had at once, by what is free: of each worker's devices
- * as many groups as there is memory for, and of workers as many gangs. Links and costs aren't looked
- * at, nor other ways to run it; the first few are what placement would do, too. Pure.
+ * as many groups as there is memory for, and of workers as many gangs. Links and costs aren't
+ * looked at, nor other ways to run it. Pure.
  */
 #pragma once
 

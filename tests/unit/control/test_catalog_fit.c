@@ -2,6 +2,7 @@
 /* Which models of the catalog a cluster could run: a real control with workers that are records. */
 #include "auth/auth.h"
 #include "control/catalog_fit.h"
+#include "control/hub_reads.h"
 #include "control/shapes.h"
 #include "sched/capacity.h"
 
@@ -255,6 +256,63 @@ static void test_a_full_cluster_and_an_empty_one(void **state)
     assert_false(row_of("hf:Qwen/Qwen3-235B-A22B")->fits_empty_cluster);
 }
 
+/* ---- what is stated, and what is read ---- */
+
+static void hub_says(const char *key, int rc, uint64_t parameters)
+{
+    struct hub_read read = {.key = mem_strdup(key), .rc = rc};
+    if (rc < 0) {
+        (void)err_set(&read.err, rc, "no answer");
+    } else {
+        read.shape = (struct model_shape){.format = FORMAT_SAFETENSORS,
+                                          .kind = KIND_LLM,
+                                          .parameter_count = parameters,
+                                          .architecture = "Qwen3ForCausalLM"};
+        read.identity = mem_strdup("7-0-1");
+    }
+    shapes_take_hub(control_shapes(control), &read);
+    hub_read_fini(&read);
+}
+
+/* The catalog's word serves until the hub is read, and while that fails. */
+static void test_what_is_read_replaces_what_is_stated(void **state)
+{
+    (void)state;
+    struct shapes *shapes = control_shapes(control);
+    struct cluster *cluster = control_cluster(control);
+    deploy("m", "Qwen/Qwen3-8B");
+    const struct model *model = cluster_model_by_name(cluster, "m");
+    const struct shape_entry *entry = shapes_of(shapes, model);
+    assert_ptr_equal(shapes_peek(shapes, model), entry);
+    assert_true(entry->state == SHAPE_KNOWN && entry->is_stated);
+    assert_in_range(entry->shape->parameter_count, 8100000000, 8300000000);
+    assert_null(cluster_metadata_by_key(cluster, entry->key));
+    hub_says(entry->key, ERR_NOT_FOUND, 0);
+    assert_true(entry->state == SHAPE_KNOWN && entry->is_stated);
+    hub_says(entry->key, 0, 600);
+    assert_true(entry->state == SHAPE_KNOWN && !entry->is_stated);
+    assert_int_equal(entry->shape->parameter_count, 600);
+    assert_non_null(cluster_metadata_by_key(cluster, entry->key));
+    char repository[] = "Qwen/Unheard-of";
+    struct model other = {.source = MODEL_HUGGINGFACE, .huggingface_repo_id = repository};
+    assert_null(shapes_peek(shapes, &other));
+    assert_int_equal(shapes_of(shapes, &other)->state, SHAPE_AWAITED);
+}
+
+static void test_fit_goes_by_what_was_read(void **state)
+{
+    (void)state;
+    add_node("n1", "npu", 32 * GIB, "mindie");
+    deploy("m", "Qwen/Qwen3-14B");
+    assert_true(row_of("hf:Qwen/Qwen3-14B")->is_stated);
+    hub_says("hf:Qwen/Qwen3-14B", 0, 600);
+    skew_ms += FIT_FRESH_MS;
+    loop_post(loop, stop, loop);
+    loop_run(loop);
+    assert_false(row_of("hf:Qwen/Qwen3-14B")->is_stated);
+    assert_true(row_of("hf:Qwen/Qwen3-32B")->is_stated);
+}
+
 static void test_answers_grow_old(void **state)
 {
     (void)state;
@@ -307,7 +365,7 @@ static void test_a_thousand_workers_in_slices(void **state)
     timer_start(&timer, 0);
     const int64_t begin_us = cpu_us();
     look();
-    print_message("%lld ms, longest turn %lld ms, %u turns\n",
+    print_message("# %lld ms, longest turn %lld ms, %u turns\n",
                   (long long)(cpu_us() - begin_us) / 1000, (long long)longest_us / 1000, turns);
     timer_stop(&timer);
     assert_int_equal(row_of("hf:Qwen/Qwen3-8B")->replicas, PLACE_CAPACITY_MAX);
@@ -321,6 +379,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_processors_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_small_cards_take_a_part, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_full_cluster_and_an_empty_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_is_read_replaces_what_is_stated, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_fit_goes_by_what_was_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_answers_grow_old, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_thousand_workers_in_slices, set_up, tear_down),
     };

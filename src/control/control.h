@@ -19,6 +19,8 @@
 
 enum { CONTROL_REFUSE_MS = 90000 };
 
+struct catalog;
+struct catalog_fit;
 struct control;
 struct feed_hub;
 struct fleet;
@@ -58,6 +60,8 @@ struct fleet *control_fleet(struct control *control);
 struct ledger *control_ledger(struct control *control);
 struct sampler *control_sampler(struct control *control);
 struct shapes *control_shapes(struct control *control);
+const struct catalog *control_catalog(const struct control *control);
+struct catalog_fit *control_catalog_fit(struct control *control);
 struct watch_hub *control_watch(struct control *control);
 struct http_pool *control_pool(struct control *control);
 

@@ -171,7 +171,9 @@ void evaluation_write(struct placing *placing, const struct model *model, unsign
     json_put_bool(w, "compatible", fits);
     write_messages(w, "compatibility_messages", is_faulty ? answer.words : NULL);
     write_messages(w, "scheduling_messages", is_faulty ? NULL : answer.words);
-    json_put_string(w, "known", known_names[answer.asking.source.known]);
+    json_put_string(w, "known", answer.asking.source.is_stated
+                                    ? "catalog"
+                                    : known_names[answer.asking.source.known]);
     write_claim(&answer.result, w);
     if (fits) {
         json_add_key(w, "placement");

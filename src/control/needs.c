@@ -47,6 +47,11 @@ void needs_free(struct needs *needs)
     free(needs);
 }
 
+const struct correction_table *needs_corrections(const struct needs *needs)
+{
+    return needs->corrections;
+}
+
 /* ---- parameters ---- */
 
 const char *needs_usual_engine(const struct model_shape *shape)

@@ -36,6 +36,7 @@ struct need_source {
     const struct model_shape *shape;    /* with KNOWN_SHAPE */
     const struct model_shape *projector;
     const char *message;
+    bool is_stated;                     /* the shape is the catalog's, the files weren't read */
     const struct int_list *absent_on;   /* workers without the path; NULL: none */
 };
 
@@ -57,6 +58,9 @@ struct need {
 /* `corrections` may be NULL; borrowed for its life. Returns owned. */
 struct needs *needs_new(const struct correction_table *corrections);
 void needs_free(struct needs *needs);
+
+/* Those that it was made with. Borrowed. */
+const struct correction_table *needs_corrections(const struct needs *needs);
 
 /* Fills in `ret`, which borrows from all arguments and, until the next call, from `needs`. */
 void needs_of(struct needs *needs, const struct model *model, const struct need_source *source,

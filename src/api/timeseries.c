@@ -71,7 +71,8 @@ static int read_metrics(const struct request *rq, struct wanted *wanted, struct 
     int rc = 0;
     while (rc == 0 && str_split(&rest, ',', &word))
         rc = add_metric(wanted, str_trim(word), err);
-    for (unsigned i = 0; !wanted->metrics && i < shape->count; i++)
+    bool has_all = !wanted->metrics;
+    for (unsigned i = 0; has_all && i < shape->count; i++)
         wanted->metrics |= 1U << shape->metrics[i];
     return rc;
 }

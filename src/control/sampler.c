@@ -32,7 +32,6 @@ struct sampler {
     struct rates *rates;
     struct timer tick, save_timer;
     int64_t step;         /* the present one, since 1970 */
-    bool is_whole;        /* it began with us */
     unsigned heard_steps; /* of the present minute, in which gateways were heard */
     bool is_full;         /* the log tells that there is no room */
     struct save *save;    /* under way, or NULL */
@@ -196,8 +195,8 @@ static void sample(struct sampler *sampler)
         if (is_fresh(sampler, worker))
             sample_worker(sampler, worker, &sums);
     }
-    rates_end_step(sampler->rates);
-    if (sampler->is_whole && rates_is_heard(sampler->rates)) {
+    rates_end_step(sampler->rates, loop_now_ms(sampler->loop));
+    if (rates_is_heard(sampler->rates)) {
         sampler->heard_steps++;
         rates_each(sampler->rates, sample_model, sampler);
         read_step(sampler, 0, values);
@@ -273,7 +272,6 @@ static void on_tick(struct timer *timer, void *ctx)
         if (step / STEPS_PER_MINUTE != sampler->step / STEPS_PER_MINUTE)
             end_minute(sampler);
         sampler->step = step;
-        sampler->is_whole = true;
     }
     arm(sampler);
 }
@@ -366,7 +364,7 @@ struct sampler *sampler_new(struct loop *loop, const struct cluster *cluster, co
     struct sampler *sampler = mem_alloc(sizeof *sampler);
     *sampler = (struct sampler){.loop = loop, .cluster = cluster, .path = mem_strdup(path)};
     sampler->series = series_new(SERIES_BUDGET_BYTES);
-    sampler->rates = rates_new();
+    sampler->rates = rates_new(loop_now_ms(loop));
     sampler->step = wall_ms(sampler) / 1000 / STEP_S;
     timer_init(&sampler->tick, loop, on_tick, sampler);
     timer_init(&sampler->save_timer, loop, on_save_due, sampler);

@@ -89,7 +89,7 @@ def test_steps_fit_the_range(cluster):
 
 
 @pytest.mark.parametrize("query, words", [
-    ("", "entity: must be given"), ("entity=user", "device"), ("entity=worker", "id must be"),
+    ("entity=user", "device"), ("entity=worker", "id must be"),
     ("entity=model&id=x", "ids of models"), ("entity=cluster&id=1", "left out"),
     ("entity=cluster&metrics=power,speed", "tokens_out_per_second"),
     ("entity=device&id=a:b:0&metrics=cpu", "utilization"),

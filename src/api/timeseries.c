@@ -98,8 +98,9 @@ static int read_ids(const struct request *rq, struct wanted *wanted, struct err 
     struct str rest = str_of(text), word;
     int rc = 0;
     if (wanted->entity == SERIES_CLUSTER)
-        return text && *text ? err_set(err, ERR_INVALID, "id must be left out: there is one cluster")
-                             : 0;
+        return !text || !*text ? 0
+                               : err_set(err, ERR_INVALID,
+                                         "id must be left out: there is one cluster");
     while (rc == 0 && str_split(&rest, ',', &word))
         rc = add_id(wanted, str_trim(word), err);
     if (rc == 0 && wanted->ids.count == 0)

@@ -297,8 +297,8 @@ static void add_live(const struct gateway *gateway, const struct seen *seen,
     unsigned oldest = gateway->post_count < POSTS_KEPT ? 0 : gateway->post_count % POSTS_KEPT;
     int64_t ms = gateway->ages_ms[newest] - gateway->ages_ms[oldest];
     for (int i = 0; ms > 0 && i < RATES_COUNTS; i++)
-        ret->counts[i] += 1000.0 * (double)growth(seen->counts[oldest][i], seen->counts[newest][i]) /
-                          (double)ms;
+        ret->counts[i] +=
+            1000.0 * (double)growth(seen->counts[oldest][i], seen->counts[newest][i]) / (double)ms;
     for (int i = 0; i < RATES_GAUGES; i++)
         ret->gauges[i] += (double)seen->gauges[i];
 }

@@ -22,7 +22,7 @@ enum {
     RATES_STEPS = 6,      /* of 10 s, that live percentiles are over, and the present one */
     RATES_SILENCE_MS = 10000,
     RATES_GATEWAYS_MAX = 256,
-    RATES_MODELS_MAX = 10000,  /* over all gateways; what comes beyond counts for the cluster only */
+    RATES_MODELS_MAX = 10000,  /* over all gateways; what comes beyond counts for the cluster */
 };
 
 enum rates_count {

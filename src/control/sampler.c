@@ -52,7 +52,8 @@ static void put(struct sampler *sampler, enum series_level level, const struct s
     int64_t at_ms = sampler->step * STEP_S * 1000;
     bool has_room = series_put(sampler->series, level, key, at_ms, values);
     if (!has_room && !sampler->is_full)
-        log_warning("series", "the history has no room for all devices and models: %zu MiB are full",
+        log_warning("series", "the history has no room for all devices and models: %zu MiB are "
+                    "full",
                     series_bytes(sampler->series) >> 20);
     sampler->is_full = !has_room;
 }
@@ -313,7 +314,8 @@ static void start_save(struct sampler *sampler)
 {
     int64_t spread_ms = (int64_t)(series_bytes(sampler->series) / (SAMPLER_SAVE_RATE / 1000));
     struct save *save = mem_alloc(sizeof *save);
-    *save = (struct save){.sampler = sampler, .path = mem_strdup(sampler->path), .is_last = sampler->done};
+    *save = (struct save){
+        .sampler = sampler, .path = mem_strdup(sampler->path), .is_last = sampler->done != NULL};
     series_copy(sampler->series, &save->copy);
     sampler->save = save;
     timer_stop(&sampler->save_timer);

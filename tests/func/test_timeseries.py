@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""History of figures and live rates: of devices, workers and requests, over a restart of control."""
+"""History of figures and live rates: of devices, workers and requests, over a restart."""
 
 import json
 import time

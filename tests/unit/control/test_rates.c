@@ -34,7 +34,8 @@ struct told {
 static int take(struct told told, int64_t now_ms)
 {
     auto_fini(json_release) json_t *post = json_pack(
-        "{s:s,s:I,s:b,s:[{s:i,s:I,s:i,s:i,s:I,s:I,s:i,s:[i,i,i,I,i,i,i,i,i,i,i,i,i,i,i,i,i,i,i,i]}]}",
+        "{s:s,s:I,s:b,s:[{s:i,s:I,s:i,s:i,s:I,s:I,s:i,"
+        "s:[i,i,i,I,i,i,i,i,i,i,i,i,i,i,i,i,i,i,i,i]}]}",
         "gateway", told.gateway, "age_ms", (json_int_t)told.age_ms, "is_complete",
         told.is_complete, "models", "model_id", 5, "requests", (json_int_t)told.requests, "errors",
         0, "tokens_in", 0, "tokens_out", (json_int_t)told.tokens_out, "running",

@@ -28,13 +28,13 @@ struct wanted {
 
 /* ---- what is asked for ---- */
 
-static int read_entity(const struct request *rq, struct wanted *wanted)
+/* Its words were checked; without it, the cluster. */
+static void read_entity(const struct request *rq, struct wanted *wanted)
 {
     auto_free char *text = request_query(rq, "entity");
-    for (int i = 0; i < SERIES_ENTITIES; i++)
+    for (int i = 0; text && i < SERIES_ENTITIES; i++)
         if (strcmp(text, series_entity_names[i]) == 0)
             wanted->entity = (enum series_entity)i;
-    return 0;
 }
 
 static int refuse_metric(enum series_entity entity, struct str word, struct err *err)
@@ -71,7 +71,8 @@ static int read_metrics(const struct request *rq, struct wanted *wanted, struct 
     int rc = 0;
     while (rc == 0 && str_split(&rest, ',', &word))
         rc = add_metric(wanted, str_trim(word), err);
-    for (unsigned i = 0; !wanted->metrics && i < shape->count; i++)
+    bool has_all = !wanted->metrics;
+    for (unsigned i = 0; has_all && i < shape->count; i++)
         wanted->metrics |= 1U << shape->metrics[i];
     return rc;
 }
@@ -97,8 +98,9 @@ static int read_ids(const struct request *rq, struct wanted *wanted, struct err 
     struct str rest = str_of(text), word;
     int rc = 0;
     if (wanted->entity == SERIES_CLUSTER)
-        return text && *text ? err_set(err, ERR_INVALID, "id must be left out: there is one cluster")
-                             : 0;
+        return !text || !*text ? 0
+                               : err_set(err, ERR_INVALID,
+                                         "id must be left out: there is one cluster");
     while (rc == 0 && str_split(&rest, ',', &word))
         rc = add_id(wanted, str_trim(word), err);
     if (rc == 0 && wanted->ids.count == 0)
@@ -159,9 +161,8 @@ static size_t metric_count(const struct wanted *wanted)
 
 static int read_wanted(const struct request *rq, struct wanted *wanted, struct err *err)
 {
-    int rc = read_entity(rq, wanted);
-    if (rc == 0)
-        rc = read_metrics(rq, wanted, err);
+    read_entity(rq, wanted);
+    int rc = read_metrics(rq, wanted, err);
     if (rc == 0)
         rc = read_ids(rq, wanted, err);
     if (rc == 0)

@@ -24,7 +24,7 @@ static const double bounds_ms[RATES_BUCKETS - 1] = {
     750, 1000, 2500, 5000, 7500, 10000, 20000, 30000, 60000};
 
 enum {
-    STEP_S = 10,
+    STEP_MIN_MS = 1000, /* what is shorter says little */
     POSTS_KEPT = RATES_POSTS + 1,      /* a rate over three posts needs what was before them */
     HISTOGRAMS_KEPT = RATES_STEPS + 1, /* the present one is at `step` % HISTOGRAMS_KEPT */
 };
@@ -65,6 +65,7 @@ struct rates {
     struct gateway *gateways; /* uthash by life */
     struct total *totals;     /* uthash by model_id; 0 is always there */
     uint64_t step;
+    int64_t began_ms, last_ms; /* the present step; how long the last one took */
     unsigned ticks, last_ticks; /* in the present step, in the last one */
 };
 
@@ -296,8 +297,8 @@ static void add_live(const struct gateway *gateway, const struct seen *seen,
     unsigned oldest = gateway->post_count < POSTS_KEPT ? 0 : gateway->post_count % POSTS_KEPT;
     int64_t ms = gateway->ages_ms[newest] - gateway->ages_ms[oldest];
     for (int i = 0; ms > 0 && i < RATES_COUNTS; i++)
-        ret->counts[i] += 1000.0 * (double)growth(seen->counts[oldest][i], seen->counts[newest][i]) /
-                          (double)ms;
+        ret->counts[i] +=
+            1000.0 * (double)growth(seen->counts[oldest][i], seen->counts[newest][i]) / (double)ms;
     for (int i = 0; i < RATES_GAUGES; i++)
         ret->gauges[i] += (double)seen->gauges[i];
 }
@@ -317,8 +318,11 @@ void rates_read(const struct rates *rates, int64_t model_id, struct rates_figure
 
 /* ---- steps ---- */
 
-void rates_end_step(struct rates *rates)
+void rates_end_step(struct rates *rates, int64_t now_ms)
 {
+    int64_t took_ms = now_ms - rates->began_ms;
+    rates->last_ms = took_ms > STEP_MIN_MS ? took_ms : STEP_MIN_MS;
+    rates->began_ms = now_ms;
     rates->step++;
     rates->last_ticks = rates->ticks;
     rates->ticks = 0;
@@ -337,7 +341,7 @@ bool rates_step(const struct rates *rates, int64_t model_id, struct rates_figure
     const struct step *last = total ? &total->last : &nothing;
     *ret = (struct rates_figures){0};
     for (int i = 0; i < RATES_COUNTS; i++)
-        ret->counts[i] = (double)last->counts[i] / STEP_S;
+        ret->counts[i] = 1000.0 * (double)last->counts[i] / (double)rates->last_ms;
     for (int i = 0; i < RATES_GAUGES && rates->last_ticks; i++)
         ret->gauges[i] = (double)last->gauge_sums[i] / rates->last_ticks;
     read_percentiles(rates, total, 1, false, ret);
@@ -366,9 +370,11 @@ void rates_drop(struct rates *rates, int64_t model_id)
 
 /* ---- life ---- */
 
-struct rates *rates_new(void)
+struct rates *rates_new(int64_t now_ms)
 {
     struct rates *rates = mem_alloc(sizeof *rates);
+    rates->began_ms = now_ms;
+    rates->last_ms = STEP_MIN_MS;
     (void)get_total(rates, 0);
     return rates;
 }

@@ -22,7 +22,7 @@ enum {
     RATES_STEPS = 6,      /* of 10 s, that live percentiles are over, and the present one */
     RATES_SILENCE_MS = 10000,
     RATES_GATEWAYS_MAX = 256,
-    RATES_MODELS_MAX = 10000,  /* over all gateways; what comes beyond counts for the cluster only */
+    RATES_MODELS_MAX = 10000,  /* over all gateways; what comes beyond counts for the cluster */
 };
 
 enum rates_count {
@@ -47,7 +47,8 @@ struct rates_figures {
 
 struct rates;
 
-struct rates *rates_new(void);
+/* Its first step begins now. Returns owned. */
+struct rates *rates_new(int64_t now_ms);
 
 /* NULL is fine. */
 void rates_free(struct rates *rates);
@@ -67,8 +68,11 @@ bool rates_is_heard(const struct rates *rates);
 /* The live figures of a model; of the cluster for 0. */
 void rates_read(const struct rates *rates, int64_t model_id, struct rates_figures *ret);
 
-/* A step of 10 s is over: what it comes to is in rates_step() until the next one is. */
-void rates_end_step(struct rates *rates);
+/*
+ * A step of about 10 s is over: what it comes to, by the time that it has really taken, is in
+ * rates_step() until the next one is.
+ */
+void rates_end_step(struct rates *rates, int64_t now_ms);
 
 /* What the last step came to. False: nothing happened in it. */
 bool rates_step(const struct rates *rates, int64_t model_id, struct rates_figures *ret);

@@ -32,7 +32,6 @@ struct sampler {
     struct rates *rates;
     struct timer tick, save_timer;
     int64_t step;         /* the present one, since 1970 */
-    bool is_whole;        /* it began with us */
     unsigned heard_steps; /* of the present minute, in which gateways were heard */
     bool is_full;         /* the log tells that there is no room */
     struct save *save;    /* under way, or NULL */
@@ -53,7 +52,8 @@ static void put(struct sampler *sampler, enum series_level level, const struct s
     int64_t at_ms = sampler->step * STEP_S * 1000;
     bool has_room = series_put(sampler->series, level, key, at_ms, values);
     if (!has_room && !sampler->is_full)
-        log_warning("series", "the history has no room for all devices and models: %zu MiB are full",
+        log_warning("series", "the history has no room for all devices and models: %zu MiB are "
+                    "full",
                     series_bytes(sampler->series) >> 20);
     sampler->is_full = !has_room;
 }
@@ -196,8 +196,8 @@ static void sample(struct sampler *sampler)
         if (is_fresh(sampler, worker))
             sample_worker(sampler, worker, &sums);
     }
-    rates_end_step(sampler->rates);
-    if (sampler->is_whole && rates_is_heard(sampler->rates)) {
+    rates_end_step(sampler->rates, loop_now_ms(sampler->loop));
+    if (rates_is_heard(sampler->rates)) {
         sampler->heard_steps++;
         rates_each(sampler->rates, sample_model, sampler);
         read_step(sampler, 0, values);
@@ -273,7 +273,6 @@ static void on_tick(struct timer *timer, void *ctx)
         if (step / STEPS_PER_MINUTE != sampler->step / STEPS_PER_MINUTE)
             end_minute(sampler);
         sampler->step = step;
-        sampler->is_whole = true;
     }
     arm(sampler);
 }
@@ -315,7 +314,8 @@ static void start_save(struct sampler *sampler)
 {
     int64_t spread_ms = (int64_t)(series_bytes(sampler->series) / (SAMPLER_SAVE_RATE / 1000));
     struct save *save = mem_alloc(sizeof *save);
-    *save = (struct save){.sampler = sampler, .path = mem_strdup(sampler->path), .is_last = sampler->done};
+    *save = (struct save){
+        .sampler = sampler, .path = mem_strdup(sampler->path), .is_last = sampler->done != NULL};
     series_copy(sampler->series, &save->copy);
     sampler->save = save;
     timer_stop(&sampler->save_timer);
@@ -366,7 +366,7 @@ struct sampler *sampler_new(struct loop *loop, const struct cluster *cluster, co
     struct sampler *sampler = mem_alloc(sizeof *sampler);
     *sampler = (struct sampler){.loop = loop, .cluster = cluster, .path = mem_strdup(path)};
     sampler->series = series_new(SERIES_BUDGET_BYTES);
-    sampler->rates = rates_new();
+    sampler->rates = rates_new(loop_now_ms(loop));
     sampler->step = wall_ms(sampler) / 1000 / STEP_S;
     timer_init(&sampler->tick, loop, on_tick, sampler);
     timer_init(&sampler->save_timer, loop, on_save_due, sampler);

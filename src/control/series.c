@@ -262,8 +262,10 @@ static struct series_block *make_block(struct series *series, enum series_level 
     struct series_block **place = entity ? place_of(entity, level, slot) : NULL;
     if (place && *place && (*place)->slot == slot)
         return own_block(entity, place);
-    if (slot > series->newest[level])
+    if (slot > series->newest[level]) {
         series->newest[level] = slot;
+        drop_before(series, level, slot - series->kept[level] + 1);
+    }
     if (slot + series->kept[level] <= series->newest[level])
         return NULL;
     struct entity like = {.key = *key};

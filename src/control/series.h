@@ -9,7 +9,7 @@
  * with 6 metrics takes 270 KiB, a model with 8 360 KiB. Blocks are made when the first value falls
  * into them. Beyond `budget_bytes` in all, the oldest blocks of all entities go together: first
  * those of minutes down to the last day, then those of 10 s down to the last hour, and then nothing
- * new is kept. 1,000 devices fit into 256 MiB whole, 5,000 have 6 hours of 10 s and 2.7 days of
+ * new is kept. 1,000 devices fit into 256 MiB whole, 5,000 have 6 hours of 10 s and 2.5 days of
  * minutes.
  *
  * What nobody reported is no value (NaN), never 0. Models that are idle take no memory: a step in
@@ -162,13 +162,14 @@ struct series_copy {
     size_t count;
 };
 
+/* Owned by the caller: series_copy_fini(). */
 void series_copy(struct series *series, struct series_copy *ret);
 /* The series may be gone. */
 void series_copy_fini(struct series_copy *copy);
 
 /*
- * Puts a block as it was saved: `values` are of `count` metrics, which may be fewer than entities of
- * that kind have now. False when there is no room.
+ * Puts a block as it was saved: `values` are of `count` metrics, which may be fewer than entities
+ * of that kind have now. False when there is no room.
  */
 bool series_load_block(struct series *series, const struct series_copy_item *item,
                        const uint16_t *values, unsigned count);

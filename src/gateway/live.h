@@ -48,6 +48,7 @@ struct live {
     struct live_model other; /* is in no slot */
 };
 
+/* All counts are 0. Returns owned. */
 struct live *live_new(void);
 
 /* NULL is fine. */
@@ -56,6 +57,7 @@ void live_free(struct live *live);
 /* The model's counts, made at its first request; they stay until live_free(). */
 struct live_model *live_model(struct live *live, int64_t model_id);
 
+/* The shard's own thread, as all that follow. */
 void live_add(struct live_model *model, enum live_count count, uint64_t n);
 
 /* A stream's first token came so long after the request's head. */

@@ -27,10 +27,13 @@ SLOW = {"auth_login", "auth_update_password", "users_create", "users_update", "u
 CONFORMANCE = [checks.status_code_conformance, checks.content_type_conformance,
                checks.response_schema_conformance, checks.response_headers_conformance]
 # What may be refused though the file allows it: passwords, numbers in fields that nobody knows,
-# times and records that stand in a wrong order, and what GPUStack knows and this version can't do.
+# times and records that stand in a wrong order, figures that an entity doesn't have, and what
+# GPUStack knows and this version can't do.
 REFUSED = ["current_password is wrong", "too big integer", "too big negative integer",
            "start must be before end", "group_by must be by one of", "seq: must be above",
-           "allowed_principals is not enforced", "name a start before end"]
+           "allowed_principals is not enforced", "name a start before end",
+           "id must be", "metrics of a", "must be a multiple of 10 s", "at most 10000 points",
+           "points multiplied must be"]
 FIRST_MODEL = 1                 # id of the one that the cluster serves
 ALL = operations()
 FINITE = [one for one in ALL if not one.is_stream]

@@ -13,7 +13,7 @@ static struct rates *rates;
 
 static int set_up(void **state)
 {
-    rates = rates_new();
+    rates = rates_new(0);
     return 0;
 }
 
@@ -34,7 +34,8 @@ struct told {
 static int take(struct told told, int64_t now_ms)
 {
     auto_fini(json_release) json_t *post = json_pack(
-        "{s:s,s:I,s:b,s:[{s:i,s:I,s:i,s:i,s:I,s:I,s:i,s:[i,i,i,I,i,i,i,i,i,i,i,i,i,i,i,i,i,i,i,i]}]}",
+        "{s:s,s:I,s:b,s:[{s:i,s:I,s:i,s:i,s:I,s:I,s:i,"
+        "s:[i,i,i,I,i,i,i,i,i,i,i,i,i,i,i,i,i,i,i,i]}]}",
         "gateway", told.gateway, "age_ms", (json_int_t)told.age_ms, "is_complete",
         told.is_complete, "models", "model_id", 5, "requests", (json_int_t)told.requests, "errors",
         0, "tokens_in", 0, "tokens_out", (json_int_t)told.tokens_out, "running",
@@ -99,7 +100,7 @@ static void only_what_is_new_counts(void **state)
     struct rates_figures step;
     take((struct told){"old", 600000, true, 1000, 90000, 0, 50}, 0);
     take((struct told){"young", 3000, true, 10, 100, 0, 0}, 0);
-    rates_end_step(rates);
+    rates_end_step(rates, 10000);
     assert_true(rates_step(rates, 5, &step));
     assert_near(step.counts[RATES_REQUESTS], 1);
     assert_near(step.counts[RATES_TOKENS_OUT], 10);
@@ -111,7 +112,7 @@ static void a_gateway_that_starts_again_is_another_one(void **state)
     struct rates_figures step;
     take((struct told){"first life", 600000, true, 1000, 0, 4, 0}, 0);
     take((struct told){"second life", 2000, true, 3, 0, 0, 0}, 1000);
-    rates_end_step(rates);
+    rates_end_step(rates, 10000);
     assert_true(rates_step(rates, 5, &step));
     assert_near(step.counts[RATES_REQUESTS], 0.3);
 }
@@ -141,11 +142,11 @@ static void gauges_of_a_step_are_means_over_its_ticks(void **state)
     rates_tick(rates, 0);
     take((struct told){"a", 2000, false, 0, 0, 0, 0}, 2000);
     rates_tick(rates, 2000);
-    rates_end_step(rates);
+    rates_end_step(rates, 10000);
     assert_true(rates_step(rates, 5, &step));
     assert_near(step.gauges[RATES_RUNNING], 2);
     rates_tick(rates, 2000);
-    rates_end_step(rates);
+    rates_end_step(rates, 20000);
     assert_false(rates_step(rates, 5, &step));
     assert_near(step.gauges[RATES_RUNNING], 0);
 }
@@ -156,18 +157,18 @@ static void percentiles_come_out_of_summed_histograms(void **state)
     take((struct told){"a", 0, true, 0, 0, 0, 10}, 0);
     assert_near(live(5).ttft_p50_ms, 15);
     assert_near(live(5).ttft_p95_ms, 19.5);
-    rates_end_step(rates);
+    rates_end_step(rates, 10000);
     assert_true(rates_step(rates, 5, &step));
     assert_near(step.ttft_p50_ms, 15);
     for (int i = 1; i < RATES_STEPS; i++)
-        rates_end_step(rates);
+        rates_end_step(rates, 10000 * (i + 1));
     assert_false(rates_step(rates, 5, &step));
     assert_true(isnan(step.ttft_p50_ms));
     rates_percentiles(rates, 5, RATES_STEPS, &step);
     assert_near(step.ttft_p50_ms, 15);
     rates_percentiles(rates, 0, RATES_STEPS, &step);
     assert_near(step.ttft_p50_ms, 15);
-    rates_end_step(rates);
+    rates_end_step(rates, 70000);
     rates_percentiles(rates, 5, RATES_STEPS, &step);
     assert_true(isnan(step.ttft_p50_ms));
 }
@@ -177,6 +178,19 @@ static void drop(int64_t model_id, void *ctx)
     int *count = ctx;
     ++*count;
     rates_drop(rates, model_id);
+}
+
+static void steps_are_as_long_as_they_are(void **state)
+{
+    struct rates_figures step;
+    take((struct told){"a", 0, true, 0, 0, 0, 0}, 0);
+    take((struct told){"a", 2000, false, 4, 0, 0, 0}, 2000);
+    rates_end_step(rates, 4000); /* control began in the middle of it */
+    assert_true(rates_step(rates, 5, &step));
+    assert_near(step.counts[RATES_REQUESTS], 1);
+    rates_end_step(rates, 4001);
+    assert_false(rates_step(rates, 5, &step));
+    assert_near(step.counts[RATES_REQUESTS], 0);
 }
 
 static void models_that_are_gone_are_dropped(void **state)
@@ -201,6 +215,7 @@ int main(void)
         TEST(the_silent_are_forgotten),
         TEST(gauges_of_a_step_are_means_over_its_ticks),
         TEST(percentiles_come_out_of_summed_histograms),
+        TEST(steps_are_as_long_as_they_are),
         TEST(models_that_are_gone_are_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

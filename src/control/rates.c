@@ -17,8 +17,8 @@ const char *const rates_count_names[RATES_COUNTS] = {
 const char *const rates_gauge_names[RATES_GAUGES] = {[RATES_RUNNING] = "running",
                                                      [RATES_WAITING] = "waiting"};
 
-/* Upper bounds of the buckets, in ms; the last bucket has none. tests/unit/control/test_rates.c and
- * doc/internals/timeseries.md name the gateway's, which these are. */
+/* Upper bounds of the buckets, in ms; the last bucket has none. They are those of the gateway's
+ * histogram_first_token, which tests/unit/gateway/test_live.c holds to them. */
 static const double bounds_ms[RATES_BUCKETS - 1] = {
     1,   5,    10,   20,   40,   60,   80,    100,   250,  500,
     750, 1000, 2500, 5000, 7500, 10000, 20000, 30000, 60000};

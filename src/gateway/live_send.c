@@ -61,6 +61,8 @@ static struct row *row_of(struct live_send *send, int64_t model_id)
     HASH_FIND(hh, send->rows, &model_id, sizeof model_id, row);
     if (row)
         return row;
+    if (HASH_COUNT(send->rows) > LIVE_MODELS_MAX)
+        return row_of(send, 0); /* shards may each have others */
     row = mem_alloc(sizeof *row);
     row->model_id = model_id;
     HASH_ADD(hh, send->rows, model_id, sizeof row->model_id, row);
@@ -219,6 +221,7 @@ struct live_send *live_send_new(const struct live_send_params *params)
                                .must_tell_all = true};
     send->lives = mem_alloc_array(params->live_count, sizeof *send->lives);
     memcpy(send->lives, params->lives, params->live_count * sizeof *send->lives);
+    (void)row_of(send, 0);
     timer_init(&send->timer, params->loop, on_timer, send);
     timer_start(&send->timer, LIVE_SEND_MS);
     return send;

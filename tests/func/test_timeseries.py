@@ -60,6 +60,22 @@ def test_long_streams_show_tokens_while_they_run(cluster):
     assert max(known(series["ttft_p95_ms"])) > 0
 
 
+def live_tokens(cluster):
+    reply = cluster.admin.get("/v2/rates")
+    now = reply.status == 200 and reply.json()["cluster"]
+    return now and now["running"] == 1 and now["tokens_out_per_second"]
+
+
+def test_live_rates_come_back_after_control_was_killed(cluster):
+    with Stream(cluster.user(), "endless") as stream:
+        wait_for(lambda: stream.count > 2000, 60, "many tokens have passed")
+        before = wait_for(lambda: live_tokens(cluster), what="live rates")
+        cluster.kill("control")
+        wait_for(lambda: live_tokens(cluster), what="live rates of the new control")
+        seen = [live_tokens(cluster) for _ in range(20)]
+        assert max(seen) < 4 * before, f"{max(seen)} of {stream.count} tokens, before {before}"
+
+
 def test_devices_workers_and_the_cluster_have_series(cluster):
     name = cluster.items("/v2/workers")[0]["name"]
     ids = f"{name}:npu:0,{name}:npu:1,nobody:npu:0"

@@ -81,6 +81,16 @@ static void models_beyond_the_limit_share_a_place(void **state)
     assert_int_equal(live_model(live, 17)->model_id, 17);
 }
 
+/* control/rates.c has the same bounds, in ms: who changes one changes both. */
+static void control_knows_the_buckets(void **state)
+{
+    static const int64_t bounds_ms[] = {1,   5,   10,   20,   40,   60,   80,    100,   250,  500,
+                                        750, 1000, 2500, 5000, 7500, 10000, 20000, 30000, 60000};
+    assert_int_equal(histogram_first_token.count, sizeof bounds_ms / sizeof bounds_ms[0]);
+    for (size_t i = 0; i < histogram_first_token.count; i++)
+        assert_int_equal(histogram_first_token.bounds_us[i], 1000 * bounds_ms[i]);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -90,6 +100,7 @@ int main(void)
         TEST(tokens_count_once),
         TEST(what_clients_do_is_no_error),
         TEST(models_beyond_the_limit_share_a_place),
+        TEST(control_knows_the_buckets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

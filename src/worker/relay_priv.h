@@ -13,3 +13,6 @@ void relay_reply_error(struct http_exchange *ex, unsigned status, const char *me
  */
 void relay_logs(struct http_exchange *ex, struct loop *loop, const struct runner_set *runners,
                 const struct runner *runner, struct str rest);
+
+/* Answers what the engine of `runner` was started with. */
+void relay_process(struct http_exchange *ex, const struct runner *runner);

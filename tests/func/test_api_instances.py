@@ -6,7 +6,7 @@ import urllib.parse
 
 import pytest
 
-from harness import names, wait_for
+from harness import engine_token, names, wait_for
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 DEVICES = TOP / "tests/data/devices/ascend-910b4-8.json"
@@ -15,6 +15,22 @@ DEVICES = TOP / "tests/data/devices/ascend-910b4-8.json"
 @pytest.fixture
 def path(serving):
     return f"/v2/model-instances/{serving.instances('hello')[0]['id']}"
+
+
+# --- the process ---------------------------------------------------------------------------------
+
+
+def test_what_an_engine_was_started_with(serving, api, path):
+    told = api.get(path + "/process").expect(200)
+    pid = serving.instances("hello")[0]["pid"]
+    assert told["pid"] == pid and told["worker"] == serving.items("/v2/workers")[0]["name"]
+    assert told["command"][0].endswith("llama-server")
+    assert told["command"][told["command"].index("--port") + 1] == str(told["port"])
+    assert told["env"]["GPUSTACK_MODEL_NAME"] == "hello" and told["run"] == 0
+    assert "PATH" not in told["env"] and told["working_dir"].startswith("/")
+    assert told["started_at"].startswith("20") and told["ranks"] == []
+    assert "***" in told["env"].values()
+    assert engine_token(pid) not in str(told)
 
 
 # --- logs ----------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@
 
 #include <stdio.h>
 
-enum { WORKER_HEAD_TIMEOUT_MS = 10000, LOG_TAIL_MAX = 100000, LOG_RUN_MAX = 1000000 };
+enum { WORKER_HEAD_TIMEOUT_MS = 10000, LOG_TAIL_MAX = 100000, LOG_RUN_MAX = 1000000,
+       LOG_FOUND_MAX = 1000 };
 
 static const int64_t log_offset_max = 1LL << 53; /* what JavaScript can count to */
 
@@ -174,29 +175,38 @@ int instances_process(struct request *rq, struct err *err)
 
 /* ---- logs ---- */
 
+struct number_range {
+    const char *name;
+    int64_t min, max;
+};
+
+/* Passes on such a parameter, if it is there. */
+static int add_number(struct request *rq, const struct number_range *range, struct buf *query,
+                      struct err *err)
+{
+    auto_free char *text = request_query(rq, range->name);
+    int64_t number;
+    if (!text)
+        return 0;
+    int rc = request_query_int(rq, range->name, range->min, range->max, 0, &number, err);
+    if (rc == 0)
+        buf_printf(query, "&%s=%lld", range->name, (long long)number);
+    return rc;
+}
+
 /* The query of a request for a log, as the worker takes it. Owned. */
 static int read_log_query(struct request *rq, char **ret, struct err *err)
 {
-    static const struct {
-        const char *name;
-        int64_t min, max;
-    } numbers[] = {{"tail", 0, LOG_TAIL_MAX},
-                   {"run", 0, LOG_RUN_MAX},
-                   {"offset", -log_offset_max, log_offset_max},
-                   {"limit", 0, log_offset_max}};
+    static const struct number_range numbers[] = {{"tail", 0, LOG_TAIL_MAX},
+                                                  {"run", 0, LOG_RUN_MAX},
+                                                  {"offset", -log_offset_max, log_offset_max},
+                                                  {"limit", 0, log_offset_max}};
     struct buf query = {0};
     bool follow = false;
     int rc = request_query_bool(rq, "follow", false, &follow, err);
     buf_printf(&query, "follow=%s", follow ? "true" : "false");
-    for (size_t i = 0; rc == 0 && i < ARRAY_LEN(numbers); i++) {
-        auto_free char *text = request_query(rq, numbers[i].name);
-        int64_t number;
-        if (text)
-            rc = request_query_int(rq, numbers[i].name, numbers[i].min, numbers[i].max, 0, &number,
-                                   err);
-        if (text && rc == 0)
-            buf_printf(&query, "&%s=%lld", numbers[i].name, (long long)number);
-    }
+    for (size_t i = 0; rc == 0 && i < ARRAY_LEN(numbers); i++)
+        rc = add_number(rq, &numbers[i], &query, err);
     *ret = buf_take(&query);
     return rc;
 }
@@ -218,4 +228,31 @@ int instances_log_options(struct request *rq, struct err *err)
 {
     auto_free char *path = mem_printf("/serveLogs/%lld/runs", (long long)rq->id);
     return ask_worker(rq, path, "the log", err);
+}
+
+/* Text in a query, percent-encoded. */
+static void add_escaped(struct buf *out, const char *text)
+{
+    for (; *text; text++)
+        buf_printf(out, "%%%02X", (unsigned)(unsigned char)*text);
+}
+
+int instances_log_search(struct request *rq, struct err *err)
+{
+    static const struct number_range numbers[] = {{"run", 0, LOG_RUN_MAX},
+                                                  {"from", 0, log_offset_max},
+                                                  {"limit", 1, LOG_FOUND_MAX}};
+    auto_free char *text = request_query(rq, "q"), *direction = request_query(rq, "direction");
+    struct buf path = {0};
+    bool matches_case = false;
+    int rc = request_query_bool(rq, "case", false, &matches_case, err);
+    buf_printf(&path, "/serveLogs/%lld/search?case=%s&direction=%s&q=", (long long)rq->id,
+               matches_case ? "true" : "false", direction ? direction : "");
+    add_escaped(&path, text);
+    for (size_t i = 0; rc == 0 && i < ARRAY_LEN(numbers); i++)
+        rc = add_number(rq, &numbers[i], &path, err);
+    if (rc == 0)
+        rc = ask_worker(rq, path.ptr, "the log", err);
+    buf_fini(&path);
+    return rc;
 }

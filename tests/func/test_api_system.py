@@ -102,3 +102,26 @@ def test_all_this_is_for_administrators(serving, make_user, method, path):
     body = {"log_level": "debug"} if method == "PUT" else None
     assert user.request(method, path, body).status == 403
     assert serving.http().request(method, path, body).status == 401
+
+
+# --- how a worker joins --------------------------------------------------------------------------
+
+
+def test_join_tells_the_address_that_was_asked(serving, api):
+    reply = api.get("/v2/workers/join")
+    told = reply.expect(200)
+    assert told == {"server_url": f"http://127.0.0.1:{serving.port}", "token": serving.token(),
+                    "version": api.get("/version").expect(200)["version"]}
+    assert reply.headers["cache-control"] == "no-store"
+    assert "the cluster token was shown to administrator admin" in serving.log()
+    assert serving.token() not in serving.log()
+
+
+@pytest.mark.parametrize("headers, url", [
+    ({"Host": "gpus.example:443", "X-Forwarded-Proto": "https"}, "https://gpus.example:443"),
+    ({"X-Forwarded-Host": "front.example, inner", "X-Forwarded-Proto": "https"},
+     "https://front.example"),
+    ({"Host": "[::1]:8080"}, "http://[::1]:8080"),
+    ({"X-Forwarded-Host": "a;reboot"}, None)])
+def test_join_behind_proxies(api, headers, url):
+    assert api.get("/v2/workers/join", headers=headers).expect(200)["server_url"] == url

@@ -127,6 +127,7 @@ static int make_value(struct request *rq, struct api_key *fresh, char **ret, str
 static void reply_with_value(struct request *rq, const struct api_key *key, const char *value)
 {
     rq->etag = key->version;
+    rq->is_secret = true;
     json_begin_object(&rq->json);
     record_write_members(&api_key_type, key, &rq->json);
     json_put_string(&rq->json, "value", value);
@@ -203,10 +204,11 @@ static int check_rotation(struct request *rq, const struct api_key *key, struct 
 {
     if (!api_keys_is_own(rq, key))
         return err_set(err, ERR_FORBIDDEN,
-                       "the key %s is another user's: only its owner may have its value", key->name);
-    if (key->expires_at && key->expires_at <= control_now_ms(rq->control))
-        return err_set(err, ERR_CONFLICT, "the key %s has expired; give it another expires_in first",
+                       "the key %s is another user's: only its owner may have its value",
                        key->name);
+    if (key->expires_at && key->expires_at <= control_now_ms(rq->control))
+        return err_set(err, ERR_CONFLICT,
+                       "the key %s has expired; give it another expires_in first", key->name);
     return version_check(rq, KIND_API_KEY, key, err);
 }
 

@@ -8,6 +8,11 @@ static const char *const state_names[] = {
     [ANSWER_FORBIDDEN] = "forbidden",
 };
 
+const char *answer_state_name(enum answer_state state)
+{
+    return state_names[state];
+}
+
 int answer_state_parse(const char *word, enum answer_state *ret)
 {
     for (size_t i = 0; word && i < ARRAY_LEN(state_names); i++) {
@@ -23,6 +28,7 @@ static void answer_fini(struct shape_answer *answer)
 {
     free(answer->identity);
     free(answer->message);
+    free(answer->storage);
     *answer = (struct shape_answer){0};
 }
 
@@ -98,7 +104,10 @@ bool shape_answers_take(struct shape_answers *answers, struct shape_answer *fres
                                       (row->state == fresh->state &&
                                        is_same_text(row->identity, fresh->identity) &&
                                        is_same_text(row->message, fresh->message)));
-    if (is_same) {
+    if (is_same) { /* how much room there is is nobody's news */
+        row->bytes = fresh->bytes;
+        free(row->storage);
+        row->storage = TAKE(fresh->storage);
         answer_fini(fresh);
         return false;
     }

@@ -204,7 +204,8 @@ def test_rotations_that_are_refused(serving, api, make_key):
     made = make_key("refused")
     path = f"/v2/api-keys/{made['id']}/rotate"
     for overlap in (-1, 2592001, "1h"):
-        assert "overlap_seconds" in api.post(path, {"overlap_seconds": overlap}).expect(422)["message"]
+        problem = api.post(path, {"overlap_seconds": overlap}).expect(422)
+        assert "overlap_seconds" in problem["message"]
     stale = api.post(path, headers={"If-Match": '"999"'})
     assert stale.status == 409 and stale.json()["current"]["version"] == made["version"]
     assert api.post("/v2/api-keys/999999/rotate").status == 404

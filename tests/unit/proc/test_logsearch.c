@@ -17,7 +17,7 @@ static const char name[] = "7";
 
 static int make_folder(void **state)
 {
-    strcpy(dir + strlen(dir) - 6, "XXXXXX");
+    memset(dir + strlen(dir) - 6, 'X', 6);
     return mkdtemp(dir) ? 0 : -1;
 }
 
@@ -85,7 +85,7 @@ static void test_both_directions(void **state)
     logsearch_fini(&search);
 
     struct logsearch_params params = {
-        .dir = dir, .name = name, .text = STR("error"), .from = 0, .matches_case = true, .limit = 9};
+        .dir = dir, .name = name, .text = STR("error"), .matches_case = true, .limit = 9};
     logsearch_init(&search, &params);
     assert_int_equal(logsearch_step(&search, 1, NULL), 0);
     assert_int_equal(search.count, 1);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The logic of the smaller pages: files, joining, usage, workers. */
 import { describe, expect, test } from "vitest";
+import type { Schemas } from "../../src/lib/api/client.js";
 import { differing, storagesOf, type ModelFile } from "../../src/lib/files.js";
 import { joinCommand, quoted } from "../../src/lib/join.js";
 import { bars, parameters, readQuestion } from "../../src/lib/usage.js";
@@ -75,19 +76,19 @@ describe("usage", () => {
 describe("workers", () => {
   const worker = {
     id: 1,
-    state: "ready" as const,
+    state: "ready",
     status: { gpu_devices: [
       { name: "910B4", memory: { total: 32, used: 4 } }, { name: "910B4", memory: { total: 32, used: 1 } },
       { name: "A100", memory: { total: 80 } },
     ] },
-  };
+  } as unknown as Schemas["Worker"];
   test("devices by their kinds, memory as a sum", () => {
     expect(deviceWords(worker)).toBe("2 × 910B4, 1 × A100");
     expect(deviceMemory(worker)).toEqual({ used: 5, total: 144 });
   });
   test("maintenance goes before what it says of itself", () => {
     expect(stateOf(worker)).toBe("ready");
-    expect(stateOf({ ...worker, maintenance: { enabled: true } })).toBe("maintenance");
+    expect(stateOf({ ...worker, maintenance: { enabled: true, drain: false, message: "" } })).toBe("maintenance");
   });
   test("no share of nothing", () => {
     expect(share(1, 0)).toBeNull();

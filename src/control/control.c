@@ -516,6 +516,11 @@ int64_t control_now_ms(const struct control *control)
     return clock_wall_ms(loop_clock(control->loop));
 }
 
+const char *control_cluster_token(const struct control *control)
+{
+    return control->cluster_token;
+}
+
 bool control_is_cluster_token(const struct control *control, const char *token)
 {
     return str_eq_const_time(str_of(control->cluster_token), str_of(token));

@@ -68,6 +68,9 @@ struct http_pool *control_pool(struct control *control);
 /* Wall-clock ms, for times in records. */
 int64_t control_now_ms(const struct control *control);
 
+/* The cluster token, for an administrator who is to make a worker join; secret, borrowed. */
+const char *control_cluster_token(const struct control *control);
+
 /* Whether `token` is the cluster token. Constant time. */
 bool control_is_cluster_token(const struct control *control, const char *token);
 

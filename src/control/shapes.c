@@ -376,6 +376,12 @@ const struct shape_entry **shapes_list(struct shapes *shapes, size_t *ret_count)
     return list;
 }
 
+const struct shape_answers *shapes_answers_of(const struct shape_entry *shown)
+{
+    const char *entry = (const char *)shown - offsetof(struct entry, shown);
+    return &((const struct entry *)(const void *)entry)->answers;
+}
+
 /* ---- turns ---- */
 
 void shapes_note_change(struct shapes *shapes, enum kind kind)

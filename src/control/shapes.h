@@ -100,6 +100,10 @@ bool shapes_are_awaited(struct shapes *shapes, const struct model *models, size_
 /* All entries in the order of their keys; the array is owned, what it points to borrowed. */
 const struct shape_entry **shapes_list(struct shapes *shapes, size_t *ret_count);
 
+/* What the workers have said of a path's entry; see control/shape_answers.h. Borrowed likewise. */
+struct shape_answers;
+const struct shape_answers *shapes_answers_of(const struct shape_entry *entry);
+
 /* ---- only src/control/ and its tests ---- */
 
 /* A record was put or deleted; notes that entries may have to be looked at. */

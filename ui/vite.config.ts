@@ -19,7 +19,7 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0, // The content security policy has no data: for scripts and styles.
     reportCompressedSize: false,
-    manifest: "manifest.json", // Read by tests/tools/size.mjs; not packed.
+    manifest: "manifest.json", // For tests/tools/size.mjs; moved out of what is packed.
   },
   worker: { format: "es" },
   server: {

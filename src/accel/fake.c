@@ -2,6 +2,7 @@
 #include "accel/fake.h"
 
 #include "accel/accel_impl.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "domain/record.h"
 
@@ -16,6 +17,7 @@ struct fake_entry {
     int64_t island_size; /* 0: they are linked to none */
     int link;            /* place in link_names */
     double core_utilization, temperature, power;
+    int64_t moves; /* percent */
 };
 
 static const char *const type_names[] = {"cuda", "rocm", "npu",   "mps",
@@ -46,6 +48,7 @@ static const struct field entry_fields[] = {
     {FIELD(core_utilization), MEASURED},
     {FIELD(temperature), MEASURED},
     {FIELD(power), MEASURED},
+    {FIELD(moves), .kind = FIELD_INT, .max = 100},
 };
 
 static const struct record_type entry_type = {
@@ -80,7 +83,28 @@ static int read_entry(const json_t *object, struct fake_entry *entry, struct err
     return rc;
 }
 
-static struct device make_device(const struct fake_entry *entry, size_t number)
+/* Up and down between -1 and 1 once in `period_s`, in straight lines. */
+static double wave(int64_t at_s, int64_t period_s)
+{
+    double phase = (double)(at_s % period_s) / (double)period_s;
+    return phase < 0.5 ? 4 * phase - 1 : 3 - 4 * phase;
+}
+
+/* A slow wave with a fast one on it; neighbours are at other points of it. */
+static double moved(const struct fake_entry *entry, double value, size_t number, int64_t now_s)
+{
+    enum { SLOW_S = 600, FAST_S = 47, NEXT_S = 83 };
+    int64_t at_s = now_s + (int64_t)number * NEXT_S;
+    double share = 0.7 * wave(at_s, SLOW_S) + 0.3 * wave(at_s, FAST_S);
+    return value < 0 ? value : value * (1 + share * (double)entry->moves / 100);
+}
+
+static double percent(double value)
+{
+    return value > 100 ? 100 : value;
+}
+
+static struct device make_device(const struct fake_entry *entry, size_t number, int64_t now_s)
 {
     return (struct device){
         .index = (int64_t)number,
@@ -94,9 +118,9 @@ static struct device make_device(const struct fake_entry *entry, size_t number)
         .memory = {.total_bytes = (uint64_t)entry->memory_total,
                    .used_bytes = (uint64_t)entry->memory_used,
                    .is_unified = entry->is_unified_memory},
-        .core_utilization = entry->core_utilization,
-        .temperature_c = entry->temperature,
-        .power_w = entry->power,
+        .core_utilization = percent(moved(entry, entry->core_utilization, number, now_s)),
+        .temperature_c = moved(entry, entry->temperature, number, now_s),
+        .power_w = moved(entry, entry->power, number, now_s),
         .island = -1,
         .link = entry->link ? mem_strdup(link_names[entry->link]) : NULL,
         .is_healthy = entry->is_healthy,
@@ -114,26 +138,27 @@ static int64_t next_island(const struct device_list *list)
 }
 
 static void make_devices(const struct fake_entry *entry, const struct device_list *before,
-                         struct device_list *ret)
+                         int64_t now_s, struct device_list *ret)
 {
     int64_t island = next_island(before);
     ret->items = mem_alloc_array((size_t)entry->count, sizeof *ret->items);
     ret->count = (size_t)entry->count;
     for (size_t i = 0; i < ret->count; i++) {
-        ret->items[i] = make_device(entry, before->count + i);
+        ret->items[i] = make_device(entry, before->count + i, now_s);
         if (entry->island_size)
             ret->items[i].island = island + (int64_t)i / entry->island_size;
     }
 }
 
 /* The devices of one entry to the end of `list`, numbered on. */
-static int add_entry(const json_t *object, struct device_list *list, struct err *err)
+static int add_entry(const json_t *object, int64_t now_s, struct device_list *list,
+                     struct err *err)
 {
     struct fake_entry entry = {0};
     struct device_list more = {0};
     int rc = read_entry(object, &entry, err);
     if (rc == 0) {
-        make_devices(&entry, list, &more);
+        make_devices(&entry, list, now_s, &more);
         rc = accel_append(list, &more, err);
     }
     device_list_fini(&more);
@@ -149,7 +174,7 @@ static const json_t *find_entries(const json_t *root)
     return json_is_array(root) ? root : NULL;
 }
 
-int accel_fake_parse(struct str text, struct device_list *ret, struct err *err)
+int accel_fake_parse(struct str text, int64_t now_s, struct device_list *ret, struct err *err)
 {
     auto_fini(json_release) json_t *root = NULL;
     struct device_list list = {0};
@@ -161,7 +186,7 @@ int accel_fake_parse(struct str text, struct device_list *ret, struct err *err)
         return err_set(err, ERR_INVALID,
                        "must be an array of devices or an object with just that under \"devices\"");
     for (size_t i = 0; i < json_array_size(entries); i++) {
-        rc = add_entry(json_array_get(entries, i), &list, err);
+        rc = add_entry(json_array_get(entries, i), now_s, &list, err);
         if (rc < 0) {
             device_list_fini(&list);
             return err_wrap(err, rc, "entry %zu", i);
@@ -180,8 +205,9 @@ static int fake_detect(const struct accel_options *options, struct device_list *
                        struct err *err)
 {
     struct buf text = {0};
+    int64_t now_s = clock_wall_ms(&clock_system) / 1000;
     int rc = file_read(options->fake_file, FAKE_FILE_MAX, &text, err);
-    if (rc == 0 && (rc = accel_fake_parse(buf_str(&text), ret, err)) < 0)
+    if (rc == 0 && (rc = accel_fake_parse(buf_str(&text), now_s, ret, err)) < 0)
         rc = err_wrap(err, ERR_INVALID, "%s", options->fake_file);
     buf_fini(&text);
     return rc;

@@ -19,6 +19,8 @@
  *     healthy            true unless given
  *     driver_version, runtime_version
  *     core_utilization (percent), temperature (degrees C), power (W); unknown unless given
+ *     moves              percent by which these three go up and down with time, each device in its
+ *                        own way; 0 unless given
  *
  * Indexes and uuids ("FAKE-npu-0") are given in the order of the file. Any other key is an error.
  */
@@ -29,5 +31,9 @@
 
 enum { FAKE_FILE_MAX = 1 << 20 };
 
-/* Reads the text of a fake file. ERR_SYNTAX, ERR_INVALID with entry and key, ERR_TOO_LARGE. */
-int accel_fake_parse(struct str text, struct device_list *ret, struct err *err) must_check;
+/*
+ * Reads the text of a fake file; what moves is as it is at `now_s`, seconds by any clock.
+ * ERR_SYNTAX, ERR_INVALID with entry and key, ERR_TOO_LARGE.
+ */
+int accel_fake_parse(struct str text, int64_t now_s, struct device_list *ret,
+                     struct err *err) must_check;

@@ -127,6 +127,7 @@ static int make_value(struct request *rq, struct api_key *fresh, char **ret, str
 static void reply_with_value(struct request *rq, const struct api_key *key, const char *value)
 {
     rq->etag = key->version;
+    rq->is_secret = true;
     json_begin_object(&rq->json);
     record_write_members(&api_key_type, key, &rq->json);
     json_put_string(&rq->json, "value", value);
@@ -195,6 +196,65 @@ int api_keys_delete(struct request *rq, struct err *err)
     cluster_delete(rq->cluster, KIND_API_KEY, rq->id);
     json_add_null(&rq->json);
     return 0;
+}
+
+/* ---- rotate ---- */
+
+static int check_rotation(struct request *rq, const struct api_key *key, struct err *err)
+{
+    if (!api_keys_is_own(rq, key))
+        return err_set(err, ERR_FORBIDDEN,
+                       "the key %s is another user's: only its owner may have its value",
+                       key->name);
+    if (key->expires_at && key->expires_at <= control_now_ms(rq->control))
+        return err_set(err, ERR_CONFLICT,
+                       "the key %s has expired; give it another expires_in first", key->name);
+    return version_check(rq, KIND_API_KEY, key, err);
+}
+
+/*
+ * A fresh value under the same access half. That holds of a chosen value too, which is found by
+ * what looks like one; from now on the key is as those that the server makes.
+ */
+static int renew_value(struct request *rq, struct api_key *key, char **ret, struct err *err)
+{
+    struct auth_key parts;
+    struct auth_lookup lookup;
+    int64_t overlap_s = json_member_int(rq->body, "overlap_seconds", 0);
+    if (auth_key_renew(key->access_key, &parts) < 0)
+        return err_set(err, ERR_CONFLICT, "the key %s can't be rotated; make another one",
+                       key->name);
+    *ret = auth_key_format(&parts);
+    auth_key_lookup(str_of(*ret), &lookup);
+    explicit_bzero(&parts, sizeof parts);
+    mem_replace(&key->previous_digest, overlap_s ? key->secret_digest : NULL);
+    key->previous_expires_at = overlap_s ? control_now_ms(rq->control) + overlap_s * 1000 : 0;
+    mem_replace(&key->secret_digest, lookup.digest);
+    key->is_custom = false;
+    key->version++;
+    return 0;
+}
+
+int api_keys_rotate(struct request *rq, struct err *err)
+{
+    const struct api_key *key = find_key(rq, err);
+    if (!key)
+        return ERR_NOT_FOUND;
+    struct api_key copy = {0};
+    char *value = NULL;
+    record_copy(&api_key_type, &copy, key);
+    int rc = check_rotation(rq, key, err);
+    if (rc == 0)
+        rc = renew_value(rq, &copy, &value, err);
+    if (rc == 0) {
+        log_info("key", "%s of user %lld: rotated", key->name, (long long)key->user_id);
+        key = cluster_put(rq->cluster, KIND_API_KEY, &copy, control_now_ms(rq->control));
+        reply_with_value(rq, key, value);
+        rq->status = 201;
+    }
+    record_fini(&api_key_type, &copy);
+    mem_free_secret(value);
+    return rc;
 }
 
 /* ---- what gateways tell ---- */

@@ -113,6 +113,9 @@ int list_reply(struct request *rq, const struct list_view *view, struct err *err
 /* The two halves of it for rows that are no records; `rows` in the order of their ids. */
 int list_read_query(const struct request *rq, const struct list_view *view, struct list_query *ret,
                     struct err *err) must_check;
+/* Reads the query of a list that can't be watched. */
+int list_read_unwatched(const struct request *rq, const struct list_view *view,
+                        struct list_query *ret, struct err *err) must_check;
 void list_write(struct request *rq, const struct list_view *view, const struct list_query *query,
                 void *const *rows, size_t count);
 

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inference backends and model files, as far as this version knows them. Backends are the built-in
- * engine descriptions, in GPUStack's shape with members of ours; files on workers are not known to
- * control yet, so their list is empty.
+ * Inference backends: the built-in engine descriptions, in GPUStack's shape with members of ours.
  */
 #include "api/api_priv.h"
 
@@ -65,26 +63,10 @@ static void free_rows(void **rows, size_t count)
     free(rows);
 }
 
-/* Reads the query of a list that can't be watched. */
-static int read_query(const struct request *rq, const struct list_view *view,
-                      struct list_query *ret, struct err *err)
-{
-    struct list_query query;
-    int rc = list_read_query(rq, view, &query, err);
-    if (rc < 0)
-        return rc;
-    if (query.watch) {
-        list_query_fini(&query);
-        return err_set(err, ERR_INVALID, "%ss can't be watched in this version", view->type->noun);
-    }
-    *ret = query;
-    return 0;
-}
-
 int backends_list(struct request *rq, struct err *err)
 {
     struct list_query query;
-    int rc = read_query(rq, &backends_view, &query, err);
+    int rc = list_read_unwatched(rq, &backends_view, &query, err);
     if (rc < 0)
         return rc;
     size_t count;
@@ -107,26 +89,4 @@ int backends_get(struct request *rq, struct err *err)
     }
     free_rows(rows, count);
     return rc;
-}
-
-/* ---- model files ---- */
-
-static const struct field file_fields[] = {
-    {.name = "id", .kind = FIELD_ID},
-    {.name = "worker_id", .kind = FIELD_INT, .max = INT64_MAX},
-};
-
-static const struct record_type file_type = {
-    .noun = "model-file", .fields = file_fields, .field_count = ARRAY_LEN(file_fields)};
-
-int model_files_list(struct request *rq, struct err *err)
-{
-    static const struct list_view view = {.type = &file_type};
-    struct list_query query;
-    int rc = read_query(rq, &view, &query, err);
-    if (rc < 0)
-        return rc;
-    list_write(rq, &view, &query, NULL, 0);
-    list_query_fini(&query);
-    return 0;
 }

@@ -56,7 +56,7 @@ static int use_key(struct request *rq, const char *token, struct err *err)
     struct auth_lookup lookup;
     auth_key_lookup(str_of(token), &lookup);
     const struct api_key *key = cluster_key_by_access(rq->cluster, lookup.access);
-    if (!key || !str_eq_const_time(str_of(lookup.digest), str_of(key->secret_digest)))
+    if (!key || !api_key_has_digest(key, lookup.digest, control_now_ms(rq->control)))
         return refuse(err);
     int rc = check_key(rq, key, err);
     if (rc < 0)

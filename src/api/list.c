@@ -91,3 +91,18 @@ int no_such(const struct request *rq, enum kind kind, struct err *err)
     return err_set(err, ERR_NOT_FOUND, "there is no %s with id %lld", kind_type(kind)->noun,
                    (long long)rq->id);
 }
+
+int list_read_unwatched(const struct request *rq, const struct list_view *view,
+                        struct list_query *ret, struct err *err)
+{
+    struct list_query query;
+    int rc = list_read_query(rq, view, &query, err);
+    if (rc < 0)
+        return rc;
+    if (query.watch) {
+        list_query_fini(&query);
+        return err_set(err, ERR_INVALID, "%ss can't be watched in this version", view->type->noun);
+    }
+    *ret = query;
+    return 0;
+}

@@ -345,8 +345,13 @@ static bool is_found(const char *search, const struct record_type *type, const v
 {
     static const char *const searched[] = {"name", "username", "full_name", "hostname",
                                            "worker_name", "object_name"};
-    for (size_t i = 0; i < ARRAY_LEN(searched); i++) {
-        const struct field *field = record_field(type, searched[i]);
+    /* What has no name of its own is known by where it is. */
+    static const char *const nameless[] = {"local_path", "worker_name"};
+    bool has_name = record_field(type, "name") || !record_field(type, nameless[0]);
+    const char *const *names = has_name ? searched : nameless;
+    size_t count = has_name ? ARRAY_LEN(searched) : ARRAY_LEN(nameless);
+    for (size_t i = 0; i < count; i++) {
+        const struct field *field = record_field(type, names[i]);
         if (!field || field->kind != FIELD_STRING)
             continue;
         const char *text = *(char *const *)at(field, record);

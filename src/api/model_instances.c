@@ -10,7 +10,8 @@
 
 #include <stdio.h>
 
-enum { LOG_HEAD_TIMEOUT_MS = 10000, LOG_TAIL_MAX = 100000, LOG_RUN_MAX = 1000000 };
+enum { WORKER_HEAD_TIMEOUT_MS = 10000, LOG_TAIL_MAX = 100000, LOG_RUN_MAX = 1000000,
+       LOG_FOUND_MAX = 1000 };
 
 static const int64_t log_offset_max = 1LL << 53; /* what JavaScript can count to */
 
@@ -54,13 +55,14 @@ int instances_timeline(struct request *rq, struct err *err)
     return 0;
 }
 
-/* ---- logs ---- */
+/* ---- what its worker tells ---- */
 
-struct log_call {
+struct worker_call {
     char *worker_name;
+    const char *what; /* that is asked for */
 };
 
-static void log_call_free(struct log_call *call)
+static void worker_call_free(struct worker_call *call)
 {
     free(call->worker_name);
     free(call);
@@ -77,15 +79,15 @@ static void on_reply_close(struct http_exchange *ex, bool gone, void *ctx)
 static const struct http_exchange_ops reply_ops = {.on_end = on_reply_end,
                                                    .on_close = on_reply_close};
 
-static void log_done(struct forward *fwd, enum forward_outcome outcome, int code, const char *text,
-                     void *ctx)
+static void on_told(struct forward *fwd, enum forward_outcome outcome, int code, const char *text,
+                    void *ctx)
 {
-    struct log_call *call = ctx;
+    struct worker_call *call = ctx;
     struct http_exchange *ex = forward_exchange(fwd);
     if (outcome == FORWARD_FAILED) {
         http_exchange_set_ops(ex, &reply_ops, NULL);
         auto_free char *why =
-            mem_printf("worker %s can't be asked for the log: %s", call->worker_name, text);
+            mem_printf("worker %s can't be asked for %s: %s", call->worker_name, call->what, text);
         problem_reply(ex, &(struct problem){ERR_UNAVAILABLE, why, NULL});
     } else if (outcome == FORWARD_BAD_BODY) {
         http_exchange_set_ops(ex, &reply_ops, NULL);
@@ -93,17 +95,17 @@ static void log_done(struct forward *fwd, enum forward_outcome outcome, int code
     } else if (outcome == FORWARD_CUT) {
         http_exchange_abort(ex);
     }
-    log_call_free(call);
+    worker_call_free(call);
 }
 
-/* Whose log is shown unless another is asked for: the first rank that failed, until all serve. */
+/* Which rank is shown unless another is asked for: the first rank that failed, until all serve. */
 static int64_t rank_to_show(const struct model_instance *instance, const struct gang *gang)
 {
     return instance->state == INSTANCE_RUNNING || gang->failed_rank < 0 ? 0 : gang->failed_rank;
 }
 
-/* The worker that has the log; `*ret` is NULL when nobody has one yet. */
-static int find_log_worker(struct request *rq, const struct model_instance *instance,
+/* The worker that runs it; `*ret` is NULL when none does yet. */
+static int find_its_worker(struct request *rq, const struct model_instance *instance,
                            const struct worker **ret, struct err *err)
 {
     int64_t worker_id = instance->worker_id, rank;
@@ -127,17 +129,19 @@ static bool is_credential(struct str name)
     return str_eq_nocase(name, STR("Cookie")) || str_eq_nocase(name, STR("X-API-Key"));
 }
 
-static int start_log_call(struct request *rq, const char *path, struct err *err)
+/* Passes the worker's answer on. `what` is a literal: "the log". */
+static int ask_worker(struct request *rq, const char *path, const char *what, struct err *err)
 {
     const struct model_instance *instance = cluster_find(rq->cluster, KIND_INSTANCE, rq->id);
     if (!instance)
         return no_such(rq, KIND_INSTANCE, err);
     const struct worker *worker = NULL;
-    int rc = find_log_worker(rq, instance, &worker, err);
+    int rc = find_its_worker(rq, instance, &worker, err);
     if (rc < 0)
         return rc;
     if (!worker)
-        return err_set(err, ERR_CONFLICT, "%s has no log yet: it is %s%s%s", instance->name,
+        return err_set(err, ERR_CONFLICT, "no worker has %s of %s yet: it is %s%s%s", what,
+                       instance->name,
                        instance_state_name((enum instance_state)instance->state),
                        instance->state_message ? ", " : "",
                        instance->state_message ? instance->state_message : "");
@@ -146,8 +150,8 @@ static int start_log_call(struct request *rq, const char *path, struct err *err)
     struct http_target target = {.port = (unsigned)worker->port};
     snprintf(target.host, sizeof target.host, "%s", worker->ip);
     const struct http_header add[] = {{STR("Authorization"), str_of(bearer)}};
-    struct log_call *call = mem_alloc(sizeof *call);
-    call->worker_name = mem_strdup(worker->name);
+    struct worker_call *call = mem_alloc(sizeof *call);
+    *call = (struct worker_call){.worker_name = mem_strdup(worker->name), .what = what};
     struct forward_params params = {
         .pool = control_pool(rq->control),
         .target = &target,
@@ -155,37 +159,54 @@ static int start_log_call(struct request *rq, const char *path, struct err *err)
         .add = add,
         .add_count = ARRAY_LEN(add),
         .drops = is_credential,
-        .head_timeout_ms = LOG_HEAD_TIMEOUT_MS,
-        .on_done = log_done,
+        .head_timeout_ms = WORKER_HEAD_TIMEOUT_MS,
+        .on_done = on_told,
         .ctx = call,
     };
     forward_start(rq->ex, &params);
     return request_take(rq);
 }
 
+int instances_process(struct request *rq, struct err *err)
+{
+    auto_free char *path = mem_printf("/serveProcess/%lld", (long long)rq->id);
+    return ask_worker(rq, path, "the process", err);
+}
+
+/* ---- logs ---- */
+
+struct number_range {
+    const char *name;
+    int64_t min, max;
+};
+
+/* Passes on such a parameter, if it is there. */
+static int add_number(struct request *rq, const struct number_range *range, struct buf *query,
+                      struct err *err)
+{
+    auto_free char *text = request_query(rq, range->name);
+    int64_t number;
+    if (!text)
+        return 0;
+    int rc = request_query_int(rq, range->name, range->min, range->max, 0, &number, err);
+    if (rc == 0)
+        buf_printf(query, "&%s=%lld", range->name, (long long)number);
+    return rc;
+}
+
 /* The query of a request for a log, as the worker takes it. Owned. */
 static int read_log_query(struct request *rq, char **ret, struct err *err)
 {
-    static const struct {
-        const char *name;
-        int64_t min, max;
-    } numbers[] = {{"tail", 0, LOG_TAIL_MAX},
-                   {"run", 0, LOG_RUN_MAX},
-                   {"offset", -log_offset_max, log_offset_max},
-                   {"limit", 0, log_offset_max}};
+    static const struct number_range numbers[] = {{"tail", 0, LOG_TAIL_MAX},
+                                                  {"run", 0, LOG_RUN_MAX},
+                                                  {"offset", -log_offset_max, log_offset_max},
+                                                  {"limit", 0, log_offset_max}};
     struct buf query = {0};
     bool follow = false;
     int rc = request_query_bool(rq, "follow", false, &follow, err);
     buf_printf(&query, "follow=%s", follow ? "true" : "false");
-    for (size_t i = 0; rc == 0 && i < ARRAY_LEN(numbers); i++) {
-        auto_free char *text = request_query(rq, numbers[i].name);
-        int64_t number;
-        if (text)
-            rc = request_query_int(rq, numbers[i].name, numbers[i].min, numbers[i].max, 0, &number,
-                                   err);
-        if (text && rc == 0)
-            buf_printf(&query, "&%s=%lld", numbers[i].name, (long long)number);
-    }
+    for (size_t i = 0; rc == 0 && i < ARRAY_LEN(numbers); i++)
+        rc = add_number(rq, &numbers[i], &query, err);
     *ret = buf_take(&query);
     return rc;
 }
@@ -200,11 +221,38 @@ int instances_logs(struct request *rq, struct err *err)
     if (rc < 0)
         return rc;
     auto_free char *path = mem_printf("/serveLogs/%lld?%s", (long long)rq->id, query);
-    return start_log_call(rq, path, err);
+    return ask_worker(rq, path, "the log", err);
 }
 
 int instances_log_options(struct request *rq, struct err *err)
 {
     auto_free char *path = mem_printf("/serveLogs/%lld/runs", (long long)rq->id);
-    return start_log_call(rq, path, err);
+    return ask_worker(rq, path, "the log", err);
+}
+
+/* Text in a query, percent-encoded. */
+static void add_escaped(struct buf *out, const char *text)
+{
+    for (; *text; text++)
+        buf_printf(out, "%%%02X", (unsigned)(unsigned char)*text);
+}
+
+int instances_log_search(struct request *rq, struct err *err)
+{
+    static const struct number_range numbers[] = {{"run", 0, LOG_RUN_MAX},
+                                                  {"from", 0, log_offset_max},
+                                                  {"limit", 1, LOG_FOUND_MAX}};
+    auto_free char *text = request_query(rq, "q"), *direction = request_query(rq, "direction");
+    struct buf path = {0};
+    bool matches_case = false;
+    int rc = request_query_bool(rq, "case", false, &matches_case, err);
+    buf_printf(&path, "/serveLogs/%lld/search?case=%s&direction=%s&q=", (long long)rq->id,
+               matches_case ? "true" : "false", direction ? direction : "");
+    add_escaped(&path, text);
+    for (size_t i = 0; rc == 0 && i < ARRAY_LEN(numbers); i++)
+        rc = add_number(rq, &numbers[i], &path, err);
+    if (rc == 0)
+        rc = ask_worker(rq, path.ptr, "the log", err);
+    buf_fini(&path);
+    return rc;
 }

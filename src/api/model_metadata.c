@@ -44,6 +44,7 @@ static void write_entry(struct json_writer *w, const struct shape_entry *entry)
     json_put_string(w, "state", shape_state_name(entry->state));
     json_put_string(w, "message", entry->message);
     json_put_bool(w, "is_local", entry->is_local);
+    json_put_bool(w, "is_stated", entry->is_stated);
     write_shape(w, entry->shape);
     json_put_bool(w, "has_projector", entry->projector != NULL);
     write_ids(w, "present_on", &entry->present_on);

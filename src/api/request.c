@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-enum { REPLY_HEADERS_MAX = 4 };
+enum { REPLY_HEADERS_MAX = 5 };
 
 /* ---- life ---- */
 
@@ -46,6 +46,8 @@ static void send_reply(struct request *rq)
         snprintf(number, sizeof number, "\"%lld\"", (long long)rq->etag);
         headers[count++] = (struct http_header){STR("ETag"), str_of(number)};
     }
+    if (rq->is_secret)
+        headers[count++] = (struct http_header){STR("Cache-Control"), STR("no-store")};
     if (rq->status >= 400)
         count += problem_headers(rq->status, rq->retry_after_s, number, &headers[count]);
     rq->holds++; /* on_close() may come from inside http_reply() */

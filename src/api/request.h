@@ -71,6 +71,7 @@ struct request {
     struct caller caller;
     char *path;      /* decoded */
     int64_t id;      /* the number at {id}, or 0 */
+    bool is_secret;  /* the reply has a secret: nobody may keep it */
     bool is_local;   /* came over the admin socket from root or our own user */
     struct buf raw;  /* body as it came */
     json_t *body;    /* parsed body, an object, checked; NULL when there was none */

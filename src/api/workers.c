@@ -7,6 +7,8 @@
 #include "control/fleet.h"
 #include "control/liveness.h"
 
+#include <ctype.h>
+
 int workers_list(struct request *rq, struct err *err)
 {
     static const struct list_alias aliases[] = {{"uuid", "worker_uuid"}, {0}};
@@ -76,6 +78,42 @@ int workers_delete(struct request *rq, struct err *err)
                 "deleted through the API");
     cluster_delete(rq->cluster, KIND_WORKER, rq->id);
     json_add_null(&rq->json);
+    return 0;
+}
+
+/* ---- how a worker joins ---- */
+
+/* Only what a host and port are written with: people paste it into a shell. */
+static bool is_host(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!isalnum((unsigned char)text.ptr[i]) && !memchr(".-_:[]", text.ptr[i], 6))
+            return false;
+    return text.len > 0;
+}
+
+/* The address by which the caller has reached the gateway, or NULL. Owned. */
+static char *server_url(const struct request *rq)
+{
+    const struct http_headers *headers = &http_exchange_head(rq->ex)->headers;
+    struct str host = http_headers_get(headers, "X-Forwarded-Host");
+    host.len = str_find(host, ','); /* of several proxies the first has heard it from the client */
+    host = str_trim(host);
+    bool is_https = str_eq_nocase(http_headers_get(headers, "X-Forwarded-Proto"), STR("https"));
+    return is_host(host) ? mem_printf("http%s://%.*s", is_https ? "s" : "", STR_ARGS(host)) : NULL;
+}
+
+int workers_join(struct request *rq, struct err *err)
+{
+    auto_free char *url = server_url(rq);
+    log_info("worker", "the cluster token was shown to administrator %s",
+             request_user(rq)->username);
+    rq->is_secret = true;
+    json_begin_object(&rq->json);
+    json_put_string(&rq->json, "server_url", url);
+    json_put_string(&rq->json, "token", control_cluster_token(rq->control));
+    json_put_string(&rq->json, "version", GPUSTACK_VERSION);
+    json_end_object(&rq->json);
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "auth/auth.h"
 #include "base/log.h"
 #include "control/bootstrap.h"
+#include "control/sampler.h"
 
 struct control_role {
     struct config config;
@@ -39,6 +40,7 @@ static int start_role(struct control_role *role, struct err *err)
     int rc = open_store(role, err);
     if (rc < 0)
         return rc;
+    auto_free char *series_path = mem_printf("%s/timeseries", role->config.data_dir);
     const struct control_params params = {
         .loop = role->loop,
         .store = role->store,
@@ -47,6 +49,7 @@ static int start_role(struct control_role *role, struct err *err)
         .reserved_vram_bytes = role->config.system_reserved_vram,
         .usage_retention_days = role->config.usage_retention_days,
         .reschedule_grace_ms = role->config.reschedule_grace * 1000,
+        .series_path = series_path,
     };
     rc = control_new(&params, &role->control, err);
     if (rc == 0)
@@ -78,12 +81,18 @@ static void stop_loop(void *ctx)
     loop_stop(role->loop);
 }
 
+static void save_history(void *ctx)
+{
+    struct control_role *role = ctx;
+    sampler_end(control_sampler(role->control), stop_loop, role);
+}
+
 static void on_stop(void *ctx)
 {
     struct control_role *role = ctx;
     log_info("control", "stopping");
     api_drain(role->api);
-    control_when_durable(role->control, stop_loop, role);
+    control_when_durable(role->control, save_history, role);
 }
 
 static void stop_role(struct control_role *role)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `gpustack deploy SOURCE`: makes a model from a file or folder on the workers. */
+/* `gpustack deploy SOURCE`: makes a model of the catalog's, or from files on the workers. */
+#include "app/catalog_source.h"
 #include "app/cli.h"
 #include "app/command.h"
 #include "app/instances.h"
@@ -15,18 +16,47 @@ struct deploy {
     bool wait;
 };
 
+/* Where the files of a model are, as text. Returns owned. */
+static char *place_of(const json_t *model)
+{
+    static const char *const members[] = {"local_path", "huggingface_repo_id",
+                                          "huggingface_filename", "model_scope_model_id",
+                                          "model_scope_file_path"};
+    struct buf place = {0};
+    for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+        const char *value = json_member_string(model, members[i]);
+        if (value && *value)
+            buf_printf(&place, "%s%s", place.len ? " " : "", value);
+    }
+    return place.len ? buf_take(&place) : mem_strdup("elsewhere");
+}
+
 /* The same name and file again is what a script says when it runs twice: nothing is to do. */
-static int find_same(struct cli *cli, const char *name, const char *path, json_t **ret,
+static int find_same(struct cli *cli, const char *name, const json_t *body, json_t **ret,
                      struct err *err)
 {
     int rc = cli_find(cli, "/v2/models", "name", name, ret, err);
     if (rc < 0)
         return rc;
-    const char *known = json_member_string(*ret, "local_path");
-    if (known && strcmp(known, path) == 0)
+    auto_free char *known = place_of(*ret), *wanted = place_of(body);
+    if (strcmp(known, wanted) == 0)
         return 0;
     return err_set(err, ERR_EXISTS, "there is a model %s already, from %s; choose another --name",
-                   name, known ? known : "elsewhere");
+                   name, known);
+}
+
+/* Where the model is to come from, and its name if no option says another one; owned. */
+static int read_source(struct cli *cli, json_t **ret, char **ret_name, struct err *err)
+{
+    const bool is_of_catalog = catalog_source_is(cli->args[0]);
+    int rc = is_of_catalog ? catalog_source_body(cli, cli->args[0], ret, err)
+                           : model_spec_source(cli->args[0], false, ret, err);
+    if (rc < 0)
+        return rc;
+    *ret_name = is_of_catalog
+                    ? mem_strdup(json_member_string(*ret, "name"))
+                    : model_spec_default_name(json_member_string(*ret, "local_path"));
+    return 0;
 }
 
 static int run(struct cli *cli, void *ctx, struct err *err)
@@ -36,18 +66,17 @@ static int run(struct cli *cli, void *ctx, struct err *err)
     if (deploy->timeout && num_parse_i64(str_of(deploy->timeout), 1, 86400, &timeout_s) < 0)
         return cli_usage(err, "--timeout must be 1-86400 seconds, not %s", deploy->timeout);
     auto_fini(json_release) json_t *body = NULL, *model = NULL;
-    int rc = model_spec_source(cli->args[0], false, &body, err);
+    auto_free char *usual_name = NULL;
+    int rc = read_source(cli, &body, &usual_name, err);
     if (rc < 0)
         return rc;
-    const char *path = json_member_string(body, "local_path");
-    auto_free char *name = deploy->spec.name ? mem_strdup(deploy->spec.name)
-                                             : model_spec_default_name(path);
+    const char *name = deploy->spec.name ? deploy->spec.name : usual_name;
     struct model_spec spec = deploy->spec;
     spec.name = name;
     rc = model_spec_add(&spec, body, err);
     if (rc < 0)
         return rc;
-    rc = find_same(cli, name, path, &model, err);
+    rc = find_same(cli, name, body, &model, err);
     bool is_new = rc == ERR_NOT_FOUND;
     if (is_new)
         rc = cli_call(cli, HTTP_POST, "/v2/models", body, &model, err);
@@ -98,7 +127,8 @@ int cmd_deploy(int argc, char **argv)
     const struct cli_spec spec = {
         .command = "deploy",
         .arguments = "SOURCE [-- ENGINE ARGUMENTS]",
-        .summary = "Serves a model from a file or folder that the workers can read.",
+        .summary = "Serves a model from a file or folder that the workers can read, or one of\n"
+                   "`gpustack catalog` by its NAME or NAME:PRECISION.",
         .options = options,
         .min_args = 1,
         .max_args = 1,

@@ -30,6 +30,7 @@ int cmd_prober(int argc, char **argv);
 int cmd_engines(int argc, char **argv);
 int cmd_login(int argc, char **argv);
 int cmd_defrag(int argc, char **argv);
+int cmd_catalog(int argc, char **argv);
 int cmd_deploy(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
 int cmd_ps(int argc, char **argv);

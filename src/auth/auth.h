@@ -44,6 +44,9 @@ struct auth_key {
 };
 
 void auth_key_make(struct auth_key *ret);
+
+/* A key with a fresh secret half and the access half given: ERR_INVALID when that can't be one. */
+int auth_key_renew(const char *access, struct auth_key *ret) must_check;
 char *auth_key_format(const struct auth_key *key);
 
 /* -EINVAL when the text isn't such a key. */

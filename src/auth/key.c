@@ -34,6 +34,15 @@ static bool is_hex(struct str text)
     return true;
 }
 
+int auth_key_renew(const char *access, struct auth_key *ret)
+{
+    if (strlen(access) != ACCESS_HEX || !is_hex(str_of(access)))
+        return ERR_INVALID;
+    auth_key_make(ret);
+    memcpy(ret->access, access, ACCESS_HEX);
+    return 0;
+}
+
 int auth_key_parse(struct str text, struct auth_key *ret)
 {
     size_t prefix = strlen(PREFIX);

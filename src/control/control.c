@@ -5,11 +5,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "catalog/catalog.h"
+#include "control/catalog_fit.h"
 #include "control/hub_reads.h"
 #include "control/learning.h"
 #include "control/ledger.h"
 #include "control/needs.h"
 #include "control/reconcile.h"
+#include "control/sampler.h"
 #include "control/shapes.h"
 #include "control/turn_priv.h"
 
@@ -48,8 +51,11 @@ struct control {
     struct feed_hub *feed;
     struct fleet *fleet;
     struct ledger *ledger;
+    struct catalog *catalog;
+    struct catalog_fit *catalog_fit;
     struct shapes *shapes;
     struct hub_reads *hub_reads;
+    struct sampler *sampler;
     struct watch_hub *watch;
     struct http_pool *pool;
     char *cluster_token;
@@ -167,6 +173,7 @@ static void source_of(const struct model *model, struct need_source *ret, void *
                                 .shape = entry->shape,
                                 .projector = entry->projector,
                                 .message = entry->message,
+                                .is_stated = entry->is_stated,
                                 .absent_on = entry->is_local ? &entry->absent_on : NULL};
 }
 
@@ -252,6 +259,8 @@ static void note_change(struct control *control, enum kind kind, const void *rec
     dirty_note(&control->dirty, &control->cluster, kind, record, durable, is_delete);
     if (durable)
         shapes_note_change(control->shapes, kind);
+    if (durable)
+        catalog_fit_note_change(control->catalog_fit, kind);
     if (durable)
         ledger_note_change(control->ledger, kind, record, is_delete);
     if (durable && kind == KIND_INSTANCE && !is_delete)
@@ -353,6 +362,7 @@ static void wake(void *ctx)
 static void start_shapes(struct control *control)
 {
     const struct shapes_params params = {.loop = control->loop,
+                                         .catalog = control->catalog,
                                          .cluster = &control->cluster,
                                          .read_hub = read_hub,
                                          .wake = wake,
@@ -393,10 +403,13 @@ int control_new(const struct control_params *params, struct control **ret, struc
     control->learning = learning_new();
     control->needs = needs_new(learning_corrections(control->learning));
     note_measured(control);
+    control->catalog = catalog_new();
+    control->catalog_fit = catalog_fit_new(control);
     control->pool = http_pool_new(control->loop);
     control->feed = feed_hub_new(control);
     control->fleet = fleet_new(control, params->reschedule_grace_ms);
     control->watch = watch_hub_new(control);
+    control->sampler = sampler_new(control->loop, &control->cluster, params->series_path);
     start_shapes(control);
     store_start(control->store, control->loop);
     ledger_start(control->ledger);
@@ -426,7 +439,10 @@ void control_free(struct control *control)
     ledger_free(control->ledger);
     watch_hub_free(control->watch);
     hub_reads_free(control->hub_reads);
+    sampler_free(control->sampler);
+    catalog_fit_free(control->catalog_fit);
     shapes_free(control->shapes);
+    catalog_free(control->catalog);
     http_pool_free(control->pool);
     needs_free(control->needs);
     learning_free(control->learning);
@@ -465,9 +481,24 @@ struct ledger *control_ledger(struct control *control)
     return control->ledger;
 }
 
+struct sampler *control_sampler(struct control *control)
+{
+    return control->sampler;
+}
+
 struct shapes *control_shapes(struct control *control)
 {
     return control->shapes;
+}
+
+const struct catalog *control_catalog(const struct control *control)
+{
+    return control->catalog;
+}
+
+struct catalog_fit *control_catalog_fit(struct control *control)
+{
+    return control->catalog_fit;
 }
 
 struct watch_hub *control_watch(struct control *control)
@@ -483,6 +514,11 @@ struct http_pool *control_pool(struct control *control)
 int64_t control_now_ms(const struct control *control)
 {
     return clock_wall_ms(loop_clock(control->loop));
+}
+
+const char *control_cluster_token(const struct control *control)
+{
+    return control->cluster_token;
 }
 
 bool control_is_cluster_token(const struct control *control, const char *token)

@@ -19,10 +19,13 @@
 
 enum { CONTROL_REFUSE_MS = 90000 };
 
+struct catalog;
+struct catalog_fit;
 struct control;
 struct feed_hub;
 struct fleet;
 struct ledger;
+struct sampler;
 struct shapes;
 struct watch_hub;
 
@@ -36,6 +39,7 @@ struct control_params {
                                      control/ledger.h */
     int64_t reschedule_grace_ms; /* without contact, after which a worker's instances move; 0: the
                                     default of control/lost.h */
+    const char *series_path; /* where the history of figures is kept; NULL: nowhere */
 };
 
 /* Loads the cluster from the store and starts the store's thread. Blocks. */
@@ -54,12 +58,18 @@ struct loop *control_loop(struct control *control);
 struct feed_hub *control_feed(struct control *control);
 struct fleet *control_fleet(struct control *control);
 struct ledger *control_ledger(struct control *control);
+struct sampler *control_sampler(struct control *control);
 struct shapes *control_shapes(struct control *control);
+const struct catalog *control_catalog(const struct control *control);
+struct catalog_fit *control_catalog_fit(struct control *control);
 struct watch_hub *control_watch(struct control *control);
 struct http_pool *control_pool(struct control *control);
 
 /* Wall-clock ms, for times in records. */
 int64_t control_now_ms(const struct control *control);
+
+/* The cluster token, for an administrator who is to make a worker join; secret, borrowed. */
+const char *control_cluster_token(const struct control *control);
 
 /* Whether `token` is the cluster token. Constant time. */
 bool control_is_cluster_token(const struct control *control, const char *token);

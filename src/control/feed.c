@@ -87,6 +87,10 @@ static void put_key(struct json_writer *w, const struct api_key *key)
 {
     json_put_string(w, "access_key", key->access_key);
     json_put_string(w, "secret_digest", key->secret_digest);
+    if (key->previous_digest) {
+        json_put_string(w, "previous_digest", key->previous_digest);
+        json_put_int(w, "previous_expires_at_ms", key->previous_expires_at);
+    }
     json_put_int(w, "user_id", key->user_id);
     json_put_int(w, "expires_at_ms", key->expires_at);
     put_strings(w, "scope", &key->scope);

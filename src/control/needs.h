@@ -36,6 +36,7 @@ struct need_source {
     const struct model_shape *shape;    /* with KNOWN_SHAPE */
     const struct model_shape *projector;
     const char *message;
+    bool is_stated;                     /* the shape is the catalog's, the files weren't read */
     const struct int_list *absent_on;   /* workers without the path; NULL: none */
 };
 
@@ -58,6 +59,9 @@ struct need {
 struct needs *needs_new(const struct correction_table *corrections);
 void needs_free(struct needs *needs);
 
+/* Those that it was made with. Borrowed. */
+const struct correction_table *needs_corrections(const struct needs *needs);
+
 /* Fills in `ret`, which borrows from all arguments and, until the next call, from `needs`. */
 void needs_of(struct needs *needs, const struct model *model, const struct need_source *source,
               const struct place_view *view, struct need *ret);
@@ -72,6 +76,13 @@ bool need_demand(const struct need *need, struct demand *ret);
 int needs_estimate(const struct model *model, const struct need_source *source,
                    const struct estimate_device *devices, const struct resource_claim *claim,
                    struct estimate *ret, struct err *err) must_check;
+
+/*
+ * The estimate behind a place that was found for it, device by device in the order of the result's
+ * ranks; uncorrected. Not for a place that is had whole or split over unlike devices: ERR_INVALID.
+ */
+int needs_estimate_place(const struct need *need, const struct place_result *result,
+                         struct estimate *ret, struct err *err) must_check;
 
 /* The rules by which a model is estimated that isn't of a cluster of Ascend's devices alone. */
 enum estimate_engine needs_engine_of(const struct model *model, const struct model_shape *shape);

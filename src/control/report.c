@@ -236,6 +236,13 @@ static char *text_of(const json_t *object, const char *key, const char *fallback
     return mem_strdup(text ? text : fallback);
 }
 
+/* A measurement; null, absent or below 0: not known. */
+static double measured(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_number(value) ? json_number_value(value) : -1;
+}
+
 /* Workers of earlier versions tell neither islands nor health. */
 static struct worker_device read_device(const json_t *device, size_t place)
 {
@@ -251,6 +258,9 @@ static struct worker_device read_device(const json_t *device, size_t place)
         .used_bytes = bytes_of(memory, "used"),
         .is_unified = json_is_true(json_object_get(memory, "is_unified_memory")),
         .is_healthy = !json_is_false(json_object_get(device, "healthy")),
+        .utilization = measured(json_object_get(device, "core"), "utilization_rate"),
+        .temperature_c = measured(device, "temperature"),
+        .power_w = measured(device, "power"),
     };
 }
 
@@ -286,6 +296,7 @@ static void take_status(struct worker *copy, const json_t *status)
     int64_t total = json_member_int(memory, "total", 0), used = json_member_int(memory, "used", 0);
     copy->memory_total = total > 0 ? total : 0;
     copy->memory_used = used > 0 && used <= total ? used : 0;
+    copy->cpu_utilization = measured(json_object_get(status, "cpu"), "utilization_rate");
     take_devices(copy, json_object_get(status, "gpu_devices"));
     take_engines(copy, json_object_get(status, "engines"));
 }

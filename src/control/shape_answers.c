@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/shape_answers.h"
 
-static const char *const state_names[] = {
+const char *const answer_state_names[ANSWER_STATE_COUNT] = {
     [ANSWER_PRESENT] = "present",
     [ANSWER_MISSING] = "missing",
     [ANSWER_UNREADABLE] = "unreadable",
@@ -10,8 +10,8 @@ static const char *const state_names[] = {
 
 int answer_state_parse(const char *word, enum answer_state *ret)
 {
-    for (size_t i = 0; word && i < ARRAY_LEN(state_names); i++) {
-        if (strcmp(word, state_names[i]) != 0)
+    for (size_t i = 0; word && i < ANSWER_STATE_COUNT; i++) {
+        if (strcmp(word, answer_state_names[i]) != 0)
             continue;
         *ret = (enum answer_state)i;
         return 0;
@@ -23,6 +23,7 @@ static void answer_fini(struct shape_answer *answer)
 {
     free(answer->identity);
     free(answer->message);
+    free(answer->storage);
     *answer = (struct shape_answer){0};
 }
 
@@ -98,7 +99,10 @@ bool shape_answers_take(struct shape_answers *answers, struct shape_answer *fres
                                       (row->state == fresh->state &&
                                        is_same_text(row->identity, fresh->identity) &&
                                        is_same_text(row->message, fresh->message)));
-    if (is_same) {
+    if (is_same) { /* how much room there is is nobody's news */
+        row->bytes = fresh->bytes;
+        free(row->storage);
+        row->storage = TAKE(fresh->storage);
         answer_fini(fresh);
         return false;
     }

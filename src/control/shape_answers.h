@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Only src/control/: what workers have said of one path, and what that means together. Pure;
+ * What workers have said of one path, and what that means together. Pure;
  * control's thread.
  */
 #pragma once
@@ -21,6 +21,8 @@ struct shape_answer {
     enum answer_state state;
     char *identity; /* owned; "": it wasn't found out */
     char *message;  /* owned, or NULL */
+    int64_t bytes;  /* of the files */
+    char *storage;  /* owned; JSON of the file system that they are on, or NULL */
 };
 
 /* The zero value is empty. */
@@ -28,6 +30,9 @@ struct shape_answers {
     struct shape_answer *items; /* owned; ascending by worker */
     size_t count, cap;
 };
+
+/* "present". */
+extern const char *const answer_state_names[ANSWER_STATE_COUNT];
 
 /* The state of a word. ERR_INVALID. */
 int answer_state_parse(const char *word, enum answer_state *ret) must_check;

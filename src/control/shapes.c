@@ -3,6 +3,7 @@
 #include "control/shapes_priv.h"
 
 #include "base/log.h"
+#include "catalog/catalog.h"
 #include "weights/shape_json.h"
 
 #include <stdio.h>
@@ -48,7 +49,8 @@ static void tell(const struct entry *entry)
 {
     const struct model_shape *shape = entry->shown.shape;
     if (shape)
-        log_info("model", "%s: is known: %s with %llu parameters in %llu bytes", entry->key,
+        log_info("model", "%s: is known%s: %s with %llu parameters in %llu bytes", entry->key,
+                 entry->shown.is_stated ? " by the catalog" : "",
                  *shape->architecture ? shape->architecture
                                       : model_kind_name((enum model_kind)shape->kind),
                  (unsigned long long)shape->parameter_count,
@@ -68,6 +70,7 @@ void entry_set(struct shapes *shapes, struct entry *entry, enum shape_state stat
     shown->message = message;
     shown->state = state;
     shown->shape = is_known ? &entry->shape : NULL;
+    shown->is_stated = is_known && shown->is_stated;
     shown->projector =
         is_known && entry->projector.format != FORMAT_UNKNOWN ? &entry->projector : NULL;
     if (is_same)
@@ -130,6 +133,7 @@ void entry_keep(struct shapes *shapes, struct entry *entry, struct model_shape *
     model_shape_fini(shape);
     model_shape_fini(projector);
     entry->has_shape = true;
+    entry->shown.is_stated = false;
     entry_note_news(shapes, entry);
     store_row(shapes, entry);
 }
@@ -168,6 +172,17 @@ static void load_row(struct shapes *shapes, struct entry *entry)
     entry->identity = mem_strdup(row->identity);
     entry->reader_id = row->worker_id;
     entry->read_due_ms += fresh_for_ms(shapes, row->read_at);
+    entry_set(shapes, entry, SHAPE_KNOWN, NULL);
+}
+
+/* What the catalog says of it, until it is read. */
+static void take_stated(struct shapes *shapes, struct entry *entry)
+{
+    const struct catalog *catalog = shapes->params.catalog;
+    const struct catalog_spec *spec = catalog ? catalog_find(catalog, entry->key) : NULL;
+    if (!spec || catalog_shape(spec, &entry->shape, NULL) < 0)
+        return;
+    entry->has_shape = entry->shown.is_stated = true;
     entry_set(shapes, entry, SHAPE_KNOWN, NULL);
 }
 
@@ -288,6 +303,8 @@ static struct entry *add_entry(struct shapes *shapes, char *key)
     entry->asked_ms = entry->read_due_ms = now_ms(shapes);
     HASH_ADD_KEYPTR(hh, shapes->entries, entry->key, strlen(entry->key), entry);
     load_row(shapes, entry);
+    if (!entry->has_shape)
+        take_stated(shapes, entry);
     if (entry->shown.is_local) {
         look_at_workers(shapes);
         shapes->are_questions_due = true;
@@ -332,6 +349,15 @@ const struct shape_entry *shapes_of(struct shapes *shapes, const struct model *m
     return &entry->shown;
 }
 
+const struct shape_entry *shapes_peek(const struct shapes *shapes, const struct model *model)
+{
+    auto_free char *key = key_of(model);
+    struct entry *entry = NULL;
+    if (key)
+        HASH_FIND(hh, shapes->entries, key, (unsigned)strlen(key), entry);
+    return entry ? &entry->shown : NULL;
+}
+
 static int compare_keys(const void *a, const void *b)
 {
     const struct shape_entry *const *one = a, *const *other = b;
@@ -348,6 +374,12 @@ const struct shape_entry **shapes_list(struct shapes *shapes, size_t *ret_count)
         list[(*ret_count)++] = &entry->shown;
     qsort(list, *ret_count, sizeof *list, compare_keys);
     return list;
+}
+
+const struct shape_answers *shapes_answers_of(const struct shape_entry *shown)
+{
+    const char *entry = (const char *)shown - offsetof(struct entry, shown);
+    return &((const struct entry *)(const void *)entry)->answers;
 }
 
 /* ---- turns ---- */

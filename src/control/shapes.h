@@ -6,8 +6,9 @@
  * what has to be started: hubs are read here (control/hub_reads.h), paths are asked of the workers,
  * which tell in their reports whether they have them and, one of them, what they are made of. What
  * was read is kept (domain/model_metadata.h) and serves at once after a restart; a hub is asked
- * again after an hour. When an answer changes, the models that it concerns are given to the
- * reconciler. The rules stand in doc/internals/control-plane.md.
+ * again after an hour. Of the models of catalog/ it is known before anybody has read their files.
+ * When an answer changes, the models that it concerns are given to the reconciler. The rules stand
+ * in doc/internals/control-plane.md.
  *
  *     const struct shape_entry *entry = shapes_of(control_shapes(control), model);
  *     if (entry->state == SHAPE_KNOWN)
@@ -51,16 +52,19 @@ struct shape_entry {
     struct int_list present_on; /* of a path: workers that are known to have it, ascending */
     struct int_list absent_on;  /* and those that are known not to, or may not read it */
     bool is_local;
+    bool is_stated;          /* the shape is the catalog's: nobody has read the files yet */
 };
 
 /* "known". */
 const char *shape_state_name(enum shape_state state);
 
+struct catalog;
 struct shapes;
 struct hub_read;
 
 struct shapes_params {
     struct loop *loop;
+    const struct catalog *catalog; /* NULL: none */
     struct cluster *cluster; /* its models and workers; what was read is put there */
     void (*read_hub)(const char *key, void *ctx); /* begins; shapes_take_hub() brings the result */
     void (*wake)(void *ctx); /* shapes_settle() has something to do */
@@ -79,6 +83,9 @@ void shapes_free(struct shapes *shapes);
  */
 const struct shape_entry *shapes_of(struct shapes *shapes, const struct model *model);
 
+/* The same, of what was asked for before: starts nothing; NULL when nobody has asked. */
+const struct shape_entry *shapes_peek(const struct shapes *shapes, const struct model *model);
+
 /*
  * Calls done(ctx) once: as soon as none of the models' files is awaited any more, after
  * `timeout_ms` at the latest, or when the catalogue ends. Never from inside this call. The models
@@ -92,6 +99,10 @@ bool shapes_are_awaited(struct shapes *shapes, const struct model *models, size_
 
 /* All entries in the order of their keys; the array is owned, what it points to borrowed. */
 const struct shape_entry **shapes_list(struct shapes *shapes, size_t *ret_count);
+
+/* What the workers have said of a path's entry; see control/shape_answers.h. Borrowed likewise. */
+struct shape_answers;
+const struct shape_answers *shapes_answers_of(const struct shape_entry *entry);
 
 /* ---- only src/control/ and its tests ---- */
 

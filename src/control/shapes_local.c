@@ -5,7 +5,8 @@
 
 #include <stdio.h>
 
-enum { MESSAGE_MAX = 512, IDENTITY_MAX = 128 }; /* bytes that are taken of a worker's words */
+/* Bytes that are taken of what a worker tells. */
+enum { MESSAGE_MAX = 512, IDENTITY_MAX = 128, STORAGE_MAX = 16 << 10 };
 
 #define PATH_PREFIX "path:"
 
@@ -178,6 +179,17 @@ static void take_shape(struct shapes *shapes, struct entry *entry, const json_t 
     entry_keep(shapes, entry, &shape, &projector);
 }
 
+/* JSON of the member `storage`, or NULL. Owned. */
+static char *storage_of(const json_t *item)
+{
+    const json_t *storage = json_object_get(item, "storage");
+    char *text = json_is_object(storage) ? json_dumps(storage, JSON_COMPACT) : NULL;
+    if (text && strlen(text) <= STORAGE_MAX)
+        return text;
+    free(text);
+    return NULL;
+}
+
 static void take_item(struct shapes *shapes, int64_t worker_id, const json_t *item)
 {
     struct entry *entry = find_asked(shapes, item);
@@ -187,6 +199,9 @@ static void take_item(struct shapes *shapes, int64_t worker_id, const json_t *it
     answer.identity = text_of(item, "identity", IDENTITY_MAX);
     answer.identity = answer.identity ? answer.identity : mem_strdup("");
     answer.message = text_of(item, "message", MESSAGE_MAX);
+    answer.bytes = json_member_int(item, "bytes", 0);
+    answer.bytes = answer.bytes > 0 ? answer.bytes : 0;
+    answer.storage = storage_of(item);
     const bool has_shape = answer.state == ANSWER_PRESENT && json_object_get(item, "shape") &&
                            entry->asked_reader_id == worker_id;
     if (has_shape)

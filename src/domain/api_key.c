@@ -13,6 +13,9 @@ static const struct field fields[] = {
     {FIELD(access_key), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY, .max = 64},
     {FIELD(secret_digest), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY | FIELD_SECRET,
      .max = 64},
+    {FIELD(previous_digest), .kind = FIELD_STRING, .flags = FIELD_READ_ONLY | FIELD_SECRET,
+     .max = 64},
+    {FIELD(previous_expires_at), .kind = FIELD_TIME, .flags = FIELD_READ_ONLY},
     {FIELD(scope), .kind = FIELD_STRINGS, .max = SCOPE_COUNT},
     {FIELD(allowed_model_names), .kind = FIELD_STRINGS},
     LIMITS_FIELDS(struct api_key),
@@ -34,6 +37,13 @@ const struct record_type api_key_type = {
     .fields = fields,
     .field_count = ARRAY_LEN(fields),
 };
+
+bool api_key_has_digest(const struct api_key *key, const char *digest, int64_t now_ms)
+{
+    bool is_present = str_eq_const_time(str_of(digest), str_of(key->secret_digest));
+    bool is_previous = str_eq_const_time(str_of(digest), str_of(key->previous_digest));
+    return is_present | (is_previous & (key->previous_expires_at > now_ms));
+}
 
 int api_key_validate(const struct api_key *key, struct err *err)
 {

@@ -36,6 +36,8 @@ struct api_key {
     int64_t user_id;
     char *access_key;  /* 16 hex digits: the public half, finds the row */
     char *secret_digest; /* SHA-256 of the secret half, hex */
+    char *previous_digest;       /* of its value before it was rotated; NULL: none */
+    int64_t previous_expires_at; /* wall ms: taken until then; 0: it isn't */
     struct string_list scope;         /* "*", "management", "inference"; empty means "*" */
     struct string_list allowed_model_names; /* as clients write them: of models or routes; empty
                                                means all */
@@ -51,6 +53,12 @@ struct api_key {
 };
 
 extern const struct record_type api_key_type;
+
+/*
+ * Whether the digest is of the key's value, or of the one before while that is taken. In a time
+ * that doesn't tell how much of it is right.
+ */
+bool api_key_has_digest(const struct api_key *key, const char *digest, int64_t now_ms);
 
 /* What the field table can't say: the words of `scope`. ERR_INVALID. */
 int api_key_validate(const struct api_key *key, struct err *err) must_check;

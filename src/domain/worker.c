@@ -25,6 +25,9 @@ static const struct field device_fields[] = {
     {DEVICE_FIELD(used_bytes), .kind = FIELD_INT, .max = INT64_MAX},
     {DEVICE_FIELD(is_unified), .kind = FIELD_BOOL},
     {DEVICE_FIELD(is_healthy), .kind = FIELD_BOOL},
+    {DEVICE_FIELD(utilization), .kind = FIELD_DOUBLE, .fallback = "-1"},
+    {DEVICE_FIELD(temperature_c), .kind = FIELD_DOUBLE, .fallback = "-1"},
+    {DEVICE_FIELD(power_w), .kind = FIELD_DOUBLE, .fallback = "-1"},
 };
 
 static const struct record_type device_type = {
@@ -75,6 +78,8 @@ static const struct field fields[] = {
      .max = INT64_MAX},
     {FIELD(memory_used), .kind = FIELD_INT, .flags = FIELD_SECRET | FIELD_TRANSIENT,
      .max = INT64_MAX},
+    {FIELD(cpu_utilization), .kind = FIELD_DOUBLE, .flags = FIELD_SECRET | FIELD_TRANSIENT,
+     .fallback = "-1"},
     {FIELD(device_indexes), .kind = FIELD_INTS, .flags = FIELD_SECRET | FIELD_TRANSIENT},
     {FIELD(device_types), .kind = FIELD_STRINGS, .flags = FIELD_SECRET | FIELD_TRANSIENT},
     {FIELD(devices), .kind = FIELD_RECORDS, .flags = FIELD_SECRET | FIELD_TRANSIENT,

@@ -25,6 +25,8 @@ struct worker_device {
     uint64_t used_bytes;  /* by whomever, as measured */
     bool is_unified;      /* memory is shared with the host */
     bool is_healthy;      /* false: nothing new may run on it */
+    double utilization;   /* percent; < 0 when unknown, as the next two */
+    double temperature_c, power_w;
 };
 
 /* An engine that a worker has a description of. */
@@ -54,6 +56,7 @@ struct worker {
                                gpu_devices, as the worker sent it (GPUStack's shape); transient */
     int64_t memory_total;   /* bytes, out of `status`, so that placement needn't parse; transient */
     int64_t memory_used;    /* likewise: by whomever, without what the kernel can drop */
+    double cpu_utilization; /* percent; < 0 when unknown; out of `status`; transient */
     struct int_list device_indexes;  /* of its accelerators, out of `status`; transient */
     struct string_list device_types; /* their types ("cuda"), in the same order; transient */
     /* The same and more, typed, out of `status`; transient. Each count stands behind its array. */

@@ -142,10 +142,20 @@ int engine_build_argv(const struct engine *engine, const struct engine_values *v
                       struct err *err) must_check;
 
 /*
- * Full environment "K=V": a small base (PATH, HOME, LANG, TMPDIR, vendor variables that pass), the
- * engine's env with placeholders filled, `token` under token_env, then `extra`, later ones winning
- * (but not over the token). `token` may be NULL. Placeholders were checked when the set was loaded.
+ * What the description and the model say of the environment: the engine's env with placeholders
+ * filled, then `extra`, then `token` (may be NULL) under token_env, later ones winning.
+ * Placeholders were checked when the set was loaded.
  */
+void engine_own_env(const struct engine *engine, const struct engine_values *values,
+                    const char *token, const struct string_map *extra, struct string_map *ret);
+
+/*
+ * Full environment "K=V": a small base (PATH, HOME, LANG, TMPDIR, vendor variables that pass) and
+ * over it `own`.
+ */
+void engine_full_env(const struct string_map *own, struct string_list *ret);
+
+/* Both in one call. */
 void engine_build_env(const struct engine *engine, const struct engine_values *values,
                       const char *token, const struct string_map *extra, struct string_list *ret);
 

@@ -53,24 +53,39 @@ static void add_filled(const struct engine *engine, const struct engine_values *
     }
 }
 
-void engine_build_env(const struct engine *engine, const struct engine_values *values,
-                      const char *token, const struct string_map *extra, struct string_list *ret)
+void engine_own_env(const struct engine *engine, const struct engine_values *values,
+                    const char *token, const struct string_map *extra, struct string_map *ret)
+{
+    add_filled(engine, values, &engine->env, ret);
+    if (values->rank > 0)
+        add_filled(engine, values, &engine->rank.env, ret);
+    else if (values->peers && values->peers->count > 1)
+        add_filled(engine, values, &engine->gang.env, ret);
+    for (size_t i = 0; i < extra->count; i++)
+        string_map_set(ret, extra->keys[i], extra->values[i]);
+    /* Last: a model's own environment must not open the engine to everybody. */
+    if (token && engine->token_env)
+        string_map_set(ret, engine->token_env, token);
+}
+
+void engine_full_env(const struct string_map *own, struct string_list *ret)
 {
     struct string_map map = {0};
     add_base(&map);
-    add_filled(engine, values, &engine->env, &map);
-    if (values->rank > 0)
-        add_filled(engine, values, &engine->rank.env, &map);
-    else if (values->peers && values->peers->count > 1)
-        add_filled(engine, values, &engine->gang.env, &map);
-    for (size_t i = 0; i < extra->count; i++)
-        string_map_set(&map, extra->keys[i], extra->values[i]);
-    /* Last: a model's own environment must not open the engine to everybody. */
-    if (token && engine->token_env)
-        string_map_set(&map, engine->token_env, token);
+    for (size_t i = 0; i < own->count; i++)
+        string_map_set(&map, own->keys[i], own->values[i]);
     for (size_t i = 0; i < map.count; i++) {
         auto_free char *entry = mem_printf("%s=%s", map.keys[i], map.values[i]);
         string_list_add(ret, entry);
     }
     string_map_fini(&map);
+}
+
+void engine_build_env(const struct engine *engine, const struct engine_values *values,
+                      const char *token, const struct string_map *extra, struct string_list *ret)
+{
+    struct string_map own = {0};
+    engine_own_env(engine, values, token, extra, &own);
+    engine_full_env(&own, ret);
+    string_map_fini(&own);
 }

@@ -30,6 +30,7 @@ static void reply_ready(const struct shard *shard, struct http_exchange *ex)
         reply_text(ex, 200, "text/plain", STR("ok"));
 }
 
+/* Where there is no web UI. */
 static void reply_home(struct http_exchange *ex)
 {
     reply_text(ex, 200, "text/html; charset=utf-8",
@@ -95,6 +96,8 @@ void dispatch_request(struct shard *shard, struct http_exchange *ex)
     const struct http_request_head *head = http_exchange_head(ex);
     struct route_match match = route_find(head->method, head->path);
     http_exchange_set_ops(ex, &no_ops, NULL);
+    if (match.is_free && site_reply(shard->shared->site, ex))
+        return;
     if (!match.is_allowed) {
         reply_no_route(ex, &match);
         return;
@@ -121,7 +124,8 @@ void dispatch_request(struct shard *shard, struct http_exchange *ex)
         reply_ready(shard, ex);
         break;
     case ROUTE_HOME:
-        reply_home(ex);
+        if (!site_reply(shard->shared->site, ex))
+            reply_home(ex);
         break;
     }
 }

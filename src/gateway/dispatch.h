@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where a request goes: the first look at each one. Answers what the gateway answers itself
- * (health, home page, unknown paths, list of models) and hands the others to proxy.h and pass.h.
+ * (health, web UI, unknown paths, list of models) and hands the others to proxy.h and pass.h.
  */
 #pragma once
 

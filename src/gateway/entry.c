@@ -173,6 +173,10 @@ static void read_key(struct reader *r, struct key_entry *key)
     key->user_id = read_id(r, "user_id");
     key->access_key = read_text(r, "access_key");
     key->secret_digest = read_text(r, "secret_digest");
+    if (has(r, "previous_digest")) {
+        key->previous_digest = read_text(r, "previous_digest");
+        key->previous_expires_at_ms = read_time(r, "previous_expires_at_ms");
+    }
     key->expires_at_ms = read_time(r, "expires_at_ms");
     read_list(r, "scope", &scope);
     key->may_infer = scope.count == 0 || list_has(&scope, "*") || list_has(&scope, "inference");
@@ -350,6 +354,7 @@ static void entry_free(struct entry *entry)
     case ENTRY_KEY:
         free(entry->key.access_key);
         free(entry->key.secret_digest);
+        free(entry->key.previous_digest);
         list_fini(&entry->key.allowed_model_names);
         break;
     case ENTRY_SESSION:

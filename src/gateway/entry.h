@@ -56,6 +56,8 @@ struct key_entry {
     int64_t user_id;
     char *access_key;                      /* and secret_digest: see auth_key_lookup() */
     char *secret_digest;
+    char *previous_digest;                 /* of its value before it was rotated; NULL: none */
+    int64_t previous_expires_at_ms;        /* wall time until which that is taken */
     int64_t expires_at_ms;                 /* wall time; 0 = never */
     bool may_infer;                        /* the scope has "*" or "inference", or is empty */
     struct entry_list allowed_model_names; /* empty means all */

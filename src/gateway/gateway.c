@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "gateway/key_uses.h"
 #include "gateway/limit_book.h"
+#include "gateway/live_send.h"
 #include "gateway/shard.h"
 #include "io/certificate_watch.h"
 #include "gateway/usage_send.h"
@@ -17,6 +18,8 @@ enum {
     LAST_SEND_MS = 2000, /* of a drain, for what control doesn't know yet */
 };
 
+static const struct site no_site = {0};
+
 struct gateway {
     struct loop *loop;
     struct shard_shared shared;
@@ -26,6 +29,7 @@ struct gateway {
     struct http_pool *pool; /* the feed's */
     struct feed *feed;
     struct key_uses *key_uses;
+    struct live_send *live_send;
     struct certificate_watch *certificate_watch; /* NULL: in the clear */
     struct journal *journal;       /* NULL: usage isn't recorded; so the next */
     struct usage_send *usage_send;
@@ -166,6 +170,21 @@ static void start_sending(struct gateway *gateway, const struct gateway_params *
     });
 }
 
+static void start_live(struct gateway *gateway, const struct gateway_params *params)
+{
+    struct live *lives[GATEWAY_THREADS_MAX];
+    for (unsigned i = 0; i < gateway->shard_count; i++)
+        lives[i] = gateway->shards[i]->live;
+    gateway->live_send = live_send_new(&(struct live_send_params){
+        .loop = params->loop,
+        .pool = gateway->pool,
+        .feed = gateway->feed,
+        .control = params->control,
+        .lives = lives,
+        .live_count = gateway->shard_count,
+    });
+}
+
 static void start_feed(struct gateway *gateway, const struct gateway_params *params)
 {
     auto_free char *state_path =
@@ -185,6 +204,7 @@ static void start_feed(struct gateway *gateway, const struct gateway_params *par
     });
     gateway->key_uses =
         key_uses_new(params->loop, gateway->pool, gateway->feed, &params->control);
+    start_live(gateway, params);
     if (gateway->journal)
         start_sending(gateway, params);
     feed_publish_kept(gateway->feed);
@@ -298,6 +318,7 @@ int gateway_new(const struct gateway_params *params, struct gateway **ret, struc
     gateway->shared.control = params->control;
     gateway->shared.netns_id = mem_strdup(params->netns_id);
     gateway->shared.settings = params->settings;
+    gateway->shared.site = params->site ? params->site : &no_site;
     if (params->data_dir)
         gateway->shared.spool_dir = mem_printf("%s/gateway", params->data_dir);
     gateway->shared.shards = gateway->shards;
@@ -345,6 +366,7 @@ void gateway_free(struct gateway *gateway)
     certificate_watch_free(gateway->certificate_watch);
     usage_send_free(gateway->usage_send);
     key_uses_free(gateway->key_uses);
+    live_send_free(gateway->live_send);
     feed_free(gateway->feed);
     http_pool_free(gateway->pool);
     timer_stop(&gateway->drain_timer);

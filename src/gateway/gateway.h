@@ -36,11 +36,13 @@ struct gateway_params {
                                    bodies; NULL: neither is kept, bodies go to /var/tmp */
     uint64_t journal_max_bytes; /* of usage records on the disk; 0: JOURNAL_DISK_MAX */
     const char *access_log;     /* file, "-" or NULL: access_log_open() */
+    const struct site *site;    /* the web UI; NULL: there is none */
 };
 
 /*
- * Listens and starts. All is copied. -EADDRINUSE names port and holder, also when the holder is
- * another gateway; ERR_CONFLICT names the gateway that uses the data folder. Returns owned.
+ * Listens and starts. All but `site` is copied. -EADDRINUSE names port and holder, also when the
+ * holder is another gateway; ERR_CONFLICT names the gateway that uses the data folder. Returns
+ * owned.
  */
 int gateway_new(const struct gateway_params *params, struct gateway **ret,
                 struct err *err) must_check;

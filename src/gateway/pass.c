@@ -66,6 +66,13 @@ static void on_done(struct forward *forward, enum forward_outcome outcome, int c
     }
 }
 
+/* By what name the client reached us, which a proxy before us has told or the client itself. */
+static struct str host_of(const struct http_headers *headers)
+{
+    struct str told = http_headers_get(headers, "X-Forwarded-Host");
+    return told.len ? told : http_headers_get(headers, "Host");
+}
+
 void pass_start(struct shard *shard, struct http_exchange *ex)
 {
     const struct http_request_head *head = http_exchange_head(ex);
@@ -77,10 +84,13 @@ void pass_start(struct shard *shard, struct http_exchange *ex)
         buf_add_char(&path, '?');
         buf_add_str(&path, head->query);
     }
+    const struct http_header host = {STR("X-Forwarded-Host"), host_of(&head->headers)};
     const struct forward_params params = {
         .pool = shard->pool,
         .target = &shard->shared->control,
         .path = buf_str(&path),
+        .add = &host,
+        .add_count = host.value.len > 0,
         .drops = header_is_ours,
         .on_head = on_head,
         .on_done = on_done,

@@ -32,6 +32,9 @@ bool proxy_admit(const struct shard *shard, struct http_exchange *ex, enum diale
 void proxy_set_phase(struct proxy *p, enum phase phase)
 {
     p->phase = phase;
+    if (p->model)
+        live_place_set(&p->live, live_model(p->shard->live, p->model->id),
+                       phase == PHASE_QUEUED ? LIVE_WAITING : LIVE_RUNNING);
 }
 
 /* ---- which model ---- */

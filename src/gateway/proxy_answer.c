@@ -121,6 +121,18 @@ static bool note_first_byte(struct proxy *p, int64_t at_us)
     return true;
 }
 
+/* Tokens count as they pass: a long stream is no silence. */
+static void note_tokens(struct proxy *p)
+{
+    const struct stream_filter *filter = p->filter;
+    if (!p->live.model || filter->content_chunks == p->live_tokens)
+        return;
+    if (p->live_tokens == 0)
+        live_note_first_token(p->live.model, filter->first_us - filter->started_us);
+    live_add(p->live.model, LIVE_TOKENS_OUT, filter->content_chunks - p->live_tokens);
+    p->live_tokens = filter->content_chunks;
+}
+
 /* The client has got an error event for what can't be translated: what follows is of no use. */
 static void end_untranslatable(struct proxy *p, struct forward *forward)
 {
@@ -137,6 +149,7 @@ void proxy_on_body(struct forward *forward, struct str data, void *ctx)
     if (p->kind == ANSWER_EVENTS) {
         p->last_piece_ms = loop_now_ms(p->shard->loop);
         stream_filter_feed(p->filter, data, at_us, send_events, p);
+        note_tokens(p);
         metrics_observe(p->shard->metrics,
                         is_first ? METRICS_ADDED_FIRST_BYTE : METRICS_ADDED_EVENT,
                         now_us(p) - at_us);

@@ -114,6 +114,7 @@ static struct token_times token_times_of(const struct stream_filter *filter)
 static void proxy_free(struct proxy *p)
 {
     metrics_move(p->shard->metrics, METRICS_IN_FLIGHT, -1);
+    live_place_set(&p->live, NULL, LIVE_RUNNING);
     if (list_is_linked(&p->waiter.node))
         metrics_move(p->shard->metrics, METRICS_QUEUED, -1);
     queue_leave(&p->waiter);
@@ -162,6 +163,7 @@ void proxy_end(struct proxy *p, enum outcome outcome)
         fill_record(p, outcome, &record);
         proxy_settle(p, record.prompt_tokens + record.completion_tokens,
                      p->started_us + record.total_us);
+        live_note_end(live_model(p->shard->live, p->model->id), &record, p->live_tokens);
         shard_note_record(p->shard, &record, token_times_of(p->filter),
                           &(struct access_request){p->method, str_of(p->target), p->peer});
     }

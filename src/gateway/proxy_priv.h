@@ -53,6 +53,8 @@ struct proxy {
     char *engine_path;        /* owned: what the engine is asked for, with the query */
     enum phase phase;
     bool passes_body; /* the body is streamed through, not kept */
+    struct live_place live;   /* where it counts for the live figures */
+    uint32_t live_tokens;     /* of its response, that were counted there */
 
     /* The request. */
     struct body body;
@@ -122,7 +124,7 @@ enum { PROXY_SPARES_MAX = 64 }; /* that a shard keeps for the next requests */
 /* Keeps the memory of an ended request for the next one. */
 void proxy_recycle(struct proxy *p);
 
-/* Sets the phase; what a client's leaving is booked under. */
+/* Sets the phase: what a client's leaving is booked under, and what is shown live. */
 void proxy_set_phase(struct proxy *p, enum phase phase);
 
 /* For the time in which nothing is wanted of the client but that it stays; ctx is the proxy. */

@@ -11,6 +11,8 @@ enum {
 #define INFER(path, dialect, operation, engine_path)                                               \
     {path, false, POST, ROUTE_INFER, DIALECT_##dialect, OPERATION_##operation, engine_path}
 
+static const struct str v1_prefixes[] = {STR("/v1/"), STR("/v1-openai/")};
+
 /* The first match counts. Paths under /v1/ stand here without that prefix. */
 static const struct route v1_routes[] = {
     INFER("chat/completions", OPENAI, CHAT, "/v1/chat/completions"),
@@ -75,20 +77,40 @@ static struct route_match search(const struct route *routes, size_t count, struc
 
 static struct route_match search_all(struct str path)
 {
-    static const struct str prefixes[] = {STR("/v1/"), STR("/v1-openai/")};
-    for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
-        if (!str_has_prefix(path, prefixes[i]))
+    for (size_t i = 0; i < ARRAY_LEN(v1_prefixes); i++) {
+        if (!str_has_prefix(path, v1_prefixes[i]))
             continue;
-        struct str rest = str_skip(path, prefixes[i].len);
+        struct str rest = str_skip(path, v1_prefixes[i].len);
         return search(v1_routes, ARRAY_LEN(v1_routes), rest,
                       str_has_prefix(rest, STR("messages")) ? DIALECT_ANTHROPIC : DIALECT_OPENAI);
     }
     return search(bare_routes, ARRAY_LEN(bare_routes), path, DIALECT_MANAGEMENT);
 }
 
+/* What stands between the first two slashes. */
+static struct str first_segment(struct str path)
+{
+    struct str rest = str_skip(path, 1);
+    return str_sub(rest.ptr, str_find(rest, '/'));
+}
+
+/* "/docs/x" is no page of the web UI: whoever asks for it means the API and is told. */
+static bool begins_like_a_route(struct str path)
+{
+    struct str segment = first_segment(path);
+    for (size_t i = 0; i < ARRAY_LEN(v1_prefixes); i++)
+        if (str_eq(segment, first_segment(v1_prefixes[i])))
+            return true;
+    for (size_t i = 0; i < ARRAY_LEN(bare_routes); i++)
+        if (str_eq(segment, first_segment(str_of(bare_routes[i].path))))
+            return true;
+    return false;
+}
+
 struct route_match route_find(enum http_method method, struct str path)
 {
     struct route_match match = search_all(path);
+    match.is_free = !match.route && !begins_like_a_route(path);
     if (match.route)
         match.is_allowed = match.route->methods == 0 || (match.route->methods & 1u << method) != 0;
     return match;

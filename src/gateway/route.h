@@ -17,7 +17,7 @@ enum route_action {
     ROUTE_METRICS,
     ROUTE_HEALTH,
     ROUTE_READY,
-    ROUTE_HOME,
+    ROUTE_HOME, /* the web UI, or what this is */
 };
 
 /* Whose clients call a path, and so how they are told of errors. */
@@ -44,6 +44,8 @@ struct route_match {
     bool is_allowed;           /* the method is one of the route's */
     struct str rest;           /* what follows a prefix; borrowed from the path */
     enum dialect dialect;      /* also of paths that there are not */
+    bool is_free;              /* no such path, and no route begins with its first segment: what is
+                                  there is for the web UI to say */
 };
 
 /* "/v1-openai/" is an older spelling of "/v1/". */

@@ -100,6 +100,7 @@ struct shard *shard_new(const struct shard_shared *shared, const struct clock *c
     shard->spool.on_ebb = on_ebb;
     timer_init(&shard->trim_timer, shard->loop, on_trim_due, shard);
     shard->metrics = shard_metrics_new();
+    shard->live = live_new();
     shard->auth_cache = auth_cache_new();
     timer_init(&shard->drain_timer, shard->loop, check_drain, shard);
     return shard;
@@ -239,6 +240,7 @@ void shard_free(struct shard *shard)
     free_spares(shard);
     auth_cache_free(shard->auth_cache);
     shard_metrics_free(shard->metrics);
+    live_free(shard->live);
     snapshot_unref(shard->snapshot);
     free(shard);
 }

@@ -13,9 +13,11 @@
 #include "gateway/access_log.h"
 #include "gateway/body.h"
 #include "gateway/journal.h"
+#include "gateway/live.h"
 #include "gateway/metrics.h"
 #include "gateway/queue.h"
 #include "gateway/record.h"
+#include "gateway/site.h"
 #include "gateway/snapshot.h"
 #include "http/client.h"
 #include "http/server.h"
@@ -36,6 +38,7 @@ struct gateway_settings {
 struct shard_shared {
     struct http_target control;
     struct gateway_settings settings;
+    const struct site *site;  /* the web UI; without files when there is none */
     char *spool_dir;          /* owned; where large bodies go; NULL: see body.h */
     char *netns_id;           /* owned; endpoints with the same one are on this machine */
     atomic_bool is_connected; /* the feed follows control; relaxed */
@@ -64,6 +67,7 @@ struct shard {
     struct spool spool;        /* their bodies */
     struct timer trim_timer;   /* armed: memory is going to be given back to the kernel */
     struct shard_metrics *metrics; /* owned */
+    struct live *live;             /* owned */
     struct auth_cache *auth_cache;
     struct spare *spare_proxies; /* memory of requests that ended */
     unsigned spare_count;

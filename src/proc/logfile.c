@@ -213,7 +213,7 @@ static int find_cut(const struct logview *view, uint64_t *ret)
     ssize_t n = logview_read(view, view->end - 1, &last, 1);
     int rc = n < 0 ? (int)n : 0;
     if (rc == 0 && last != '\n')
-        rc = logview_find_line(view, view->end, 1, &cut);
+        rc = logview_find_line(view, view->end, UINT64_MAX, 1, &cut);
     if (rc == 0)
         *ret =
             cut > view->start ? cut : view->end; /* a single line without an end is cut anywhere */
@@ -259,7 +259,7 @@ int logfile_seek_tail(const char *dir, const char *name, unsigned run, unsigned 
         return rc;
     uint64_t pos = view.end;
     if (lines > 0)
-        rc = logview_find_line(&view, view.end, lines, &pos);
+        rc = logview_find_line(&view, view.end, LOG_TAIL_MAX_BYTES, lines, &pos);
     if (rc == 0)
         *cursor = logview_cursor(&view, pos);
     else

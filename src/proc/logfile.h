@@ -26,6 +26,7 @@
 enum {
     LOG_RUNS_KEPT = 4,
     LOG_PART_MAX = 16 << 20, /* bytes of one part, unless the caller says otherwise */
+    LOG_TAIL_MAX_BYTES = 32 << 20, /* that are looked through for lines from the end */
 };
 
 /* Opens the file of a new run for appending (mode 0640), removing surplus old runs. Returns the fd.
@@ -56,7 +57,9 @@ struct logfile_cursor {
     uint64_t old_offset;
 };
 
-/* Places the cursor so that at most the last `lines` lines follow. */
+/*
+ * Places the cursor so that at most the last `lines` lines follow, and at most LOG_TAIL_MAX_BYTES.
+ */
 int logfile_seek_tail(const char *dir, const char *name, unsigned run, unsigned lines,
                       struct logfile_cursor *cursor, struct err *err) must_check;
 

@@ -123,11 +123,12 @@ static ssize_t read_block_before(const struct logview *view, uint64_t pos, char 
     return logview_read(view, pos - n, block, (size_t)n);
 }
 
-int logview_find_line(const struct logview *view, uint64_t end, unsigned count, uint64_t *ret)
+int logview_find_line(const struct logview *view, uint64_t end, uint64_t max, unsigned count,
+                      uint64_t *ret)
 {
     char block[BLOCK];
     uint64_t pos = end;
-    while (pos > view->base) {
+    while (pos > view->base && end - pos < max) {
         ssize_t n = read_block_before(view, pos, block);
         if (n <= 0)
             return n < 0 ? (int)n : -EIO;
@@ -140,7 +141,7 @@ int logview_find_line(const struct logview *view, uint64_t end, unsigned count, 
             }
         }
     }
-    *ret = view->base;
+    *ret = pos;
     return 0;
 }
 

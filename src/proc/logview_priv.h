@@ -30,10 +30,10 @@ void logview_fini(struct logview *view);
 ssize_t logview_read(const struct logview *view, uint64_t pos, void *out, size_t n) must_check;
 
 /*
- * Position behind the `count`th line feed before `end`, or view->base when there are fewer. A line
- * feed at `end` - 1 ends the last line and doesn't count.
+ * Position behind the `count`th line feed before `end`, or where the look ended: at view->base or
+ * about `max` bytes back. A line feed at `end` - 1 ends the last line and doesn't count.
  */
-int logview_find_line(const struct logview *view, uint64_t end, unsigned count,
+int logview_find_line(const struct logview *view, uint64_t end, uint64_t max, unsigned count,
                       uint64_t *ret) must_check;
 
 /* Where a cursor stands, and a cursor for a position. */

@@ -104,6 +104,8 @@ static void take_from_env(struct engine_record *record, const struct proc_identi
     int64_t generation = env_number(id, "GPUSTACK_GENERATION", 0, INT64_MAX);
     int64_t epoch = env_number(id, "GPUSTACK_GANG_EPOCH", 0, INT64_MAX);
     engine_set_identity(record, id);
+    mem_replace(&record->launch_note, NULL); /* what it tells is of another process */
+    record->started_at = 0;
     env_text(id, "GPUSTACK_INSTANCE_NAME", &record->name);
     env_text(id, "GPUSTACK_MODEL_NAME", &record->model_name);
     env_text(id, "GPUSTACK_CLUSTER_ID", &record->cluster_id);

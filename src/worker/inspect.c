@@ -3,6 +3,7 @@
 
 #include "weights/shape_json.h"
 #include "weights/weights.h"
+#include "worker/storage.h"
 
 #include <errno.h>
 
@@ -22,6 +23,7 @@ void inspection_fini(struct inspection *inspection)
 {
     free(inspection->message);
     free(inspection->identity);
+    free(inspection->storage);
     free(inspection->shape);
     free(inspection->projector);
     *inspection = (struct inspection){0};
@@ -107,5 +109,6 @@ void inspect_path(const struct inspection_request *request, struct inspection *r
         return;
     }
     look_inside(request, source, ret);
+    ret->storage = storage_of(request->path);
     source_free(source);
 }

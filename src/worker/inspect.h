@@ -26,6 +26,7 @@ struct inspection {
     char *identity;   /* owned; "": it wasn't found out. Of a single file bytes, time and a sum */
     uint64_t bytes;   /* of all files */
     bool was_read;    /* what the files are made of was looked at */
+    char *storage;    /* owned; JSON of worker/storage.h; NULL: not known */
     char *shape;      /* owned; JSON of weights/shape_json.h; NULL: not looked at, or no model */
     char *projector;  /* owned; the same */
 };

@@ -305,6 +305,8 @@ static void write_item(const struct item *item, size_t *room, struct json_writer
     json_put_string(w, "message", found->message);
     json_put_int(w, "bytes", (int64_t)found->bytes);
     json_put_string(w, "identity", found->identity);
+    json_add_key(w, "storage");
+    json_add_raw(w, found->storage ? str_of(found->storage) : STR("null"));
     if (found->shape && bytes <= *room) {
         *room -= bytes;
         json_add_key(w, "shape");

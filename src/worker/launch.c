@@ -4,6 +4,7 @@
 #include "engine/visible_devices.h"
 #include "proc/logfile.h"
 #include "proc/spawn.h"
+#include "worker/launch_note.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -85,15 +86,18 @@ static const char **pointers_of(const struct string_list *list)
 }
 
 static int spawn_engine(const struct launch *launch, const struct string_list *argv,
-                        const struct string_list *env, struct proc_identity *ret, struct err *err)
+                        const struct string_map *own_env, struct proc_identity *ret,
+                        struct err *err)
 {
     char log_name[LAUNCH_LOG_NAME_MAX];
     launch_log_name(launch->wanted->id, log_name);
     auto_close int log_fd = logfile_open_run(launch->serve_dir, log_name, launch->run, err);
     if (log_fd < 0)
         return log_fd;
+    struct string_list env = {0};
+    engine_full_env(own_env, &env);
     auto_free const char **argv_pointers = pointers_of(argv);
-    auto_free const char **env_pointers = pointers_of(env);
+    auto_free const char **env_pointers = pointers_of(&env);
     struct spawn_params params = {.argv = argv_pointers,
                                   .env = env_pointers,
                                   .stdin_fd = -1,
@@ -101,12 +105,15 @@ static int spawn_engine(const struct launch *launch, const struct string_list *a
                                   .stderr_fd = -1,
                                   .pass_fd = -1,
                                   .own_session = true};
-    return spawn(&params, ret, err);
+    int rc = spawn(&params, ret, err);
+    string_list_fini(&env);
+    return rc;
 }
 
-/* What the process is started with; both lists are the caller's to free whatever happens. */
+/* What the process is started with; `env` is without what it inherits. Both are the caller's to
+ * free whatever happens. */
 static int build(const struct launch *launch, const struct engine_values *values,
-                 struct string_list *argv, struct string_list *env, struct trouble *fault)
+                 struct string_list *argv, struct string_map *env, struct trouble *fault)
 {
     const struct engine *engine = launch->prepared->engine;
     struct string_map extra = {0};
@@ -119,7 +126,7 @@ static int build(const struct launch *launch, const struct engine_values *values
     }
     rc = collect_extra(launch, &extra, fault);
     if (rc == 0)
-        engine_build_env(engine, values, launch->wanted->token, &extra, env);
+        engine_own_env(engine, values, launch->wanted->token, &extra, env);
     string_map_fini(&extra);
     return rc;
 }
@@ -154,7 +161,7 @@ static int check_peers(const struct launch *launch, const struct peers *peers,
 }
 
 static int launch_with(const struct launch *launch, const struct peers *peers,
-                       struct proc_identity *ret, struct trouble *fault)
+                       struct launched *ret, struct trouble *fault)
 {
     const struct desired_instance *wanted = launch->wanted;
     bool is_gang = desired_instance_is_gang(wanted);
@@ -173,20 +180,23 @@ static int launch_with(const struct launch *launch, const struct peers *peers,
                                    .ranks = wanted->ranks,
                                    .figures = &figures,
                                    .env = &wanted->env};
-    struct string_list argv = {0}, env = {0};
+    struct string_list argv = {0};
+    struct string_map env = {0};
     struct err err = {0};
     rc = build(launch, &values, &argv, &env, fault);
-    if (rc == 0 && (rc = spawn_engine(launch, &argv, &env, ret, &err)) < 0) {
+    if (rc == 0 && (rc = spawn_engine(launch, &argv, &env, &ret->id, &err)) < 0) {
         trouble_set(fault, REASON_SPAWN_FAILED, "worker %s: %s", launch->worker_name, err.text);
         trouble_add_int(fault, "errno", -rc);
     }
+    if (rc == 0)
+        ret->note = launch_note(&argv, &env, wanted->token);
     engine_figures_fini(&figures);
     string_list_fini(&argv);
-    string_list_fini(&env);
+    string_map_fini(&env);
     return rc;
 }
 
-int launch_engine(const struct launch *launch, struct proc_identity *ret, struct trouble *fault)
+int launch_engine(const struct launch *launch, struct launched *ret, struct trouble *fault)
 {
     struct peers peers = {0};
     int rc = peers_read(launch->wanted->ranks, &peers, NULL);

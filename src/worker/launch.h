@@ -25,8 +25,13 @@ struct launch {
     const char *cluster_id;
 };
 
+struct launched {
+    struct proc_identity id;
+    char *note; /* owned: what it was started with, see worker/launch_note.h */
+};
+
 /* Negative with `fault` (zeroed before) set. */
-int launch_engine(const struct launch *launch, struct proc_identity *ret,
+int launch_engine(const struct launch *launch, struct launched *ret,
                   struct trouble *fault) must_check;
 
 /* <log_dir>/serve. Returns owned. */

@@ -42,6 +42,8 @@ static const struct field fields[] = {
     {FIELD_OF(struct engine_record, resolved_path), .kind = FIELD_STRING},
     {FIELD_OF(struct engine_record, model_bytes), .kind = FIELD_INT, .max = INT64_MAX},
     {FIELD_OF(struct engine_record, measured_claim), .kind = FIELD_JSON},
+    {FIELD_OF(struct engine_record, launch_note), .kind = FIELD_JSON},
+    {FIELD_OF(struct engine_record, started_at), .kind = FIELD_INT, .max = INT64_MAX},
     {FIELD_OF(struct engine_record, token), .kind = FIELD_STRING},
 };
 

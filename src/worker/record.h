@@ -18,7 +18,7 @@
 #include "domain/record.h"
 
 enum {
-    ENGINE_RECORD_MAX = 64 << 10, /* bytes of a record's file */
+    ENGINE_RECORD_MAX = 512 << 10, /* bytes of a record's file */
     ENGINE_RECORDS_MAX = 4096,    /* files that are looked at */
 };
 
@@ -51,6 +51,8 @@ struct engine_record {
     char *resolved_path;       /* model file that it was started with; NULL: unknown */
     int64_t model_bytes;       /* size of the model's files */
     char *measured_claim;      /* JSON of domain/claim.h: what it took when it began to serve */
+    char *launch_note;         /* worker/launch_note.h, of the last run; NULL: not known */
+    int64_t started_at;        /* of the last run, wall ms; 0: not known */
     char *token; /* instance token, so that the relay serves without control; secret */
 };
 

@@ -130,19 +130,34 @@ static void serve_logs(struct relay *relay, struct http_exchange *ex, struct str
         relay_logs(ex, relay->loop, relay->runners, runner, str_skip(rest, slash));
 }
 
+static void serve_process(const struct relay *relay, struct http_exchange *ex, struct str id)
+{
+    if (http_exchange_head(ex)->method != HTTP_GET) {
+        relay_reply_error(ex, 405, "what a process was started with is read with GET");
+        return;
+    }
+    const struct runner *runner = admit(relay, ex, id);
+    if (runner)
+        relay_process(ex, runner);
+}
+
 static void on_request(struct http_exchange *ex, void *ctx)
 {
     struct relay *relay = ctx;
     const struct http_request_head *head = http_exchange_head(ex);
     const struct str proxy_prefix = STR("/proxy"), logs_prefix = STR("/serveLogs/");
+    const struct str process_prefix = STR("/serveProcess/");
     if (str_eq(head->path, STR("/healthz")))
         reply_json(ex, 200, STR("{\"status\":\"ok\"}"));
     else if (str_has_prefix(head->target, STR("/proxy/")))
         proxy(relay, ex, str_skip(head->target, proxy_prefix.len));
     else if (str_has_prefix(head->path, logs_prefix))
         serve_logs(relay, ex, str_skip(head->path, logs_prefix.len));
+    else if (str_has_prefix(head->path, process_prefix))
+        serve_process(relay, ex, str_skip(head->path, process_prefix.len));
     else
-        relay_reply_error(ex, 404, "this worker serves /healthz, /proxy/ and /serveLogs/");
+        relay_reply_error(
+            ex, 404, "this worker serves /healthz, /proxy/, /serveLogs/ and /serveProcess/");
 }
 
 int relay_new(struct loop *loop, struct http_pool *pool, const struct runner_set *runners,

@@ -127,11 +127,7 @@ static int parse_request(struct str query, struct log_request *ret, struct err *
     return rc < 0 ? rc : parse_offset(query, &ret->offset, err);
 }
 
-/*
- * The run to be shown: the one asked for if it is there, else the latest. Negative when there is
- * none.
- */
-static int choose_run(const char *dir, const char *name, int64_t wanted)
+int relay_choose_run(const char *dir, const char *name, int64_t wanted)
 {
     unsigned runs[LOGS_RUNS_MAX];
     int count = logfile_runs(dir, name, runs, LOGS_RUNS_MAX);
@@ -209,15 +205,19 @@ void relay_logs(struct http_exchange *ex, struct loop *loop, const struct runner
         list_runs(ex, dir, name);
         return;
     }
+    if (str_eq(rest, STR("/search"))) {
+        relay_search(ex, loop, dir, name);
+        return;
+    }
     if (rest.len) {
-        relay_reply_error(ex, 404, "logs are at /serveLogs/ID and /serveLogs/ID/runs");
+        relay_reply_error(ex, 404, "logs are at /serveLogs/ID, and its /runs and /search");
         return;
     }
     if (parse_request(http_exchange_head(ex)->query, &request, &err) < 0) {
         relay_reply_error(ex, 400, err.text);
         return;
     }
-    int run = choose_run(dir, name, request.run);
+    int run = relay_choose_run(dir, name, request.run);
     if (run < 0) {
         relay_reply_error(ex, 404, "there is no log of that run");
         return;

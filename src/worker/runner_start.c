@@ -154,7 +154,7 @@ void runner_start(struct runner *runner, const struct desired_instance *wanted)
 /* ---- launching ---- */
 
 /* The record of a run that has just begun. */
-static void begin_run(struct runner *runner, const struct proc_identity *id)
+static void begin_run(struct runner *runner, struct launched *launched)
 {
     struct engine_record *record = &runner->record;
     record->run++;
@@ -162,7 +162,10 @@ static void begin_run(struct runner *runner, const struct proc_identity *id)
         record->restart_count++;
         record->last_restart_time = clock_wall_ms(loop_clock(runner->host->loop));
     }
-    engine_set_identity(record, id);
+    engine_set_identity(record, &launched->id);
+    free(record->launch_note);
+    record->launch_note = TAKE(launched->note);
+    record->started_at = clock_wall_ms(loop_clock(runner->host->loop));
 }
 
 static int spawn_engine(struct runner *runner, struct trouble *fault)
@@ -177,13 +180,13 @@ static int spawn_engine(struct runner *runner, struct trouble *fault)
                             .worker_name = host->node->name,
                             .worker_uuid = host->node->uuid,
                             .cluster_id = host->node->cluster_id};
-    struct proc_identity id;
+    struct launched launched = {0};
     runner_note_launch(runner);
-    int rc = launch_engine(&launch, &id, fault);
+    int rc = launch_engine(&launch, &launched, fault);
     if (rc < 0)
         return rc;
-    begin_run(runner, &id);
-    rc = process_watch(host->loop, &id, runner_on_exit, runner, &runner->process);
+    begin_run(runner, &launched);
+    rc = process_watch(host->loop, &launched.id, runner_on_exit, runner, &runner->process);
     if (rc < 0) {
         trouble_set(fault, REASON_SPAWN_FAILED, "worker %s: can't watch the engine: %s",
                     host->node->name, strerror(-rc));

@@ -183,8 +183,7 @@ static void write_cpu(struct machine_status *status, struct json_writer *w, stru
     status->before = now;
 }
 
-/* A path of /proc/self/mounts with its octal escapes ("\040") decoded. Returns owned. */
-static char *unescape(struct str text)
+char *status_unescape(struct str text)
 {
     struct buf out = {0};
     while (text.len) {
@@ -201,8 +200,8 @@ static char *unescape(struct str text)
 
 static void write_mount(struct json_writer *w, const struct mount *mount)
 {
-    auto_free char *point = unescape(mount->point);
-    auto_free char *source = unescape(mount->source);
+    auto_free char *point = status_unescape(mount->point);
+    auto_free char *source = status_unescape(mount->source);
     struct statvfs st;
     if (statvfs(point, &st) < 0 || st.f_blocks == 0)
         return;

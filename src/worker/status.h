@@ -49,3 +49,6 @@ bool status_next_mount(struct str *rest, struct mount *ret);
 
 /* Writes the members (not the braces): "cpu":{...},...,"uptime":{...}. Small local reads. */
 void machine_status_write(struct machine_status *status, struct json_writer *w);
+
+/* A path of /proc/self/mounts with its octal escapes ("\040") decoded. Returns owned. */
+char *status_unescape(struct str text);

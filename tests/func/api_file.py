@@ -125,6 +125,8 @@ class Objects:
         if path.startswith("/v2/inference-backends"):
             return self.cluster.items("/v2/inference-backends")[0]["id"]
         collection = path.partition("/{")[0]
+        if collection == "/v2/model-sets":
+            return 1  # of the catalog
         if collection == "/v2/model-instances":
             return self.running_instance()
         known = self.made.get(collection)

@@ -6,7 +6,7 @@ import urllib.parse
 
 import pytest
 
-from harness import names, wait_for
+from harness import engine_token, names, wait_for
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 DEVICES = TOP / "tests/data/devices/ascend-910b4-8.json"
@@ -15,6 +15,22 @@ DEVICES = TOP / "tests/data/devices/ascend-910b4-8.json"
 @pytest.fixture
 def path(serving):
     return f"/v2/model-instances/{serving.instances('hello')[0]['id']}"
+
+
+# --- the process ---------------------------------------------------------------------------------
+
+
+def test_what_an_engine_was_started_with(serving, api, path):
+    told = api.get(path + "/process").expect(200)
+    pid = serving.instances("hello")[0]["pid"]
+    assert told["pid"] == pid and told["worker"] == serving.items("/v2/workers")[0]["name"]
+    assert any(part.endswith("llama-server") for part in told["command"])
+    assert told["command"][told["command"].index("--port") + 1] == str(told["port"])
+    assert told["env"]["GPUSTACK_MODEL_NAME"] == "hello" and told["run"] == 0
+    assert "PATH" not in told["env"] and told["working_dir"].startswith("/")
+    assert told["started_at"].startswith("20") and told["ranks"] == []
+    assert "***" in told["env"].values()
+    assert engine_token(pid) not in str(told)
 
 
 # --- logs ----------------------------------------------------------------------------------------
@@ -48,6 +64,63 @@ def test_a_followed_range_ends_at_its_limit(serving, api, path):
         assert len(response.read()) == 100
     finally:
         connection.close()
+
+
+def test_search_in_a_log(api, path):
+    reply = api.get(path + "/logs")
+    whole = reply.expect(200).encode()
+    found = api.get(path + "/logs/search?q=LLAMA&limit=1000").expect(200)
+    lower = whole.lower()
+    assert found["complete"] and found["size"] >= len(whole) and found["first"] == 0
+    places = [match["offset"] for match in found["matches"]]
+    assert len(places) == lower.count(b"llama") > 0
+    for match in found["matches"]:
+        assert lower[match["offset"]:].startswith(b"llama")
+        assert match["line_start"] == whole.rfind(b"\n", 0, match["offset"]) + 1
+        assert match["text"].encode() == whole[match["text_start"]:][:len(match["text"].encode())]
+    latest = api.get(path + "/logs/search?q=llama&direction=backward&limit=1").expect(200)
+    assert [match["offset"] for match in latest["matches"]] == places[-1:]
+    before = api.get(f"{path}/logs/search?q=llama&direction=backward&limit=1000"
+                     f"&from={latest['scanned_to']}").expect(200)
+    assert [match["offset"] for match in before["matches"]] == places[-2::-1]
+    nothing = api.get(path + "/logs/search?q=%01%26a%3D%20%25").expect(200)
+    assert nothing["matches"] == [] and nothing["complete"]
+
+
+@pytest.mark.parametrize("query, word", [
+    ("", "q"), ("q=", "q"), ("q=a&limit=0", "limit"), ("q=a&limit=1001", "limit"),
+    ("q=a&from=-1", "from"), ("q=a&direction=up", "direction"), ("q=" + "a" * 257, "q"),
+    ("q=a&case=perhaps", "case")])
+def test_faulty_searches_are_refused(api, path, query, word):
+    assert word in api.get(f"{path}/logs/search?{query}").expect(422)["message"]
+
+
+def test_a_log_of_five_gigabytes(serving, api, path):
+    instance = int(path.rpartition("/")[2])
+    log = serving.data_dir / f"log/serve/{instance}.0.log"
+    size = 5 << 30
+    end = "\nthe needle is here\n"
+    before = log.stat().st_size
+    try:
+        with open(log, "r+b") as file:
+            file.seek(size)
+            file.write(end.encode())
+        assert api.get(f"{path}/logs?limit=0").headers["x-log-size"] == str(size + len(end))
+        assert api.get(f"{path}/logs?tail=1").expect(200) == end.lstrip()
+        assert len(api.get(f"{path}/logs?offset={size // 2}&limit=1000").body) == 1000
+        found = api.get(path + "/logs/search?q=needle&direction=backward&limit=1").expect(200)
+        assert found["matches"][0]["text"] == "the needle is here"
+        calls, at = 0, 0
+        while True:
+            found = api.get(f"{path}/logs/search?q=needle&from={at}").expect(200)
+            calls, at = calls + 1, found["scanned_to"]
+            if found["complete"]:
+                break
+            assert found["matches"] == [] and api.get("/v2/workers").status == 200
+        assert [match["offset"] for match in found["matches"]] == [size + 5] and calls > 4
+    finally:
+        with open(log, "r+b") as file:
+            file.truncate(before)
 
 
 @pytest.mark.parametrize("query, word", [

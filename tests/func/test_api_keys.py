@@ -160,3 +160,53 @@ def test_users_reach_no_keys_of_others(serving, api, make_user):
     for reply in (user.get(path), user.put(path, {"enabled": False}), user.delete(path)):
         assert reply.status == 404
     assert user.get(f"/v2/api-keys?user_id={theirs['user_id']}").expect(200)["items"] == []
+
+
+# --- rotation ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chosen", [{}, {"custom": "another-own-key-of-mine"}])
+def test_a_rotated_key_is_good_with_both_values_for_a_while(serving, api, make_key, chosen):
+    made = make_key("rotated", allowed_model_names=["hello"], **chosen)
+    old = serving.http(made["value"])
+    wait_for(lambda: old.get("/v1/models").status == 200, what="the gateway knows it")
+    turned = api.post(f"/v2/api-keys/{made['id']}/rotate", {"overlap_seconds": 3600}).expect(201)
+    assert turned["value"] != made["value"] and turned["access_key"] == made["access_key"]
+    assert turned["previous_expires_at"] and turned["version"] == made["version"] + 1
+    assert turned["allowed_model_names"] == ["hello"] and not turned["is_custom"]
+    new = serving.http(turned["value"])
+    wait_for(lambda: new.get("/v1/models").status == 200, what="the gateway knows the new value")
+    for user in (old, new):
+        user.get("/v1/models").expect(200)
+        user.post("/v1/chat/completions", CHAT).expect(200)
+        user.get("/v2/users/me").expect(200)
+    again = api.post(f"/v2/api-keys/{made['id']}/rotate").expect(201)
+    assert again["previous_expires_at"] is None
+    for user in (old, new):
+        assert user.get("/v2/users/me").status == 401
+        wait_for(lambda user=user: user.get("/v1/models").status == 401, what="it is refused")
+    newest = serving.http(again["value"])
+    newest.get("/v2/users/me").expect(200)
+    wait_for(lambda: newest.get("/v1/models").status == 200, what="the newest value is known")
+    shown = api.get(f"/v2/api-keys/{made['id']}").text
+    assert again["value"] not in shown and again["value"] not in serving.log()
+
+
+def test_an_old_value_ends_with_its_time(serving, api, make_key):
+    made = make_key("soon over")
+    old = serving.http(made["value"])
+    api.post(f"/v2/api-keys/{made['id']}/rotate", {"overlap_seconds": 1}).expect(201)
+    wait_for(lambda: old.get("/v2/users/me").status == 401, what="control refuses the old value")
+    wait_for(lambda: old.get("/v1/models").status == 401, what="the gateway refuses it")
+
+
+def test_rotations_that_are_refused(serving, api, make_key):
+    made = make_key("refused")
+    path = f"/v2/api-keys/{made['id']}/rotate"
+    for overlap in (-1, 2592001, "1h"):
+        problem = api.post(path, {"overlap_seconds": overlap}).expect(422)
+        assert "overlap_seconds" in problem["message"]
+    stale = api.post(path, headers={"If-Match": '"999"'})
+    assert stale.status == 409 and stale.json()["current"]["version"] == made["version"]
+    assert api.post("/v2/api-keys/999999/rotate").status == 404
+    serving.http(made["value"]).get("/v2/users/me").expect(200)

@@ -86,10 +86,28 @@ def test_backends_are_the_built_in_engines(api):
     assert api.get("/v2/inference-backends?watch=true").status == 422
 
 
-def test_model_files_are_honestly_none(api):
-    page = api.get("/v2/model-files?worker_id=1").expect(200)
-    assert page == {"items": [], "pagination": {"page": 1, "perPage": 100, "total": 0,
-                                                "totalPage": 0}}
+def test_model_files_are_what_workers_found(serving, api, demo_model):
+    model, worker = serving.model("hello"), serving.items("/v2/workers")[0]
+    row = wait_for(lambda: api.get(f"/v2/model-files?local_path={demo_model}").json()["items"],
+                   what="the worker's answer")[0]
+    assert row["state"] == "present" and row["size"] == demo_model.stat().st_size
+    assert row["worker_id"] == worker["id"] and row["worker_name"] == worker["name"]
+    assert row["resolved_paths"] == [row["local_path"]] == [str(demo_model)]
+    assert row["models"] == [{"id": model["id"], "name": "hello"}]
+    assert 0 < row["storage"]["available"] <= row["storage"]["total"]
+    assert str(demo_model).startswith(row["storage"]["mount_point"])
+    assert row["identity"] and row["source"] == "local_path" and row["download_progress"] == 100
+    missing = api.post("/v2/models", {"name": "lost", "source": "local_path", "replicas": 0,
+                                      "local_path": "/nonexistent/lost.gguf"}).expect(200, 201)
+    try:
+        lost = wait_for(lambda: api.get("/v2/model-files?state=missing&search=/nonexistent/lost")
+                        .json()["items"], what="the worker has looked")[0]
+        assert lost["size"] is None and lost["storage"] is None and lost["resolved_paths"] == []
+        assert "/nonexistent/lost.gguf" in lost["state_message"]
+    finally:
+        api.delete(f"/v2/models/{missing['id']}").expect(200)
+    assert api.get("/v2/model-files?watch=true").status == 422
+    assert api.get("/v2/model-files?worker_id=999").expect(200)["items"] == []
 
 
 @pytest.mark.parametrize("method, path", [
@@ -102,3 +120,26 @@ def test_all_this_is_for_administrators(serving, make_user, method, path):
     body = {"log_level": "debug"} if method == "PUT" else None
     assert user.request(method, path, body).status == 403
     assert serving.http().request(method, path, body).status == 401
+
+
+# --- how a worker joins --------------------------------------------------------------------------
+
+
+def test_join_tells_the_address_that_was_asked(serving, api):
+    reply = api.get("/v2/workers/join")
+    told = reply.expect(200)
+    assert told == {"server_url": f"http://127.0.0.1:{serving.port}", "token": serving.token(),
+                    "version": api.get("/version").expect(200)["version"]}
+    assert reply.headers["cache-control"] == "no-store"
+    assert "the cluster token was shown to administrator admin" in serving.log()
+    assert serving.token() not in serving.log()
+
+
+@pytest.mark.parametrize("headers, url", [
+    ({"Host": "gpus.example:443", "X-Forwarded-Proto": "https"}, "https://gpus.example:443"),
+    ({"X-Forwarded-Host": "front.example, inner", "X-Forwarded-Proto": "https"},
+     "https://front.example"),
+    ({"Host": "[::1]:8080"}, "http://[::1]:8080"),
+    ({"X-Forwarded-Host": "a;reboot"}, None)])
+def test_join_behind_proxies(api, headers, url):
+    assert api.get("/v2/workers/join", headers=headers).expect(200)["server_url"] == url

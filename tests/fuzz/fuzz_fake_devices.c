@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct device_list list = {0};
     struct err err = {0};
-    if (accel_fake_parse((struct str){(const char *)data, size}, &list, &err) == 0)
+    if (accel_fake_parse((struct str){(const char *)data, size}, 0, &list, &err) == 0)
         write_and_read(&list);
     device_list_fini(&list);
     return 0;

@@ -14,7 +14,7 @@ static struct device_list parse(const char *text)
 {
     struct device_list list = {0};
     struct err err = {0};
-    if (accel_fake_parse(str_of(text), &list, &err) < 0)
+    if (accel_fake_parse(str_of(text), 0, &list, &err) < 0)
         fail_msg("%s", err.text);
     return list;
 }
@@ -54,6 +54,34 @@ static void test_entries_are_expanded_and_numbered(void **state)
     assert_true(list.items[2].memory.is_unified);
     assert_true(list.items[2].temperature_c > 41 && list.items[2].temperature_c < 42);
     device_list_fini(&list);
+}
+
+static double utilization_at(int64_t now_s, size_t number)
+{
+    static const char text[] =
+        "[{\"type\":\"npu\",\"name\":\"910B4\",\"memory_total\":5,\"count\":2,"
+        "  \"core_utilization\":80,\"moves\":50,\"power\":100}]";
+    struct device_list list = {0};
+    assert_int_equal(accel_fake_parse(str_of(text), now_s, &list, NULL), 0);
+    double value = list.items[number].core_utilization;
+    assert_true(list.items[number].temperature_c < 0);
+    assert_true(list.items[number].power_w >= 50 && list.items[number].power_w <= 150);
+    device_list_fini(&list);
+    return value;
+}
+
+static void test_measurements_move_with_time(void **state)
+{
+    double least = 100, most = 0;
+    for (int64_t now_s = 0; now_s < 600; now_s += 5) {
+        double value = utilization_at(now_s, 0);
+        least = value < least ? value : least;
+        most = value > most ? value : most;
+    }
+    assert_true(least >= 40 && least < 50);
+    assert_true(most > 99 && most <= 100);
+    assert_true(utilization_at(100, 0) < utilization_at(100, 1) ||
+                utilization_at(100, 0) > utilization_at(100, 1));
 }
 
 static void test_neighbours_make_islands(void **state)
@@ -117,7 +145,7 @@ static void test_faults_are_named(void **state)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct device_list list = {0};
         struct err err = {0};
-        assert_int_equal(accel_fake_parse(str_of(cases[i].text), &list, &err), cases[i].code);
+        assert_int_equal(accel_fake_parse(str_of(cases[i].text), 0, &list, &err), cases[i].code);
         if (!strstr(err.text, cases[i].part))
             fail_msg("'%s' not in: %s", cases[i].part, err.text);
         assert_null(list.items);
@@ -165,6 +193,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_machine_without_devices_has_none),
         cmocka_unit_test(test_entries_are_expanded_and_numbered),
+        cmocka_unit_test(test_measurements_move_with_time),
         cmocka_unit_test(test_neighbours_make_islands),
         cmocka_unit_test(test_empty_lists_are_fine),
         cmocka_unit_test(test_faults_are_named),

@@ -37,6 +37,12 @@ static void test_keys_round_trip(void **state)
     struct auth_key made, read, other;
     auth_key_make(&made);
     auth_key_make(&other);
+    struct auth_key renewed;
+    assert_int_equal(auth_key_renew(made.access, &renewed), 0);
+    assert_string_equal(renewed.access, made.access);
+    assert_string_not_equal(renewed.secret, made.secret);
+    assert_int_equal(auth_key_renew("0123456789abcdeX", &renewed), ERR_INVALID);
+    assert_int_equal(auth_key_renew("", &renewed), ERR_INVALID);
     auto_free char *text = auth_key_format(&made);
     assert_int_equal(auth_key_parse(str_of(text), &read), 0);
     assert_string_equal(read.access, made.access);

@@ -12,6 +12,7 @@
 enum { NOW_MS = 1000 };
 
 #define SECRET "00112233445566778899aabbccddeeff"
+#define OTHER_SECRET "ffeeddccbbaa99887766554433221100"
 
 static const char *const users[] = {
     "\"id\":1,\"username\":\"anna\",\"is_admin\":false,\"is_active\":true,"
@@ -26,15 +27,18 @@ static const struct {
     const char *access;
     int user_id, expires_at_ms;
     const char *scope;
+    int previous_expires_at_ms; /* 0: it wasn't rotated; else SECRET is the value before */
 } keys[] = {
-    {"aaaaaaaaaaaaaaaa", 1, 0, ""},
-    {"bbbbbbbbbbbbbbbb", 1, NOW_MS, "\"*\""},
-    {"cccccccccccccccc", 1, NOW_MS + 1, "\"*\""},
-    {"dddddddddddddddd", 2, 0, "\"*\""},
-    {"eeeeeeeeeeeeeeee", 3, 0, "\"*\""},
-    {"ffffffffffffffff", 1, 0, "\"management\""},
-    {"1111111111111111", 1, 0, "\"management\",\"inference\""},
-    {"2222222222222222", 9, 0, "\"*\""},
+    {"aaaaaaaaaaaaaaaa", 1, 0, "", 0},
+    {"bbbbbbbbbbbbbbbb", 1, NOW_MS, "\"*\"", 0},
+    {"cccccccccccccccc", 1, NOW_MS + 1, "\"*\"", 0},
+    {"dddddddddddddddd", 2, 0, "\"*\"", 0},
+    {"eeeeeeeeeeeeeeee", 3, 0, "\"*\"", 0},
+    {"ffffffffffffffff", 1, 0, "\"management\"", 0},
+    {"1111111111111111", 1, 0, "\"management\",\"inference\"", 0},
+    {"2222222222222222", 9, 0, "\"*\"", 0},
+    {"3333333333333333", 1, 0, "", NOW_MS + 1},
+    {"4444444444444444", 1, 0, "", NOW_MS},
 };
 
 static const struct {
@@ -58,13 +62,19 @@ static void apply(struct tables *tables, const char *kind, const char *members)
 
 static void put_keys(struct tables *tables)
 {
-    char digest[AUTH_DIGEST_HEX];
+    char digest[AUTH_DIGEST_HEX], other[AUTH_DIGEST_HEX];
     auth_digest(STR(SECRET), digest);
+    auth_digest(STR(OTHER_SECRET), other);
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        bool is_rotated = keys[i].previous_expires_at_ms > 0;
+        auto_free char *previous =
+            mem_printf("\"previous_digest\":\"%s\",\"previous_expires_at_ms\":%d,", digest,
+                       keys[i].previous_expires_at_ms);
         auto_free char *members = mem_printf(
             "\"id\":%zu,\"access_key\":\"%s\",\"secret_digest\":\"%s\",\"user_id\":%d,"
-            "\"expires_at_ms\":%d,\"scope\":[%s],\"allowed_model_names\":[]",
-            i + 1, keys[i].access, digest, keys[i].user_id, keys[i].expires_at_ms, keys[i].scope);
+            "%s\"expires_at_ms\":%d,\"scope\":[%s],\"allowed_model_names\":[]",
+            i + 1, keys[i].access, is_rotated ? other : digest, keys[i].user_id,
+            is_rotated ? previous : "", keys[i].expires_at_ms, keys[i].scope);
         apply(tables, "key", members);
     }
 }
@@ -107,13 +117,18 @@ static void test_credentials(void **state)
         {BEARER("aaaaaaaaaaaaaaaa"), 0, 1, NULL},
         {"X-API-Key", "gpustack_aaaaaaaaaaaaaaaa_" SECRET, 0, 1, NULL},
         {BEARER("bbbbbbbbbbbbbbbb"), ERR_UNAUTHORIZED, 0, "not valid or has expired"},
+        {BEARER("3333333333333333"), 0, 1, NULL},
+        {BEARER("4444444444444444"), ERR_UNAUTHORIZED, 0, "not valid or has expired"},
+        {"X-API-Key", "gpustack_3333333333333333_" OTHER_SECRET, 0, 1, NULL},
+        {"X-API-Key", "gpustack_4444444444444444_" OTHER_SECRET, 0, 1, NULL},
+        {"X-API-Key", "gpustack_aaaaaaaaaaaaaaaa_" OTHER_SECRET, ERR_UNAUTHORIZED, 0, "not valid"},
         {BEARER("cccccccccccccccc"), 0, 1, NULL},
         {BEARER("dddddddddddddddd"), ERR_UNAUTHORIZED, 0, "not valid or has expired"},
         {BEARER("eeeeeeeeeeeeeeee"), 0, 3, NULL},
         {BEARER("ffffffffffffffff"), ERR_FORBIDDEN, 0, "scope"},
         {BEARER("1111111111111111"), 0, 1, NULL},
         {BEARER("2222222222222222"), ERR_UNAUTHORIZED, 0, "not valid"},
-        {BEARER("3333333333333333"), ERR_UNAUTHORIZED, 0, "not valid"},
+        {BEARER("9999999999999999"), ERR_UNAUTHORIZED, 0, "not valid"},
         {"Authorization", "Bearer gpustack_aaaaaaaaaaaaaaaa_10112233445566778899aabbccddeeff",
          ERR_UNAUTHORIZED, 0, "not valid"},
         {"Authorization", "Bearer gpustack_aaaaaaaaaaaaaaaa_", ERR_UNAUTHORIZED, 0, "not valid"},

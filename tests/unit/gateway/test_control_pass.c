@@ -14,6 +14,7 @@ static void test_passes_through(void **state)
     expect_in(&w.control_head, "PATCH /v2/models/1?x=%20y\n");
     expect_in(&w.control_head, "Cookie: gpustack_session=cookie\n");
     expect_in(&w.control_head, "X-Forwarded-For: 127.0.0.1\n");
+    expect_in(&w.control_head, "X-Forwarded-Host: 127.0.0.1");
     expect_not_in(&w.control_head, "X-GPUStack");
     answer_fini(&a);
     ask(&w, &a, HTTP_POST, "/auth/login", ADMIN_KEY, "{}");

@@ -86,6 +86,26 @@ static void test_paths(void **state)
     }
 }
 
+/* What the web UI may have. */
+static void test_free_paths(void **state)
+{
+    static const struct {
+        const char *path;
+        bool is_free;
+    } rows[] = {
+        {"/models", true},     {"/instances/7", true}, {"/model-files", true}, {"/routes", true},
+        {"/assets/a.js", true}, {"/v", true},          {"/v3/models", true},   {"/a.html", true},
+        {"/", false},          {"", false},            {"//models", false},    {"/v1", false},
+        {"/v1/", false},       {"/v1/x", false},       {"/v1-openai/x", false}, {"/v2", false},
+        {"/v2/", false},       {"/v2/models", false},  {"/auth", false},       {"/auth/", false},
+        {"/model/x", false},   {"/docs/x", false},     {"/metrics/", false},   {"/healthz/", false},
+        {"/debug", false},     {"/rerank", false},     {"/tokenize/x", false}, {"/version", false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (route_find(HTTP_GET, str_of(rows[i].path)).is_free != rows[i].is_free)
+            fail_msg("%s", rows[i].path);
+}
+
 static void test_rest_is_the_name(void **state)
 {
     struct route_match match = route_find(HTTP_GET, STR("/v1-openai/models/Qwen/Qwen3"));
@@ -232,6 +252,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_paths),           cmocka_unit_test(test_rest_is_the_name),
+        cmocka_unit_test(test_free_paths),
         cmocka_unit_test(test_request_ids),     cmocka_unit_test(test_request_id_length),
         cmocka_unit_test(test_paths_of_a_models_own),
         cmocka_unit_test(test_dropped_headers), cmocka_unit_test(test_engine_targets),

@@ -66,6 +66,7 @@ struct world {
     struct engine engines[ENGINES];
     struct gateway *gateway;
     struct gateway_settings settings; /* for gateway_up() */
+    const struct site *site; /* the web UI, or NULL */
     const char *data_dir; /* of the gateway; NULL: it keeps nothing */
     const char *token;    /* the gateway's; NULL: control's */
     struct timer tick;
@@ -430,7 +431,8 @@ static inline void gateway_up(struct world *world, unsigned threads)
                                     .settings = world->settings,
                                     .token = world->token ? world->token : "cluster",
                                     .netns_id = "here",
-                                    .data_dir = world->data_dir};
+                                    .data_dir = world->data_dir,
+                                    .site = world->site};
     snprintf(params.control.unix_path, sizeof params.control.unix_path, "%s", world->socket);
     snprintf(params.control.host, sizeof params.control.host, "control");
     if (gateway_new(&params, &world->gateway, &err) < 0)

@@ -165,9 +165,49 @@ static void test_routes_and_credentials(void **state)
         {{HTTP_GET, "/serveLogs/7/runs", NULL, "secret"}, 200, "{\"runs\":[0]}"},
         {{HTTP_GET, "/serveLogs/7/runs", NULL, NULL}, 401, "token"},
         {{HTTP_POST, "/serveLogs/7", NULL, "secret"}, 405, "GET"},
+        {{HTTP_GET, "/serveLogs/7/search?q=SERV", NULL, "secret"},
+         200,
+         "\"matches\":[{\"offset\":0,\"line_start\":0,\"text_start\":0,\"text\":\"serving\"}]"},
+        {{HTTP_GET, "/serveLogs/7/search?q=SERV&case=true&direction=backward", NULL, "secret"},
+         200,
+         "\"matches\":[],\"scanned_to\":0,\"first\":0,\"size\":8,\"complete\":true"},
+        {{HTTP_GET, "/serveLogs/7/search", NULL, "secret"}, 400, "q, what is looked for"},
+        {{HTTP_GET, "/serveLogs/7/search?q=a&limit=0", NULL, "secret"}, 400, "limit"},
+        {{HTTP_GET, "/serveLogs/7/search?q=a&from=x", NULL, "secret"}, 400, "from"},
+        {{HTTP_GET, "/serveLogs/7/search?q=a&run=5", NULL, "secret"}, 404, "no log"},
+        {{HTTP_GET, "/serveLogs/7/search?q=a", NULL, "wrong"}, 401, "token"},
+        {{HTTP_GET, "/serveProcess/7", NULL, "secret"}, 200, "\"STUB\":\"serve\""},
+        {{HTTP_GET, "/serveProcess/7", NULL, "wrong"}, 401, "token"},
+        {{HTTP_GET, "/serveProcess/8", NULL, "secret"}, 404, "no such"},
+        {{HTTP_POST, "/serveProcess/7", NULL, "secret"}, 405, "GET"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         expect(&fixture, rows[i].request, rows[i].status, rows[i].said);
+    fixture_free(&fixture);
+}
+
+/* Of an adopted engine the record knows; an older worker's record doesn't. */
+static void test_a_process_is_known_after_a_restart(void **state)
+{
+    struct fixture fixture = fixture_new("serve", PHASE_SERVING);
+    struct request request = {HTTP_GET, "/serveProcess/7", "7", "secret"};
+    auto_free char *pid =
+        mem_printf("\"pid\":%d,\"started_at\":\"2",
+                   (int)process_identity(bench_runner(fixture.bench)->process)->pid);
+    expect(&fixture, request, 200, pid);
+    relay_free(fixture.relay);
+    bench_restart_set(fixture.bench);
+    struct err err = {0};
+    if (relay_new(fixture.bench->loop, fixture.bench->pool, fixture.bench->set, "127.0.0.1", 0,
+                  &fixture.relay, &err) < 0)
+        fail_msg("%s", err.text);
+    bench_desire(fixture.bench, "m.gguf", "serve", 1);
+    RUN_UNTIL(fixture.bench, bench_is(fixture.bench, PHASE_SERVING));
+    expect(&fixture, request, 200, pid);
+    expect(&fixture, request, 200, "llama-server\",\"");
+    struct runner *runner = bench_runner(fixture.bench);
+    mem_replace(&runner->record.launch_note, NULL);
+    expect(&fixture, request, 200, "{\"command\":null,\"env\":null,\"working_dir\":null,\"pid\":");
     fixture_free(&fixture);
 }
 
@@ -223,6 +263,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bearer),
         cmocka_unit_test(test_routes_and_credentials),
+        cmocka_unit_test(test_a_process_is_known_after_a_restart),
         cmocka_unit_test(test_only_a_serving_engine_is_proxied),
         cmocka_unit_test(test_a_followed_log_ends_with_its_run),
         cmocka_unit_test(test_freed_while_a_log_is_followed),

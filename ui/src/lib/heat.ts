@@ -16,15 +16,30 @@ export function heatStep(value: number | null, low = 0, high = 100): number | nu
 /** °C at which the lowest step begins and the highest ends. */
 export const temperatureRange = { low: 30, high: 94 };
 
-/** Number of a --series colour, from 1: always the same for a name. */
-export function seriesOf(name: string): number {
+function hashOf(name: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < name.length; i++) {
     hash ^= name.charCodeAt(i);
     hash = Math.imul(hash, 0x01000193);
   }
-  hash ^= hash >>> 15;
-  return ((hash >>> 0) % seriesCount) + 1;
+  return (hash ^ (hash >>> 15)) >>> 0;
+}
+
+/**
+ * Numbers of --series colours, from 1, for names: each its own while there are enough, by its hash
+ * where that is free, so that most keep theirs when others come and go.
+ */
+export function seriesOf(names: Iterable<string>): Map<string, number> {
+  const found = new Map<string, number>();
+  let taken = new Set<number>();
+  for (const name of [...new Set(names)].sort()) {
+    if (taken.size === seriesCount) taken = new Set();
+    let slot = hashOf(name) % seriesCount;
+    while (taken.has(slot)) slot = (slot + 1) % seriesCount;
+    taken.add(slot);
+    found.set(name, slot + 1);
+  }
+  return found;
 }
 
 /** Red, green and blue of "rgb(1, 2, 3)" or "rgba(…)", as computed styles write colours. */

@@ -3,7 +3,7 @@
  * What a cell of the map of devices shows. Pure: a cell is drawn again only when its `key` changes.
  */
 import { memoryShare, modelsOn, type Device } from "./devices.js";
-import { heatStep, seriesOf, temperatureRange } from "./heat.js";
+import { heatStep, temperatureRange } from "./heat.js";
 
 export const colourModes = ["util", "memory", "temperature", "model"] as const;
 export type ColourMode = (typeof colourModes)[number];
@@ -43,8 +43,13 @@ export function figureOf(device: Device, mode: ColourMode): number | null {
   return device.util;
 }
 
-function fillsOf(device: Device, mode: ColourMode, names: readonly string[]): string[] {
-  if (mode === "model") return names.slice(0, mostFills).map((name) => `series-${seriesOf(name)}`);
+function fillsOf(
+  device: Device,
+  { mode, tones }: Look,
+  names: readonly string[],
+): string[] {
+  if (mode === "model")
+    return names.slice(0, mostFills).map((name) => `series-${tones.get(name) ?? 1}`);
   if (device.state === "free" && mode !== "temperature") return [];
   const figure = figureOf(device, mode);
   const step =
@@ -54,20 +59,28 @@ function fillsOf(device: Device, mode: ColourMode, names: readonly string[]): st
   return step === null ? [] : [`heat-${step}`];
 }
 
+/** Where a number would say nothing. */
+const isQuiet = (device: Device, mode: ColourMode) =>
+  mode === "model" || (device.state === "free" && mode !== "temperature");
+
 const marks = { unhealthy: "cross", unreachable: "hatch", free: "none", used: "none" } as const;
 
 const inSteps = (bytes: number, total: number) =>
   total > 0 ? Math.min(barSteps, Math.ceil((barSteps * bytes) / total)) : 0;
 
-/** `write` puts a figure into words: 87 → "87%". */
-export function cellOf(
-  device: Device,
-  mode: ColourMode,
-  write: (figure: number) => string,
-  planned?: Planned,
-): Cell {
+/** How cells are to look. */
+export interface Look {
+  mode: ColourMode;
+  /** Numbers of the models' colours. */
+  tones: ReadonlyMap<string, number>;
+  /** Puts a figure into words: 87 → "87%". */
+  write: (figure: number) => string;
+}
+
+export function cellOf(device: Device, look: Look, planned?: Planned): Cell {
+  const { mode, write } = look;
   const names = modelsOn(device);
-  const fills = fillsOf(device, mode, names);
+  const fills = fillsOf(device, look, names);
   const figure = figureOf(device, mode);
   const total = device.total;
   const cell = {
@@ -78,7 +91,7 @@ export function cellOf(
     claimed: inSteps(device.claimed, total),
     planned: planned ? inSteps(device.claimed + planned.bytes, total) : 0,
     label: planned?.label ?? (names.length > 1 ? `${names[0]} +${names.length - 1}` : (names[0] ?? "")),
-    figure: mode === "model" || figure === null ? "" : write(figure),
+    figure: isQuiet(device, mode) || figure === null ? "" : write(figure),
   };
   const { mark, used, claimed, label } = cell;
   const key = `${fills.join()}|${mark}${cell.isUnknown ? "?" : ""}|${used},${claimed},${cell.planned}|${label}|${cell.figure}`;

@@ -38,6 +38,7 @@ const smallest = 7;
 const largest = 132;
 const labelHeight = 18;
 const labelledFrom = 44; // Width of a block that has room for a name.
+const flatter = 0.94;
 const columnChoices = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32];
 
 interface Shape {
@@ -126,8 +127,8 @@ function chooseShape(
   let best: Shape | null = null;
   for (const columns of columnChoices) {
     const shape = fit(groups, columns, widest, width, height, max);
-    if (shape && (!best || shape.cellWidth > best.cellWidth)) best = shape;
-    else if (shape && best && shape.cellWidth === best.cellWidth) best = shape; // Flatter blocks.
+    // Flatter blocks look more like machines; they may cost a little.
+    if (shape && (!best || shape.cellWidth >= flatter * best.cellWidth)) best = shape;
     if (columns >= widest) break;
   }
   if (best) return best;

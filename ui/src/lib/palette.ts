@@ -13,13 +13,14 @@ export interface Entry {
 const per_group = 8;
 
 /**
- * How well `label` answers to `words`: 0 not at all; begins with them, a word of it begins with them,
+ * How well `label` answers to `words`: 0 not at all; they are it; begins with them, a word of it begins with them,
  * contains them, contains their letters in order.
  */
 export function score(label: string, words: string): number {
   const text = label.toLowerCase();
   const wanted = words.trim().toLowerCase();
   if (wanted === "") return 1;
+  if (text === wanted) return 6;
   if (text.startsWith(wanted)) return 5;
   const parts = wanted.split(/\s+/);
   if (parts.every((part) => text.split(/[\s:._/-]+/).some((word) => word.startsWith(part))))

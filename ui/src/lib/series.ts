@@ -71,22 +71,6 @@ export function timesOf(start: number, step: number, count: number): number[] {
   return Array.from({ length: count }, (_, i) => start + i * step);
 }
 
-/**
- * Rows of `values` brought onto the same times: the first one's. Values between are left out, missing
- * ones are null.
- */
-export function align(
-  times: readonly number[],
-  start: number,
-  step: number,
-  values: readonly (number | null)[],
-): (number | null)[] {
-  return times.map((at) => {
-    const place = (at - start) / step;
-    return Number.isInteger(place) ? (values[place] ?? null) : (values[Math.floor(place)] ?? null);
-  });
-}
-
 /** The last value that is known. */
 export function lastOf(values: readonly (number | null | undefined)[]): number | null {
   for (let i = values.length - 1; i >= 0; i--) {

@@ -8,6 +8,8 @@
  * "mod+k" (Ctrl, or Cmd on a Mac). Keys without mod are left alone while one types or a dialog is
  * open.
  */
+import { untrack } from "svelte";
+
 export interface Shortcut {
   keys: string;
   label: string;
@@ -57,7 +59,8 @@ export const shortcuts = {
   },
   /** Returns what takes them away. */
   add(more: Shortcut[]): () => void {
-    all = [...all, ...more];
+    // Effects call this: they must not depend on what they change.
+    untrack(() => (all = [...all, ...more]));
     return () => {
       all = all.filter((shortcut) => !more.includes(shortcut));
     };

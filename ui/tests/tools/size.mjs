@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 
 const dist = new URL("../../../build/ui/dist/", import.meta.url);
-const manifest = JSON.parse(readFileSync(new URL("manifest.json", dist), "utf8"));
+const manifest = JSON.parse(readFileSync(new URL("../manifest.json", dist), "utf8"));
 const budget = JSON.parse(readFileSync(new URL("../../budget.json", import.meta.url), "utf8"));
 
 const sizes = new Map();

@@ -111,6 +111,7 @@ describe("server-sent events", () => {
 describe("palette", () => {
   const entry = (label: string, group = "g"): Entry => ({ id: label, group, label, icon: "model", run: () => {} });
   test("the beginning of words counts more than their inside", () => {
+    expect(score("node1", "Node1")).toBe(6);
     expect(score("node1:npu:3", "node1")).toBe(5);
     expect(score("logs of node1", "node")).toBe(4);
     expect(score("anode", "node")).toBe(3);

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import type { Device } from "../../src/lib/devices.js";
 import { heatStep, isLight, parseColour, seriesOf } from "../../src/lib/heat.js";
-import { cellOf, colourModeOf } from "../../src/lib/map_cell.js";
+import { cellOf, colourModeOf, type ColourMode } from "../../src/lib/map_cell.js";
 import { cellAt, layoutMap, step } from "../../src/lib/map_layout.js";
 
 const groups = (workers: number, each: number) =>
@@ -14,10 +14,12 @@ test("steps of heat", () => {
   expect(heatStep(20, 30, 94)).toBe(0);
 });
 
-test("a name has always the same colour, and names are spread over them", () => {
-  expect(seriesOf("qwen3-8b")).toBe(seriesOf("qwen3-8b"));
-  const used = new Set(Array.from({ length: 40 }, (_, i) => seriesOf(`model-${i}`)));
-  expect(used.size).toBe(6);
+test("each name has a colour of its own while there are enough", () => {
+  const six = seriesOf(["a", "b", "c", "d", "e", "f"]);
+  expect([...six.values()].sort()).toEqual([1, 2, 3, 4, 5, 6]);
+  const many = seriesOf(Array.from({ length: 40 }, (_, i) => `model-${i}`));
+  expect(new Set(many.values()).size).toBe(6);
+  expect(seriesOf(["a", "b"]).get("a")).toBe(seriesOf(["a"]).get("a"));
 });
 
 test("words are dark on light colours", () => {
@@ -79,30 +81,34 @@ const device = (more: Partial<Device>): Device => ({
   state: "free", uses: [], ...more,
 });
 const use = (name: string) => ({ instance: { id: 1, model_name: name } as never, bytes: 1 });
-const write = (figure: number) => `${figure}%`;
+const look = (mode: ColourMode) => ({
+  mode,
+  tones: new Map([["m", 2], ["n", 5]]),
+  write: (figure: number) => `${figure}%`,
+});
 
 test("cells: hollow when free, heat when used, marks for trouble", () => {
-  expect(cellOf(device({}), "util", write).fills).toEqual([]);
+  expect(cellOf(device({}), look("util")).fills).toEqual([]);
   const busy = device({ state: "used", util: 60, used: 32, claimed: 48, uses: [use("m")] });
-  expect(cellOf(busy, "util", write)).toMatchObject({
+  expect(cellOf(busy, look("util"))).toMatchObject({
     fills: ["heat-4"], used: 32, claimed: 48, label: "m", figure: "60%", mark: "none",
   });
-  expect(cellOf(busy, "memory", write).fills).toEqual(["heat-4"]);
-  expect(cellOf(busy, "temperature", write)).toMatchObject({ fills: [], isUnknown: true });
-  expect(cellOf(device({ state: "unhealthy" }), "util", write).mark).toBe("cross");
-  expect(cellOf(device({ state: "unreachable" }), "util", write).mark).toBe("hatch");
+  expect(cellOf(busy, look("memory")).fills).toEqual(["heat-4"]);
+  expect(cellOf(busy, look("temperature"))).toMatchObject({ fills: [], isUnknown: true });
+  expect(cellOf(device({ state: "unhealthy" }), look("util")).mark).toBe("cross");
+  expect(cellOf(device({ state: "unreachable" }), look("util")).mark).toBe("hatch");
 });
 
 test("cells: a colour for each model, with a count in the label", () => {
   const shared = device({ state: "used", uses: [use("m"), use("n"), use("m")] });
-  const cell = cellOf(shared, "model", write);
-  expect(cell.fills).toHaveLength(2);
+  const cell = cellOf(shared, look("model"));
+  expect(cell.fills).toEqual(["series-2", "series-5"]);
   expect(cell.label).toBe("m +1");
 });
 
 test("cells: a plan is shown, and changes the key", () => {
-  const plain = cellOf(device({}), "util", write);
-  const planned = cellOf(device({}), "util", write, { label: "new", bytes: 16 });
+  const plain = cellOf(device({}), look("util"));
+  const planned = cellOf(device({}), look("util"), { label: "new", bytes: 16 });
   expect(planned).toMatchObject({ planned: 16, label: "new" });
   expect(planned.key).not.toBe(plain.key);
 });

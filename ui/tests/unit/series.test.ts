@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from "vitest";
-import { align, lastOf, ranges, secondsOf, spanOf, stepFor, timesOf } from "../../src/lib/series.js";
+import { lastOf, ranges, secondsOf, spanOf, stepFor, timesOf } from "../../src/lib/series.js";
 
 const now = 1_700_000_123_456;
 const query = (text: string) => new URLSearchParams(text);
@@ -31,9 +31,8 @@ test("steps give some hundred points, and no finer ones than are kept", () => {
   expect(stepFor(600, 86_400)).toBe(60);
 });
 
-test("times, and other rows brought onto them", () => {
+test("times, and the last value that is known", () => {
   expect(timesOf(100, 10, 3)).toEqual([100, 110, 120]);
-  expect(align([100, 110, 120, 130], 110, 10, [1, 2])).toEqual([null, 1, 2, null]);
   expect(lastOf([1, 2, null])).toBe(2);
   expect(lastOf([])).toBeNull();
 });

@@ -5,7 +5,7 @@
  */
 import { isLight } from "../../lib/heat.js";
 import type { Layout } from "../../lib/map_layout.js";
-import { barSteps, cellOf, type Cell, type ColourMode, type Planned } from "../../lib/map_cell.js";
+import { barSteps, cellOf, type Cell, type Look, type Planned } from "../../lib/map_cell.js";
 import type { Device } from "../../lib/devices.js";
 
 /** Colours by the names of their tokens, as computed styles write them. */
@@ -31,15 +31,17 @@ export function readPalette(near: Element): Palette {
   return palette;
 }
 
+/** Whether cells have room for the bar of memory. */
+export const hasBars = (layout: Layout) => layout.cellHeight >= 13;
+const hasWords = (layout: Layout) => layout.cellHeight >= 26 && layout.cellWidth >= 40;
+const labelFrom = 56; // A narrower one would be two letters and dots.
 const budget_ms = 6;
 const labelFont = '600 11px system-ui, "Noto Sans CJK SC", sans-serif';
 const figureFont = '11px system-ui, "Noto Sans CJK SC", sans-serif';
 
-export interface Scene {
+export interface Scene extends Look {
   devices: readonly Device[];
-  mode: ColourMode;
   planned: ReadonlyMap<string, Planned> | undefined;
-  write: (figure: number) => string;
 }
 
 export class MapPainter {
@@ -51,8 +53,10 @@ export class MapPainter {
   #cells: Cell[] = [];
   #dirty = new Set<number>();
   #scene: Scene | undefined;
+  #look: Look | undefined;
   #frame = 0;
   #texts = new Map<string, string>();
+  #figures = new Map<number, string>();
   #scale = 1;
 
   constructor(readonly canvas: HTMLCanvasElement) {
@@ -74,7 +78,10 @@ export class MapPainter {
 
   show(scene: Scene): void {
     const before = this.#scene;
-    if (before && (before.mode !== scene.mode || before.write !== scene.write)) this.#reset();
+    const isOther = (key: keyof Look) => before !== undefined && before[key] !== scene[key];
+    if (isOther("mode") || isOther("write") || isOther("tones")) this.#reset();
+    const { mode, tones } = scene;
+    this.#look = { mode, tones, write: this.#write };
     const hasPlan = scene.planned !== before?.planned;
     this.#scene = scene;
     const { devices } = scene;
@@ -89,7 +96,17 @@ export class MapPainter {
     this.#dirty.clear();
   }
 
+  /** Words of whole figures, each made once; none where the cells have no room for them. */
+  #write = (figure: number): string => {
+    if (!this.#layout || !hasWords(this.#layout)) return "";
+    const whole = Math.round(figure);
+    let words = this.#figures.get(whole);
+    if (words === undefined) this.#figures.set(whole, (words = this.#scene?.write(whole) ?? ""));
+    return words;
+  };
+
   #reset(): void {
+    this.#figures.clear();
     this.#shown = [];
     this.#cells = [];
     this.#dirty.clear();
@@ -103,8 +120,8 @@ export class MapPainter {
   }
 
   #take(i: number, device: Device): void {
-    const scene = this.#scene as Scene;
-    const cell = cellOf(device, scene.mode, scene.write, scene.planned?.get(device.id));
+    if (!this.#look) return;
+    const cell = cellOf(device, this.#look, this.#scene?.planned?.get(device.id));
     this.#shown[i] = device;
     if (this.#cells[i]?.key === cell.key) return;
     this.#cells[i] = cell;
@@ -142,8 +159,8 @@ export class MapPainter {
     const { cellWidth: w, cellHeight: h } = layout;
     c.clearRect(x, y, w, h);
     this.#drawGround(cell, x, y, w, h);
-    if (h >= 13) this.#drawBar(cell, x, y, w, h);
-    if (h >= 26 && w >= 40) this.#drawWords(cell, x, y, w, h);
+    if (hasBars(layout)) this.#drawBar(cell, x, y, w, h);
+    if (hasWords(layout)) this.#drawWords(cell, x, y, w, h);
     if (cell.mark === "cross") this.#drawCross(x, y, w, h);
   }
 
@@ -223,13 +240,14 @@ export class MapPainter {
     c.fillStyle = fill ? (isLight(this.#colour(fill)) ? "#0b121a" : "#ffffff") : this.#colour("ink-2");
     c.textBaseline = "top";
     const hasTwoLines = h >= 42;
-    if (cell.label) {
+    const hasLabel = cell.label !== "" && w >= labelFrom;
+    if (hasLabel) {
       c.font = labelFont;
       c.fillText(this.#cut(cell.label, w - 10), x + 5, y + 5);
     }
-    if (cell.figure && (hasTwoLines || !cell.label) && cell.mark === "none") {
+    if (cell.figure && (hasTwoLines || !hasLabel) && cell.mark === "none") {
       c.font = figureFont;
-      c.fillText(cell.figure, x + 5, y + (cell.label ? 20 : 5));
+      c.fillText(cell.figure, x + 5, y + (hasLabel ? 20 : 5));
     }
   }
 

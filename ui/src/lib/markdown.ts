@@ -28,6 +28,18 @@ export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
 }
 
+/**
+ * HTML in an answer is shown as text, but for tags without attributes that do no more than dress. So
+ * what a model writes about HTML can be read, and nothing of it makes the browser warn of the
+ * page's policy while it is cleaned.
+ */
+export function simpleHtml(text: string): string {
+  return escapeHtml(text).replace(
+    /&#60;(\/?(?:br|b|i|u|s|em|strong|sub|sup|kbd|mark|small|p|details|summary)) ?\/?&#62;/gi,
+    "<$1>",
+  );
+}
+
 let math: MathRenderer | null = null;
 let sawMath = false;
 
@@ -73,6 +85,7 @@ const marked = new Marked({
     },
   ],
   renderer: {
+    html: ({ text }) => simpleHtml(text),
     image({ href, text }) {
       if (/^data:image\/(png|jpeg|gif|webp);/.test(href))
         return `<img src="${escapeHtml(href)}" alt="${escapeHtml(text)}">`;

@@ -12,28 +12,33 @@ enum { WORKER_BITS = 20 };
 
 struct file_row {
     int64_t id; /* made of path and worker, so that it stays */
-    char *source, *local_path;
+    int source; /* always 0: hubs' files aren't on workers yet */
+    char *local_path;
     int64_t worker_id;
     char *worker_name;
     int64_t size;
     int64_t download_progress;
     struct string_list resolved_paths;
-    char *state, *state_message, *identity;
+    int state; /* enum answer_state */
+    char *state_message, *identity;
     char *models, *storage; /* JSON */
 };
+
+static const char *const source_names[] = {"local_path"};
 
 #define FIELD(member) FIELD_OF(struct file_row, member)
 
 static const struct field fields[] = {
     {FIELD(id), .kind = FIELD_ID},
-    {FIELD(source), .kind = FIELD_STRING},
+    {FIELD(source), .kind = FIELD_ENUM, .names = source_names, .name_count = 1},
     {FIELD(local_path), .kind = FIELD_STRING},
     {FIELD(worker_id), .kind = FIELD_INT, .max = INT64_MAX},
     {FIELD(worker_name), .kind = FIELD_STRING},
     {FIELD(size), .kind = FIELD_INT, .flags = FIELD_NULLABLE, .max = INT64_MAX},
     {FIELD(download_progress), .kind = FIELD_INT, .flags = FIELD_NULLABLE, .max = 100},
     {FIELD(resolved_paths), .kind = FIELD_STRINGS},
-    {FIELD(state), .kind = FIELD_STRING},
+    {FIELD(state), .kind = FIELD_ENUM, .names = answer_state_names,
+     .name_count = ANSWER_STATE_COUNT},
     {FIELD(state_message), .kind = FIELD_STRING},
     {FIELD(identity), .kind = FIELD_STRING},
     {FIELD(models), .kind = FIELD_JSON},
@@ -85,13 +90,12 @@ static void add_row(struct file_rows *rows, const struct worker *worker, const c
     *row = (struct file_row){
         .id = ((int64_t)crc32c_of(str_of(path)) << WORKER_BITS) |
               (worker->id & ((1 << WORKER_BITS) - 1)),
-        .source = mem_strdup("local_path"),
         .local_path = mem_strdup(path),
         .worker_id = worker->id,
         .worker_name = copy(worker->name),
         .size = is_there ? answer->bytes : 0,
         .download_progress = is_there ? 100 : 0,
-        .state = mem_strdup(answer_state_name(answer->state)),
+        .state = (int)answer->state,
         .state_message = copy(answer->message),
         .identity = copy(answer->identity),
         .models = mem_strdup(models),

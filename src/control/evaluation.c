@@ -43,9 +43,31 @@ static void write_cost(const struct place_cost *cost, struct json_writer *w)
     json_end_object(w);
 }
 
-static void write_ranks(const struct placing *placing, const struct place_result *result,
-                        struct json_writer *w)
+/* What the bytes of a place are for; what was learned from instances comes on top, or off. */
+static void write_parts(const struct estimate_place *place, int64_t claimed, struct json_writer *w)
 {
+    json_begin_object(w);
+    for (int i = 0; i < ESTIMATE_PART_COUNT; i++)
+        json_put_int(w, estimate_part_name((enum estimate_part)i), (int64_t)place->parts[i]);
+    json_put_int(w, "learned", claimed - (int64_t)estimate_place_bytes(place));
+    json_end_object(w);
+}
+
+/* Of the devices of a rank, the first of which is device `*next` of the estimate; NULL: none. */
+static void write_gpu_parts(const struct place_rank *rank, const struct estimate *estimate,
+                            size_t *next, struct json_writer *w)
+{
+    json_add_key(w, "gpu_parts");
+    json_begin_array(w);
+    for (size_t i = 0; estimate && i < rank->gpu_bytes.count; i++, (*next)++)
+        write_parts(&estimate->devices[*next], rank->gpu_bytes.items[i], w);
+    json_end_array(w);
+}
+
+static void write_ranks(const struct placing *placing, const struct place_result *result,
+                        const struct estimate *estimate, struct json_writer *w)
+{
+    size_t next = 0;
     json_add_key(w, "ranks");
     json_begin_array(w);
     for (size_t i = 0; i < result->rank_count; i++) {
@@ -55,14 +77,17 @@ static void write_ranks(const struct placing *placing, const struct place_result
         json_put_int(w, "worker_id", placing->view.workers[rank->worker].id);
         write_ints(w, "gpu_indexes", &rank->gpu_indexes);
         write_ints(w, "gpu_bytes", &rank->gpu_bytes);
+        write_gpu_parts(rank, estimate, &next, w);
         json_put_int(w, "ram", (int64_t)rank->ram_bytes);
         json_end_object(w);
     }
     json_end_array(w);
 }
 
+/* `estimate`: with what the bytes are for; NULL: without. */
 static void add_placement(const struct placing *placing, const struct asking *asking,
-                          const struct place_result *result, struct json_writer *w)
+                          const struct place_result *result, const struct estimate *estimate,
+                          struct json_writer *w)
 {
     json_begin_object(w);
     json_put_string(w, "mode", place_mode_name(result->mode));
@@ -72,7 +97,7 @@ static void add_placement(const struct placing *placing, const struct asking *as
     json_put_int(w, "pipeline_parallel", result->pipeline_parallel);
     json_put_int(w, "layers_offloaded", (int64_t)result->layers_offloaded);
     json_put_int(w, "context_length", (int64_t)result->context_length);
-    write_ranks(placing, result, w);
+    write_ranks(placing, result, estimate, w);
     if (asking->request.strategy == PLACE_CHEAPEST)
         write_cost(&result->cost, w);
     json_put_int(w, "candidates", (int64_t)result->candidates);
@@ -134,7 +159,7 @@ static void write_replicas(struct placing *placing, const struct model *model,
     json_add_key(w, "placements");
     json_begin_array(w);
     for (;;) {
-        add_placement(placing, &next.asking, &next.result, w);
+        add_placement(placing, &next.asking, &next.result, NULL, w);
         placing_take(placing, &next);
         if (placed++ > 0) /* the first one is the caller's */
             placing_answer_fini(&next);
@@ -176,8 +201,11 @@ void evaluation_write(struct placing *placing, const struct model *model, unsign
                                     : known_names[answer.asking.source.known]);
     write_claim(&answer.result, w);
     if (fits) {
+        auto_fini(estimate_fini) struct estimate estimate = {0};
+        bool is_reckoned =
+            needs_estimate_place(&answer.asking.need, &answer.result, &estimate, NULL) == 0;
         json_add_key(w, "placement");
-        add_placement(placing, &answer.asking, &answer.result, w);
+        add_placement(placing, &answer.asking, &answer.result, is_reckoned ? &estimate : NULL, w);
         write_replicas(placing, model, &answer, replicas_left, w);
     } else {
         write_reason(placing, model, &answer, w);

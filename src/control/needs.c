@@ -359,6 +359,97 @@ int needs_estimate(const struct model *model, const struct need_source *source,
     return estimate_model(&request, ret, err);
 }
 
+/* Adds the devices of a rank; false when they aren't all of one class. */
+static bool add_devices(const struct need *need, const struct place_rank *rank, bool is_remote,
+                        struct estimate_device *devices, size_t *count, int *class)
+{
+    const struct place_worker *worker = &need->view->workers[rank->worker];
+    for (size_t i = 0; i < rank->gpu_indexes.count; i++) {
+        const int at = place_device_at(worker, rank->gpu_indexes.items[i]);
+        const struct place_device *device = at < 0 ? NULL : &worker->devices[at];
+        if (!device || device->class < 0 || (*class >= 0 && device->class != *class) ||
+            *count == ESTIMATE_DEVICES_MAX)
+            return false;
+        *class = device->class;
+        devices[(*count)++] = (struct estimate_device){.vendor = needs_vendor_of(device->type),
+                                                       .total_bytes = device->total_bytes,
+                                                       .is_remote = is_remote};
+    }
+    return true;
+}
+
+/* In the order of the ranks; llama.cpp has those of the first one last. 0: of several classes. */
+static size_t devices_of(const struct need *need, const struct place_result *result,
+                         struct estimate_device *devices)
+{
+    const size_t first = need->engine == ESTIMATE_LLAMA_CPP ? 1 : 0;
+    size_t count = 0;
+    int class = -1;
+    for (size_t i = 0; i < result->rank_count; i++) {
+        const size_t r = (i + first) % result->rank_count;
+        if (!add_devices(need, &result->ranks[r], r > 0, devices, &count, &class))
+            return 0;
+    }
+    return count;
+}
+
+/* Puts the first rank's devices, which are the last ones, first. */
+static void turn(const struct place_result *result, struct estimate *estimate)
+{
+    const size_t own = result->rank_count ? result->ranks[0].gpu_indexes.count : 0;
+    const size_t others = estimate->device_count - own;
+    struct estimate_place first[ESTIMATE_DEVICES_MAX];
+    memcpy(first, estimate->devices + others, own * sizeof first[0]);
+    memmove(estimate->devices + own, estimate->devices, others * sizeof first[0]);
+    memcpy(estimate->devices, first, own * sizeof first[0]);
+}
+
+/* Where there was room, engines that fill devices up have a cache for several requests. */
+static void add_cache(const struct place_result *result, struct estimate *estimate)
+{
+    struct estimate_place *place = estimate->devices;
+    for (size_t r = 0; r < result->rank_count; r++) {
+        const struct int_list *claims = &result->ranks[r].gpu_bytes;
+        for (size_t i = 0; i < claims->count; i++, place++) {
+            uint64_t more = (ESTIMATE_PREFERRED_REQUESTS - 1) * place->parts[ESTIMATE_CACHE];
+            if ((uint64_t)claims->items[i] > estimate_place_bytes(place) + more / 2)
+                place->parts[ESTIMATE_CACHE] += more;
+        }
+    }
+}
+
+int needs_estimate_place(const struct need *need, const struct place_result *result,
+                         struct estimate *ret, struct err *err)
+{
+    const char *argv[ESTIMATE_PARAMETERS_MAX + 2];
+    struct estimate_device devices[ESTIMATE_DEVICES_MAX];
+    const size_t count = devices_of(need, result, devices);
+    if (!need->is_known || result->mode == PLACE_WHOLE ||
+        (count == 0 && result->mode != PLACE_ON_PROCESSOR))
+        return err_set(err, ERR_INVALID, "nothing was reckoned for such a place");
+    struct estimate_request request = request_of(need, argv);
+    auto_free char *tensor = mem_printf("--tensor-parallel-size=%u", result->tensor_parallel);
+    auto_free char *stages = mem_printf("--pipeline-parallel-size=%u", result->pipeline_parallel);
+    auto_free char *layers = mem_printf("--n-gpu-layers=%llu",
+                                        (unsigned long long)result->layers_offloaded);
+    if (need->engine == ESTIMATE_VLLM || need->engine == ESTIMATE_SGLANG ||
+        need->engine == ESTIMATE_MINDIE) {
+        argv[request.argc++] = tensor;
+        argv[request.argc++] = stages;
+    } else if (need->engine == ESTIMATE_LLAMA_CPP && result->mode == PLACE_PARTLY) {
+        argv[request.argc++] = layers;
+    }
+    request.devices = devices;
+    request.device_count = count;
+    request.is_minimal = true;
+    int rc = estimate_model(&request, ret, err);
+    if (rc == 0 && need->engine == ESTIMATE_LLAMA_CPP)
+        turn(result, ret);
+    if (rc == 0 && (need->engine == ESTIMATE_VLLM || need->engine == ESTIMATE_SGLANG))
+        add_cache(result, ret);
+    return rc;
+}
+
 void need_fill(struct need *need, struct place_request *request)
 {
     request->is_known = need->is_known;

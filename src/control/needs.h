@@ -77,6 +77,13 @@ int needs_estimate(const struct model *model, const struct need_source *source,
                    const struct estimate_device *devices, const struct resource_claim *claim,
                    struct estimate *ret, struct err *err) must_check;
 
+/*
+ * The estimate behind a place that was found for it, device by device in the order of the result's
+ * ranks; uncorrected. Not for a place that is had whole or split over unlike devices: ERR_INVALID.
+ */
+int needs_estimate_place(const struct need *need, const struct place_result *result,
+                         struct estimate *ret, struct err *err) must_check;
+
 /* The rules by which a model is estimated that isn't of a cluster of Ascend's devices alone. */
 enum estimate_engine needs_engine_of(const struct model *model, const struct model_shape *shape);
 

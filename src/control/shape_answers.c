@@ -1,22 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/shape_answers.h"
 
-static const char *const state_names[] = {
+const char *const answer_state_names[ANSWER_STATE_COUNT] = {
     [ANSWER_PRESENT] = "present",
     [ANSWER_MISSING] = "missing",
     [ANSWER_UNREADABLE] = "unreadable",
     [ANSWER_FORBIDDEN] = "forbidden",
 };
 
-const char *answer_state_name(enum answer_state state)
-{
-    return state_names[state];
-}
-
 int answer_state_parse(const char *word, enum answer_state *ret)
 {
-    for (size_t i = 0; word && i < ARRAY_LEN(state_names); i++) {
-        if (strcmp(word, state_names[i]) != 0)
+    for (size_t i = 0; word && i < ANSWER_STATE_COUNT; i++) {
+        if (strcmp(word, answer_state_names[i]) != 0)
             continue;
         *ret = (enum answer_state)i;
         return 0;

@@ -32,7 +32,7 @@ struct shape_answers {
 };
 
 /* "present". */
-const char *answer_state_name(enum answer_state state);
+extern const char *const answer_state_names[ANSWER_STATE_COUNT];
 
 /* The state of a word. ERR_INVALID. */
 int answer_state_parse(const char *word, enum answer_state *ret) must_check;

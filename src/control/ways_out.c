@@ -55,7 +55,24 @@ static bool fits_without(const struct search *search, int64_t model_id)
     return fits;
 }
 
-static void printf_like(3, 4) tell(struct search *search, const char *code, const char *fmt, ...)
+/* The settings in which `changed` differs, as a body that makes the model so; {} without it. */
+static void write_change(const struct search *search, const struct model *changed)
+{
+    json_add_key(search->w, "change");
+    json_begin_object(search->w);
+    for (unsigned i = 0; changed && i < model_type.field_count; i++) {
+        const struct field *field = &model_type.fields[i];
+        if (record_field_is_equal(field, search->model, changed))
+            continue;
+        json_add_key(search->w, field->name);
+        record_write_field(field, changed, search->w);
+    }
+    json_end_object(search->w);
+}
+
+/* `changed` is the model with which it fits; NULL: another's has to change, or its files. */
+static void printf_like(4, 5) tell(struct search *search, const char *code,
+                                   const struct model *changed, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -64,6 +81,7 @@ static void printf_like(3, 4) tell(struct search *search, const char *code, cons
     json_begin_object(search->w);
     json_put_string(search->w, "code", code);
     json_put_string(search->w, "message", words);
+    write_change(search, changed);
     json_end_object(search->w);
     search->found++;
 }
@@ -75,13 +93,16 @@ static void with_parameter(const struct search *search, struct model *copy, cons
     string_list_add(&copy->backend_parameters, parameter);
 }
 
-static bool fits_with_parameter(const struct search *search, const char *parameter)
+/* Whether the model fits with another parameter; `copy` is it then, the caller's to finish. */
+static bool fits_with_parameter(const struct search *search, struct model *copy,
+                                const char *parameter)
 {
-    struct model copy = {0};
-    with_parameter(search, &copy, parameter);
-    bool fits = fits_so(search, &copy, NULL);
-    record_fini(&model_type, &copy);
-    return fits;
+    *copy = (struct model){0};
+    with_parameter(search, copy, parameter);
+    if (fits_so(search, copy, NULL))
+        return true;
+    record_fini(&model_type, copy);
+    return false;
 }
 
 /* ---- settings ---- */
@@ -94,7 +115,7 @@ static void try_spanning(struct search *search)
     record_copy(&model_type, &copy, search->model);
     copy.distributed_inference_across_workers = true;
     if (fits_so(search, &copy, NULL))
-        tell(search, "span_workers", "let it run on several workers "
+        tell(search, "span_workers", &copy, "let it run on several workers "
              "(distributed_inference_across_workers)");
     record_fini(&model_type, &copy);
 }
@@ -107,7 +128,8 @@ static void try_offloading(struct search *search)
     record_copy(&model_type, &copy, search->model);
     copy.cpu_offloading = true;
     if (fits_so(search, &copy, NULL))
-        tell(search, "cpu_offloading", "let layers run on the processor (cpu_offloading); slower");
+        tell(search, "cpu_offloading", &copy,
+             "let layers run on the processor (cpu_offloading); slower");
     record_fini(&model_type, &copy);
 }
 
@@ -123,7 +145,7 @@ static void try_labels(struct search *search)
                 string_map_set(&copy.worker_selector, search->model->worker_selector.keys[k],
                                search->model->worker_selector.values[k]);
         if (fits_so(search, &copy, NULL))
-            tell(search, "drop_label", "ask for any value of label %s instead of %s", key,
+            tell(search, "drop_label", &copy, "ask for any value of label %s instead of %s", key,
                  search->model->worker_selector.values[i]);
         record_fini(&model_type, &copy);
     }
@@ -137,7 +159,8 @@ static void try_any_device(struct search *search)
     record_copy(&model_type, &copy, search->model);
     mem_replace(&copy.gpu_selector, NULL);
     if (fits_so(search, &copy, NULL))
-        tell(search, "any_device", "let it have any devices instead of the selected ones");
+        tell(search, "any_device", &copy,
+             "let it have any devices instead of the selected ones");
     record_fini(&model_type, &copy);
 }
 
@@ -165,12 +188,14 @@ static const char *context_parameter(enum estimate_engine engine)
 static void try_context(struct search *search, enum estimate_engine engine, uint64_t context)
 {
     const char *name = context_parameter(engine);
+    struct model copy;
     for (uint64_t tokens = context / 2; name && tokens >= CONTEXT_LEAST; tokens /= 2) {
         auto_free char *parameter = mem_printf("%s=%llu", name, (unsigned long long)tokens);
-        if (!fits_with_parameter(search, parameter))
+        if (!fits_with_parameter(search, &copy, parameter))
             continue;
-        tell(search, "shorter_context", "a context of %llu tokens instead of %llu (%s)",
+        tell(search, "shorter_context", &copy, "a context of %llu tokens instead of %llu (%s)",
              (unsigned long long)tokens, (unsigned long long)context, parameter);
+        record_fini(&model_type, &copy);
         return;
     }
 }
@@ -191,7 +216,7 @@ static void try_cache_type(struct search *search, enum estimate_engine engine)
     }
     if (copy.backend_parameters.count > search->model->backend_parameters.count &&
         fits_so(search, &copy, NULL))
-        tell(search, "smaller_cache_type", "a cache of 8-bit keys and values (%s)",
+        tell(search, "smaller_cache_type", &copy, "a cache of 8-bit keys and values (%s)",
              copy.backend_parameters.items[search->model->backend_parameters.count]);
     record_fini(&model_type, &copy);
 }
@@ -202,11 +227,13 @@ static void try_more_ranks(struct search *search, enum estimate_engine engine)
     if (search->model->backend_parameters.count == 0 ||
         (engine != ESTIMATE_VLLM && engine != ESTIMATE_SGLANG && engine != ESTIMATE_MINDIE))
         return;
+    struct model copy;
     for (unsigned ranks = 2; ranks <= 16; ranks *= 2) {
         auto_free char *parameter = mem_printf("--tensor-parallel-size=%u", ranks);
-        if (!fits_with_parameter(search, parameter))
+        if (!fits_with_parameter(search, &copy, parameter))
             continue;
-        tell(search, "tensor_parallel", "tensors over %u devices (%s)", ranks, parameter);
+        tell(search, "tensor_parallel", &copy, "tensors over %u devices (%s)", ranks, parameter);
+        record_fini(&model_type, &copy);
         return;
     }
 }
@@ -251,8 +278,8 @@ static void try_quantization(struct search *search, const struct need_source *so
         if (!fits_so(search, search->model, &other))
             continue;
         auto_free char *bytes = num_format_bytes(smaller.tensor_bytes);
-        tell(search, "quantization", "files quantised as %s (about %s of weights)", kinds[i].name,
-             bytes);
+        tell(search, "quantization", NULL, "files quantised as %s (about %s of weights)",
+             kinds[i].name, bytes);
         return;
     }
 }
@@ -302,7 +329,8 @@ static void try_stopping(struct search *search)
         if (!fits_without(search, victims[i].model->id))
             continue;
         auto_free char *bytes = num_format_bytes(victims[i].bytes);
-        tell(search, "stop_model", "stop model %s, which holds %s", victims[i].model->name, bytes);
+        tell(search, "stop_model", NULL, "stop model %s, which holds %s", victims[i].model->name,
+             bytes);
         return;
     }
 }

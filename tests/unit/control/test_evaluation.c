@@ -87,9 +87,42 @@ static void test_a_refusal_with_numbers_and_a_way_out_that_is_true(void **state)
     assert_true(json_member_int(device, "needs", 0) > (int64_t)(31 * GIB));
     const json_t *way = json_array_get(json_object_get(answer, "ways_out"), 0);
     assert_string_equal(json_member_string(way, "code"), "tensor_parallel");
+    const json_t *change = json_object_get(way, "change");
+    const json_t *parameters = json_object_get(change, "backend_parameters");
+    assert_int_equal(json_object_size(change), 1);
+    assert_int_equal(json_array_size(parameters), 3);
+    assert_string_equal(json_string_value(json_array_get(parameters, 2)),
+                        "--tensor-parallel-size=4");
     string_list_add(&spec.backend_parameters, "--tensor-parallel-size=4");
     auto_fini(json_release) json_t *better = evaluate(&spec);
     assert_true(json_is_true(json_object_get(better, "compatible")));
+    placing_fini(&placing);
+    record_fini(&model_type, &spec);
+}
+
+/* What the bytes are for, device by device, adds up to what is claimed. */
+static void test_parts_add_up(void **state)
+{
+    struct model spec;
+    add_node("n1", "a");
+    spec_of(add_known("l1", 0, NULL), &spec);
+    begin();
+    auto_fini(json_release) json_t *answer = evaluate(&spec);
+    const json_t *rank = json_array_get(json_object_get(placement_of(answer), "ranks"), 0);
+    const json_t *parts = json_object_get(rank, "gpu_parts");
+    assert_int_equal(json_array_size(parts), 4);
+    for (size_t i = 0; i < 4; i++) {
+        const json_t *one = json_array_get(parts, i), *value;
+        const char *name;
+        int64_t sum = 0;
+        json_object_foreach((json_t *)(uintptr_t)one, name, value)
+            sum += json_integer_value(value);
+        assert_int_equal(sum, json_integer_value(
+                                  json_array_get(json_object_get(rank, "gpu_bytes"), i)));
+        assert_true(json_member_int(one, "weights", 0) > (int64_t)GIB);
+        assert_true(json_member_int(one, "cache", 0) > 0);
+        assert_int_equal(json_member_int(one, "learned", -1), 0);
+    }
     placing_fini(&placing);
     record_fini(&model_type, &spec);
 }
@@ -182,6 +215,7 @@ int main(void)
                                         tear_down_placing),
         cmocka_unit_test_setup_teardown(test_a_refusal_with_numbers_and_a_way_out_that_is_true,
                                         set_up_placing, tear_down_placing),
+        cmocka_unit_test_setup_teardown(test_parts_add_up, set_up_placing, tear_down_placing),
         cmocka_unit_test_setup_teardown(test_stopping_another_is_only_tried, set_up_placing,
                                         tear_down_placing),
         cmocka_unit_test_setup_teardown(test_fifty_specs_on_a_thousand_workers, set_up_placing,

@@ -95,9 +95,13 @@ const marked = new Marked({
   },
 });
 
+/** Where links may lead and what pictures may be: nothing on this server, nothing that runs. */
+const goodAddress = /^(?:https?:|mailto:|data:image\/(?:png|jpeg|gif|webp);|#)/i;
 const purify = DOMPurify();
 if (purify.isSupported)
   purify.addHook("afterSanitizeAttributes", (node) => {
+    for (const name of ["href", "src", "xlink:href"])
+      if (!goodAddress.test(node.getAttribute(name) ?? "#")) node.removeAttribute(name);
     if (node.tagName !== "A") return;
     node.setAttribute("target", "_blank");
     node.setAttribute("rel", "noopener noreferrer");
@@ -108,7 +112,6 @@ const allowed = {
   FORBID_TAGS: ["style", "form", "input", "button", "textarea", "select", "dialog", "video", "audio", "source", "picture", "marquee"],
   FORBID_ATTR: ["style", "id", "name", "srcset", "popover", "popovertarget", "contenteditable", "autofocus", "tabindex"],
   ALLOW_DATA_ATTR: false,
-  ALLOWED_URI_REGEXP: /^(?:https?:|mailto:|data:image\/(?:png|jpeg|gif|webp);|#)/i,
 };
 
 /** The only maker of HTML that is put into the page. */

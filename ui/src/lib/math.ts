@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Makes MathML of TeX, which browsers show by themselves. A chunk of its own: only texts
- * with math load it. Temml writes some style attributes, which the page's policy forbids; what matters of them is in
- * Markdown.svelte's style.
+ * Makes MathML of TeX, which browsers show by themselves. A chunk of its own: only texts with math
+ * load it. Temml writes some style attributes, which the page's policy forbids; what matters of
+ * them is in Markdown.svelte's style.
  */
 import temml from "temml";
 import type { MathSource } from "./math_source.js";

@@ -111,4 +111,22 @@ export function barsOf(
   return bars.slice(0, most).map(({ worker, indexes, ...bar }) => ({ ...bar, label: `${worker} · ${indexWords(indexes)}` }));
 }
 
+interface Short {
+  code?: string;
+  needs?: number;
+  free?: number;
+  total?: number;
+}
+
+/** Of what finds no place: how much the device that comes nearest is short of. */
+export function shortOf(result: Evaluation | null): { needs: number; free: number; total: number } | null {
+  let best: { needs: number; free: number; total: number } | null = null;
+  for (const one of (result?.reason?.devices ?? []) as Short[]) {
+    if (one.code !== "memory_short" || !one.needs) continue;
+    const { needs, free = 0, total = 0 } = one;
+    if (!best || needs - free < best.needs - best.free) best = { needs, free, total };
+  }
+  return best;
+}
+
 export { baseOf };

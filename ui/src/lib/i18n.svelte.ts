@@ -4,7 +4,7 @@
  * starts with its area. "common" is there from the start; a route names its areas in
  * routes/routes.ts and they are loaded with it. Keys are typed from the English files.
  *
- *     t("models.title")
+ *     t("common.page.models")
  *     t("models.selected", { count: 3 })      {"one": "{count} model", "other": "{count} models"}
  *
  * Plurals follow Intl.PluralRules by `count`. An argument may be a number (written in the locale's

@@ -28,6 +28,18 @@ export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
 }
 
+/**
+ * HTML in an answer is shown as text, but for tags without attributes that do no more than dress. So
+ * what a model writes about HTML can be read, and nothing of it makes the browser warn of the
+ * page's policy while it is cleaned.
+ */
+export function simpleHtml(text: string): string {
+  return escapeHtml(text).replace(
+    /&#60;(\/?(?:br|b|i|u|s|em|strong|sub|sup|kbd|mark|small|p|details|summary)) ?\/?&#62;/gi,
+    "<$1>",
+  );
+}
+
 let math: MathRenderer | null = null;
 let sawMath = false;
 
@@ -73,6 +85,7 @@ const marked = new Marked({
     },
   ],
   renderer: {
+    html: ({ text }) => simpleHtml(text),
     image({ href, text }) {
       if (/^data:image\/(png|jpeg|gif|webp);/.test(href))
         return `<img src="${escapeHtml(href)}" alt="${escapeHtml(text)}">`;
@@ -82,9 +95,13 @@ const marked = new Marked({
   },
 });
 
+/** Where links may lead and what pictures may be: nothing on this server, nothing that runs. */
+const goodAddress = /^(?:https?:|mailto:|data:image\/(?:png|jpeg|gif|webp);|#)/i;
 const purify = DOMPurify();
 if (purify.isSupported)
   purify.addHook("afterSanitizeAttributes", (node) => {
+    for (const name of ["href", "src", "xlink:href"])
+      if (!goodAddress.test(node.getAttribute(name) ?? "#")) node.removeAttribute(name);
     if (node.tagName !== "A") return;
     node.setAttribute("target", "_blank");
     node.setAttribute("rel", "noopener noreferrer");
@@ -95,7 +112,6 @@ const allowed = {
   FORBID_TAGS: ["style", "form", "input", "button", "textarea", "select", "dialog", "video", "audio", "source", "picture", "marquee"],
   FORBID_ATTR: ["style", "id", "name", "srcset", "popover", "popovertarget", "contenteditable", "autofocus", "tabindex"],
   ALLOW_DATA_ATTR: false,
-  ALLOWED_URI_REGEXP: /^(?:https?:|mailto:|data:image\/(?:png|jpeg|gif|webp);|#)/i,
 };
 
 /** The only maker of HTML that is put into the page. */

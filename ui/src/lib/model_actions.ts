@@ -93,7 +93,7 @@ export function reasonWords(instance: Instance | null): string {
   const code = instance.state_reason ?? "none";
   const message = instance.state_message ?? "";
   if (code === "none" || code === "other") return message;
-  return tOr(`reasons.${code}`, message);
+  return tOr(`reasons.state.${code}`, message);
 }
 
 /** With how many fare the same. */

@@ -154,6 +154,16 @@ export function translate(list: readonly string[], from: string, to: string): st
   return out;
 }
 
+/** Of what is said twice only what counts. */
+export function tidy(list: readonly string[], engine: string): string[] {
+  let out = [...list];
+  for (const field of fields) {
+    const names = tables[engineName(engine)]?.[field];
+    if (names && find(out, names).length > 1) out = write(out, engine, field, read(out, engine, field));
+  }
+  return out;
+}
+
 /** "8192", "8k" or "32K" as a number; null: neither. */
 export function tokens(text: string): number | null {
   const [, digits, unit] = /^(\d+(?:\.\d+)?)\s*([kKmM]?)$/.exec(text.trim()) ?? [];

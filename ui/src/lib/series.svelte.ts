@@ -84,8 +84,8 @@ export function useHistory(what: () => HistoryAsk | null): History {
     let isMine = true;
     const first = what();
     const run = async () => {
-      const asked = what();
-      if (!asked || !isMine) return;
+      const asked = isMine ? what() : null;
+      if (!asked) return;
       const mine = ++serial;
       try {
         const got = await load(asked);

@@ -13,6 +13,7 @@ export interface Parts {
   compute: number;
   overhead: number;
 }
+/** In the order in which they are drawn. */
 export const partNames = ["weights", "cache", "compute", "overhead"] as const;
 
 /** What the reckoning goes by. */

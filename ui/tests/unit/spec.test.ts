@@ -2,7 +2,7 @@
 import { parse } from "yaml";
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { read, tokens, translate, words, write } from "../../src/lib/parameters.js";
+import { read, tidy, tokens, translate, words, write } from "../../src/lib/parameters.js";
 import { freeName, isGguf, nameFor, readSource, writeSource } from "../../src/lib/sources.js";
 import {
   bodyOf, commandOf, differences, draftOf, effectOf, emptyDraft, faultsOf, fullBody, quote,
@@ -57,6 +57,10 @@ describe("parameters", () => {
       "--x", "--max-model-len=8192", "--max-num-seqs=4",
     ]);
     expect(translate(["-tp", "4"], "vllm", "MindIE")).toEqual(["--tensor-parallel-size=4"]);
+  });
+  test("said twice, the last one stays", () => {
+    expect(tidy(["--tensor-parallel-size 2", "--x", "-tp=4"], "vllm")).toEqual(["--tensor-parallel-size=4", "--x"]);
+    expect(tidy(["-c", "1"], "llama.cpp")).toEqual(["-c", "1"]);
   });
   test("tokens and words", () => {
     expect([tokens("8192"), tokens("8k"), tokens("32K"), tokens("x")]).toEqual([8192, 8000, 32768, null]);

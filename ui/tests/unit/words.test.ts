@@ -24,7 +24,11 @@ const en = messagesOf("en");
 const zh = messagesOf("zh");
 const sources = (readdirSync(src, { recursive: true }) as string[])
   .filter((file) => /\.(svelte|ts)$/.test(file) && !file.endsWith(".d.ts"))
-  .map((file) => ({ file, text: readFileSync(new URL(file, src), "utf8") }));
+  .map((file) => ({ file, text: withoutComments(readFileSync(new URL(file, src), "utf8")) }));
+
+function withoutComments(text: string): string {
+  return text.replace(/<!--[\s\S]*?-->|\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, "");
+}
 
 function placeholders(message: Message | undefined): string[] {
   const texts = typeof message === "string" ? [message] : Object.values(message ?? {});

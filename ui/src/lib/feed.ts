@@ -54,6 +54,8 @@ export class Feed {
 
   subscribe(tell: (message: Message) => void): () => void {
     this.#subscribers.add(tell);
+    // A refusal was for whoever was here before.
+    if (!this.#isRunning && this.#status.state === "refused") this.#status = { state: "connecting" };
     const tables: Record<string, Row[]> = {};
     for (const [topic, rows] of this.#tables) tables[topic] = [...rows.values()];
     tell({ kind: "snapshot", tables, isComplete: this.#isComplete, status: this.#status });

@@ -98,9 +98,17 @@ function put(name: Name, byId: Map<number, Row>): void {
   (tables[name] as { byId: ReadonlyMap<number, Row> }).byId = byId;
 }
 
+let refused = () => {};
+/** What to do when the stream is refused: nobody is logged in any more, or may have less. */
+export function whenRefused(run: () => void): void {
+  refused = run;
+}
+
 function take(message: Message): void {
-  if (message.kind === "status") status = message.status;
-  else if (message.kind === "snapshot") {
+  if (message.kind === "status") {
+    status = message.status;
+    if (status.state === "refused") refused();
+  } else if (message.kind === "snapshot") {
     status = message.status;
     isComplete = message.isComplete;
     for (const [topic, name] of Object.entries(names))

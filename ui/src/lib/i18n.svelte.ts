@@ -33,9 +33,24 @@ type Messages = typeof import("../i18n/en/common.json") &
   typeof import("../i18n/en/routes.json");
 export type MessageKey = Exclude<keyof Messages, "default">;
 export type Args = Record<string, string | number>;
-export type Area = "common" | "reasons" | "account" | "overview" | "models" | "deploy"
-  | "catalog" | "instance" | "logs" | "workers" | "devices" | "files" | "playground" | "keys"
-  | "users" | "usage" | "routes";
+export type Area =
+  | "common"
+  | "reasons"
+  | "account"
+  | "overview"
+  | "models"
+  | "deploy"
+  | "catalog"
+  | "instance"
+  | "logs"
+  | "workers"
+  | "devices"
+  | "files"
+  | "playground"
+  | "keys"
+  | "users"
+  | "usage"
+  | "routes";
 
 type Message = string | { one?: string; other: string };
 type Table = Record<string, Message>;
@@ -58,7 +73,10 @@ function load(which: Locale, area: Area): Promise<Table> {
   return promise;
 }
 
-/** Loads these areas of the language that is preferred now; what a page calls before it is shown. */
+/**
+ * Loads these areas of the language that is preferred now; what a page calls before it is
+ * shown.
+ */
 export async function loadMessages(areas: Area[]): Promise<void> {
   for (const area of areas) wantedAreas.add(area);
   const which = preferences.locale;

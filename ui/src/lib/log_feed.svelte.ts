@@ -132,7 +132,10 @@ export class LogFeed {
     }
   }
 
-  /** The oldest part may have been dropped on the worker meanwhile: the answer then begins later. */
+  /**
+   * The oldest part may have been dropped on the worker meanwhile: the answer then begins
+   * later.
+   */
   #takeBefore(part: LogPart): boolean {
     const left = this.#part.start - part.offset;
     if (left <= 0) return false;
@@ -176,8 +179,11 @@ export class LogFeed {
       this.#stream = stream;
       const from = this.size;
       try {
-        await followLog(this.source, { run: this.run, offset: from }, stream.signal, (offset, bytes) =>
-          this.#arrive(offset, bytes),
+        await followLog(
+          this.source,
+          { run: this.run, offset: from },
+          stream.signal,
+          (offset, bytes) => this.#arrive(offset, bytes),
         );
         this.isEnded = true;
         this.isFollowing = false;

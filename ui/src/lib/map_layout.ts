@@ -53,8 +53,7 @@ interface Shape {
 
 /** Small cells are squares, large ones are wide, for words. */
 function shapeOf(columns: number, cellWidth: number, widest: number): Shape {
-  const cellHeight =
-    cellWidth <= 22 ? cellWidth : Math.round(22 + (cellWidth - 22) * 0.5);
+  const cellHeight = cellWidth <= 22 ? cellWidth : Math.round(22 + (cellWidth - 22) * 0.5);
   const gap = cellWidth < 12 ? 1 : cellWidth < 28 ? 2 : 4;
   const blockWidth = Math.min(columns, widest) * (cellWidth + gap) - gap;
   const label = blockWidth >= labelledFrom ? labelHeight : 0;
@@ -117,12 +116,7 @@ function fit(
   return best;
 }
 
-function chooseShape(
-  groups: readonly Group[],
-  width: number,
-  height: number,
-  max: number,
-): Shape {
+function chooseShape(groups: readonly Group[], width: number, height: number, max: number): Shape {
   let widest = 1;
   for (const group of groups) widest = Math.max(widest, group.count);
   let best: Shape | null = null;
@@ -162,8 +156,7 @@ export function layoutMap(
     const columns = Math.max(1, Math.min(group.count, shape.columns));
     for (let i = 0; i < group.count; i++, next++) {
       at[2 * next] = x + (i % columns) * (shape.cellWidth + shape.gap);
-      at[2 * next + 1] =
-        y + shape.label + Math.floor(i / columns) * (shape.cellHeight + shape.gap);
+      at[2 * next + 1] = y + shape.label + Math.floor(i / columns) * (shape.cellHeight + shape.gap);
     }
   });
   const { cellWidth, cellHeight, gap, label } = shape;

@@ -36,7 +36,8 @@ function placeholders(message: Message | undefined): string[] {
 }
 
 // Same in both languages on purpose: names, units, signs.
-const alike = /^[\s\d\p{P}\p{S}]*$|^(?:\{\w+\}|[A-Z][A-Za-z0-9/.-]*|tok\/s|[\s\p{P}\p{S}\d%·×→])*$/u;
+const alike =
+  /^[\s\d\p{P}\p{S}]*$|^(?:\{\w+\}|[A-Z][A-Za-z0-9/.-]*|tok\/s|[\s\p{P}\p{S}\d%·×→])*$/u;
 
 describe("words", () => {
   test("both languages have the same keys", () => {
@@ -54,7 +55,9 @@ describe("words", () => {
   test("every message is used", () => {
     const all = sources.map(({ text }) => text).join("\n");
     // Keys made at run time: `area.prefix.${…}` uses all that begin so.
-    const made = [...all.matchAll(/[`"]([a-z]+\.(?:[\w-]+\.)*)(?:\$\{|"\s*\+)/g)].map((m) => m[1] ?? "");
+    const made = [...all.matchAll(/[`"]([a-z]+\.(?:[\w-]+\.)*)(?:\$\{|"\s*\+)/g)].map(
+      (m) => m[1] ?? "",
+    );
     const unused = [...en.keys()].filter(
       (key) => !all.includes(`"${key}"`) && !made.some((prefix) => key.startsWith(prefix)),
     );
@@ -102,7 +105,19 @@ function walk(node: unknown, see: (node: Node, inside: string) => void, inside =
   if (one.type === "Text") see(one, inside);
   if (typeof one.type !== "string" && !("nodes" in one)) return;
   const within = /Element$|Component$/.test(one.type ?? "") ? (one.name ?? inside) : inside;
-  for (const key of ["fragment", "nodes", "attributes", "body", "consequent", "alternate", "fallback", "pending", "then", "catch", "value"])
+  for (const key of [
+    "fragment",
+    "nodes",
+    "attributes",
+    "body",
+    "consequent",
+    "alternate",
+    "fallback",
+    "pending",
+    "then",
+    "catch",
+    "value",
+  ])
     if (key in one && typeof one[key] === "object") walk(one[key], see, within);
 }
 

@@ -7,7 +7,7 @@
  *     const devices = index.update(live.workers, live.instances);      by worker's name, then index
  *
  * An update costs what has changed: devices of a worker are made again only when its row or one of
- * the rows of its instances is another object, and a device that is as before stays the same object.
+ * the rows of its instances is another object, and one that is as before stays the same object.
  */
 import type { Schemas } from "./api/client.js";
 
@@ -51,7 +51,7 @@ export interface Device {
   used: number;
   claimed: number;
   isUnified: boolean;
-  /** °C; null: not known. */
+  /** Degrees C; null: not known. */
   temperature: number | null;
   /** Watt; null: not known. */
   power: number | null;
@@ -263,7 +263,8 @@ export class DeviceIndex {
       isSameList = false;
       return device;
     });
-    return { row: worker, instances, owner, devices: isSameList && before ? before.devices : devices };
+    const list = isSameList && before ? before.devices : devices;
+    return { row: worker, instances, owner, devices: list };
   }
 
   #sort(): void {

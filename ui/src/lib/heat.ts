@@ -13,7 +13,7 @@ export function heatStep(value: number | null, low = 0, high = 100): number | nu
   return Math.min(heatSteps - 1, Math.max(0, Math.floor(share * heatSteps)));
 }
 
-/** °C at which the lowest step begins and the highest ends. */
+/** Degrees C at which the lowest step begins and the highest ends. */
 export const temperatureRange = { low: 30, high: 94 };
 
 function hashOf(name: string): number {
@@ -42,7 +42,7 @@ export function seriesOf(names: Iterable<string>): Map<string, number> {
   return found;
 }
 
-/** Red, green and blue of "rgb(1, 2, 3)" or "rgba(…)", as computed styles write colours. */
+/** Red, green and blue of "rgb(1, 2, 3)" or "rgba(...)", as computed styles write colours. */
 export function parseColour(text: string): [number, number, number] {
   const numbers = text.match(/[\d.]+/g) ?? [];
   return [Number(numbers[0] ?? 0), Number(numbers[1] ?? 0), Number(numbers[2] ?? 0)];

@@ -65,6 +65,9 @@ const isQuiet = (device: Device, mode: ColourMode) =>
 
 const marks = { unhealthy: "cross", unreachable: "hatch", free: "none", used: "none" } as const;
 
+const labelOf = (names: readonly string[]) =>
+  names.length > 1 ? `${names[0]} +${names.length - 1}` : (names[0] ?? "");
+
 const inSteps = (bytes: number, total: number) =>
   total > 0 ? Math.min(barSteps, Math.ceil((barSteps * bytes) / total)) : 0;
 
@@ -73,7 +76,7 @@ export interface Look {
   mode: ColourMode;
   /** Numbers of the models' colours. */
   tones: ReadonlyMap<string, number>;
-  /** Puts a figure into words: 87 → "87%". */
+  /** Puts a figure into words: 87 as "87%". */
   write: (figure: number) => string;
 }
 
@@ -90,10 +93,11 @@ export function cellOf(device: Device, look: Look, planned?: Planned): Cell {
     used: inSteps(device.used, total),
     claimed: inSteps(device.claimed, total),
     planned: planned ? inSteps(device.claimed + planned.bytes, total) : 0,
-    label: planned?.label ?? (names.length > 1 ? `${names[0]} +${names.length - 1}` : (names[0] ?? "")),
+    label: planned?.label ?? labelOf(names),
     figure: isQuiet(device, mode) || figure === null ? "" : write(figure),
   };
   const { mark, used, claimed, label } = cell;
-  const key = `${fills.join()}|${mark}${cell.isUnknown ? "?" : ""}|${used},${claimed},${cell.planned}|${label}|${cell.figure}`;
+  const ground = `${fills.join()}|${mark}|${cell.isUnknown}`;
+  const key = `${ground}|${used},${claimed},${cell.planned}|${label}|${cell.figure}`;
   return { ...cell, key };
 }

@@ -11,7 +11,7 @@ import type { Schemas } from "./api/client.js";
 import { api, ask } from "./session.svelte.js";
 import { repeat } from "./visible.js";
 
-/** Each is null while no gateway is heard; ttft_… also when no stream has begun lately. */
+/** Each is null while no gateway is heard; ttft_* also when no stream has begun lately. */
 export type Rates = Schemas["RateFigures"];
 
 const pause_ms = 2000;

@@ -3,9 +3,10 @@
  * The history of the cluster, of workers, devices and models, as runes: loaded when it is first
  * looked at, and again as often as it has a new value, while the page is seen.
  *
- *     const history = useHistory(() => ({ entity: "device", ids: [id], metrics: ["utilization"], span }));
+ *     const ask = () => ({ entity: "device", ids: [id], metrics: ["utilization"], span });
+ *     const history = useHistory(ask);
  *     history.times                              seconds since 1970, for <Chart>
- *     history.of("node-1:npu:0", "utilization")  values, null where there are none; id null: the cluster
+ *     history.of("node-1:npu:0", "utilization")  values, null: none; id null: the cluster
  *
  * Only while a component is made: it ends with it. Null for what asks nothing.
  */

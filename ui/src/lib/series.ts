@@ -4,7 +4,7 @@
  * refreshes it is in series.svelte.ts.
  *
  *     ?range=6h                   the last six hours, growing
- *     ?start=1700000000&end=…     seconds since 1970, fixed
+ *     ?start=1700000000&end=1700003600     seconds since 1970, fixed
  */
 
 export const ranges = ["15m", "1h", "6h", "24h", "7d", "14d"] as const;

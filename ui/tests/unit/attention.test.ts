@@ -35,7 +35,9 @@ test("the most urgent stands first", () => {
       worker(2, "b", { status: { gpu_devices: [{ index: 0, type: "npu", healthy: false }] } }),
     ],
     [
-      instance(1, "mm", { state: "pending", state_reason: "no_worker_fits", state_message: "too big" }),
+      instance(1, "mm", {
+        state: "pending", state_reason: "no_worker_fits", state_message: "too big",
+      }),
       instance(2, "mmm", { state: "error", state_reason: "engine_exited" }),
     ],
   );
@@ -68,12 +70,15 @@ test("full disks", () => {
     kind: "disk", args: { worker: "a", disk: "/" }, free: 4 * gib,
   });
   expect(disks([{ mount_point: "/", total: 100 * gib, available: 50 * gib }])).toEqual([]);
-  expect(disks([{ mount_point: "/boot", total: gib, available: gib / 2 }])).toEqual([]); // Small, not full.
+  // Small, not full.
+  expect(disks([{ mount_point: "/boot", total: gib, available: gib / 2 }])).toEqual(
+    [],
+  );
   expect(disks([{ mount_point: "/none", total: 0, available: 0 }])).toEqual([]);
 });
 
 test("devices that are held and not used", () => {
-  const rows = [instance(1, "m", { state_since: ago(90) }), instance(2, "m", { state_since: ago(80) })];
+  const rows = [90, 80].map((minutes, i) => instance(i + 1, "m", { state_since: ago(minutes) }));
   expect(see([worker(1, "a")], rows, [])[0]).toMatchObject({
     kind: "idle", args: { model: "m", count: 1 }, since: now - 80 * 60_000,
   });

@@ -9,7 +9,9 @@ const groups = (workers: number, each: number) =>
   Array.from({ length: workers }, (_, i) => ({ key: `w${i}`, count: each }));
 
 test("steps of heat", () => {
-  expect([0, 12.4, 12.5, 50, 99, 100, 140].map((value) => heatStep(value))).toEqual([0, 0, 1, 4, 7, 7, 7]);
+  expect([0, 12.4, 12.5, 50, 99, 100, 140].map((value) => heatStep(value))).toEqual(
+    [0, 0, 1, 4, 7, 7, 7],
+  );
   expect(heatStep(null)).toBeNull();
   expect(heatStep(20, 30, 94)).toBe(0);
 });
@@ -58,7 +60,8 @@ test("blocks are whole rows where they can be", () => {
 
 test("few devices are large, and no two cells share a place", () => {
   expect(layoutMap(groups(1, 8), 1100, 400).cellWidth).toBeGreaterThan(100);
-  const { at } = layoutMap([{ key: "a", count: 3 }, { key: "b", count: 16 }, { key: "c", count: 1 }], 700, 300);
+  const uneven = [3, 16, 1].map((count, i) => ({ key: `w${i}`, count }));
+  const { at } = layoutMap(uneven, 700, 300);
   const places = new Set(Array.from({ length: 20 }, (_, i) => `${at[2 * i]},${at[2 * i + 1]}`));
   expect(places.size).toBe(20);
 });
@@ -84,7 +87,8 @@ test("arrow keys lead to neighbours and stop at the ends", () => {
 });
 
 const device = (more: Partial<Device>): Device => ({
-  id: "a:npu:0", worker: { id: 1, name: "a", state: "ready" }, index: 0, deviceIndex: 0, type: "npu",
+  id: "a:npu:0", worker: { id: 1, name: "a", state: "ready" },
+  index: 0, deviceIndex: 0, type: "npu",
   name: "910B4", vendor: "Huawei", uuid: "", driver: "", runtime: "", island: -1, link: "",
   util: 0, total: 64, used: 0, claimed: 0, isUnified: false, temperature: null, power: null,
   state: "free", uses: [], ...more,

@@ -6,7 +6,9 @@ const now = 1_700_000_123_456;
 const query = (text: string) => new URLSearchParams(text);
 
 test("ranges of the URL end now, on whole steps", () => {
-  expect(spanOf(query(""), now)).toEqual({ start: 1_699_996_520, end: 1_700_000_120, step: 10, range: "1h" });
+  expect(spanOf(query(""), now)).toEqual(
+    { start: 1_699_996_520, end: 1_700_000_120, step: 10, range: "1h" },
+  );
   expect(spanOf(query("range=14d"), now)).toMatchObject({ step: 3600, range: "14d" });
   expect(spanOf(query("range=nonsense"), now, "6h").range).toBe("6h");
 });

@@ -4,7 +4,7 @@
  */
 
 export interface SparkPath {
-  /** "M… L…": one stroke for each run of known values; a value alone is a short dash. */
+  /** "M...L...": one stroke for each run of known values; a value alone is a short dash. */
   line: string;
   /** The same runs, closed along the bottom. */
   area: string;
@@ -12,7 +12,7 @@ export interface SparkPath {
 
 const round = (value: number) => Math.round(value * 100) / 100;
 
-/** Values evenly from left to right; 0 is the bottom. Without `max` the highest value is the top. */
+/** Values from left to right, 0 at the bottom; without `max` the highest is the top. */
 export function sparkPath(
   values: readonly (number | null | undefined)[],
   width: number,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Draws the map of devices on a canvas: only cells that look different than before, at most for a few
- * milliseconds of each frame, and nothing while the page is hidden (frames then don't come).
+ * Draws the map of devices on a canvas: only cells that look different than before, at most for a
+ * few milliseconds of each frame, and nothing while the page is hidden (no frames come then).
  */
 import { isLight } from "../../lib/heat.js";
 import type { Layout } from "../../lib/map_layout.js";
@@ -35,6 +35,7 @@ export function readPalette(near: Element): Palette {
 export const hasBars = (layout: Layout) => layout.cellHeight >= 13;
 const hasWords = (layout: Layout) => layout.cellHeight >= 26 && layout.cellWidth >= 40;
 const labelFrom = 56; // A narrower one would be two letters and dots.
+const dots = "\u2026";
 const budget_ms = 6;
 const labelFont = '600 11px system-ui, "Noto Sans CJK SC", sans-serif';
 const figureFont = '11px system-ui, "Noto Sans CJK SC", sans-serif';
@@ -199,7 +200,8 @@ export class MapPainter {
       c.fill();
     }
     c.lineWidth = 1;
-    c.strokeStyle = this.#colour(cell.mark === "cross" ? "danger" : cell.isUnknown ? "ink-2" : "line-strong");
+    const edge = cell.mark === "cross" ? "danger" : cell.isUnknown ? "ink-2" : "line-strong";
+    c.strokeStyle = this.#colour(edge);
     if (radius === 0) c.strokeRect(x + 0.5, y + 0.5, w - 1, h - 1);
     else {
       box(0.5);
@@ -237,7 +239,8 @@ export class MapPainter {
   #drawWords(cell: Cell, x: number, y: number, w: number, h: number): void {
     const fill = cell.mark === "none" ? cell.fills[0] : undefined;
     const c = this.#context;
-    c.fillStyle = fill ? (isLight(this.#colour(fill)) ? "#0b121a" : "#ffffff") : this.#colour("ink-2");
+    const onFill = (name: string) => (isLight(this.#colour(name)) ? "#0b121a" : "#ffffff");
+    c.fillStyle = fill ? onFill(fill) : this.#colour("ink-2");
     c.textBaseline = "top";
     const hasTwoLines = h >= 42;
     const hasLabel = cell.label !== "" && w >= labelFrom;
@@ -277,15 +280,15 @@ export class MapPainter {
     c.stroke();
   }
 
-  /** The text, or its begin with "…" that fits. */
+  /** The text, or its begin with dots that fits. */
   #cut(text: string, width: number): string {
     const known = this.#texts.get(text);
     if (known !== undefined) return known;
     const c = this.#context;
     let cut = text;
-    while (cut.length > 1 && c.measureText(cut === text ? cut : `${cut}…`).width > width)
+    while (cut.length > 1 && c.measureText(cut === text ? cut : cut + dots).width > width)
       cut = cut.slice(0, -1);
-    const result = cut === text ? text : `${cut.trimEnd()}…`;
+    const result = cut === text ? text : cut.trimEnd() + dots;
     this.#texts.set(text, result);
     return result;
   }

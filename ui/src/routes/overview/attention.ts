@@ -9,7 +9,9 @@ import { devicePath, type Device } from "../../lib/devices.js";
 type Worker = Schemas["Worker"];
 type Instance = Schemas["ModelInstance"];
 
-export const kinds = ["unreachable", "error", "lost", "unhealthy", "disk", "pending", "idle"] as const;
+export const kinds = [
+  "unreachable", "error", "lost", "unhealthy", "disk", "pending", "idle",
+] as const;
 export type Kind = (typeof kinds)[number];
 
 export interface Attention {
@@ -130,7 +132,7 @@ function unhealthyIn(devices: readonly Device[]): Attention[] {
     .map((device) => ({
       key: `unhealthy/${device.id}`,
       kind: "unhealthy",
-      args: { device: `${device.worker.name} · ${device.index}` },
+      args: { device: `${device.worker.name} \u00b7 ${device.index}` },
       reason: "",
       message: "",
       since: null,

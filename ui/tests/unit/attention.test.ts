@@ -42,8 +42,12 @@ test("the most urgent stands first", () => {
     ],
   );
   expect(found.map((one) => one.kind)).toEqual(["unreachable", "error", "unhealthy", "pending"]);
-  expect(found[0]).toMatchObject({ args: { worker: "a" }, since: now - 300_000, href: "/workers/1" });
-  expect(found[3]).toMatchObject({ reason: "no_worker_fits", message: "too big", href: "/instances/1" });
+  expect(found[0]).toMatchObject({
+    args: { worker: "a" }, since: now - 300_000, href: "/workers/1",
+  });
+  expect(found[3]).toMatchObject({
+    reason: "no_worker_fits", message: "too big", href: "/instances/1",
+  });
 });
 
 test("instances of one model with one reason are one line that leads to the model", () => {
@@ -52,7 +56,9 @@ test("instances of one model with one reason are one line that leads to the mode
     [1, 2, 3].map((id) => instance(id, "mm", { state: "error", state_since: ago(id) })),
   );
   expect(others).toEqual([]);
-  expect(line).toMatchObject({ args: { model: "mm", count: 3 }, since: now - 180_000, href: "/models/2" });
+  expect(line).toMatchObject({
+    args: { model: "mm", count: 3 }, since: now - 180_000, href: "/models/2",
+  });
 });
 
 test("what has only just begun to wait, and what drains, is no trouble", () => {

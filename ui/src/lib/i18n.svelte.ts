@@ -5,7 +5,7 @@
  * routes/routes.ts and they are loaded with it. Keys are typed from the English files.
  *
  *     t("common.page.models")
- *     t("models.selected", { count: 3 })      {"one": "{count} model", "other": "{count} models"}
+ *     t("common.selected", { count: 3 })      {"one": "{count} model", "other": "{count} models"}
  *
  * Plurals follow Intl.PluralRules by `count`. An argument may be a number (written in the locale's
  * way) or a text. Texts never hold markup; where a part of a sentence must be an element, use

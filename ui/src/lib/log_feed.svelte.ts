@@ -28,7 +28,8 @@ export class LogFeed {
   /** Of what is kept. */
   first = $state(0);
   size = $state(0);
-  run = $state(0);
+  /** -1: not known yet. */
+  run = $state(-1);
   status = $state.raw<State>({ state: "loading" });
   isFollowing = $state(false);
   /** The engine has ended: nothing more will come. */
@@ -94,7 +95,7 @@ export class LogFeed {
   }
 
   async #read(offset: number, limit: number, signal: AbortSignal): Promise<LogPart> {
-    const run = this.run || this.wantedRun;
+    const run = this.run >= 0 ? this.run : this.wantedRun;
     const part = await readLog(this.source, { run, offset, limit }, signal);
     this.run = part.run;
     this.first = part.first;

@@ -40,12 +40,11 @@ function characterStart(bytes: Uint8Array, at: number): number {
 function addLine(lines: Line[], bytes: Uint8Array, base: number, from: number, end: number, arrived: number) {
   const isEnded = bytes[end - 1] === feed;
   let at = from;
+  let next = (Math.floor((base + from) / pieceBytes) + 1) * pieceBytes - base;
   if (end - from > pieceBytes)
-    for (;;) {
-      const next = (Math.floor((base + at) / pieceBytes) + 1) * pieceBytes - base;
-      if (next >= end) break;
+    for (; next < end; next += pieceBytes) {
       const cut = characterStart(bytes, next);
-      if (cut <= at) break;
+      if (cut <= at) continue;
       lines.push({ offset: base + at, end: base + cut, raw: decoder.decode(bytes.subarray(at, cut)), isCut: true, arrived });
       at = cut;
     }

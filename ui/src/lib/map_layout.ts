@@ -39,6 +39,7 @@ const largest = 132;
 const labelHeight = 18;
 const labelledFrom = 44; // Width of a block that has room for a name.
 const flatter = 0.94;
+const ragged = 0.6;
 const columnChoices = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32];
 
 interface Shape {
@@ -125,11 +126,16 @@ function chooseShape(
   let widest = 1;
   for (const group of groups) widest = Math.max(widest, group.count);
   let best: Shape | null = null;
-  for (const columns of columnChoices) {
+  let most = 0;
+  const enough = columnChoices.findIndex((columns) => columns >= widest);
+  for (const columns of columnChoices.slice(0, enough < 0 ? undefined : enough + 1)) {
     const shape = fit(groups, columns, widest, width, height, max);
-    // Flatter blocks look more like machines; they may cost a little.
-    if (shape && (!best || shape.cellWidth >= flatter * best.cellWidth)) best = shape;
-    if (columns >= widest) break;
+    if (!shape) continue;
+    // Flatter blocks look more like machines and may cost a little, ragged ones have to gain much.
+    const worth = shape.cellWidth * (widest % Math.min(columns, widest) === 0 ? 1 : ragged);
+    if (worth < flatter * most) continue;
+    best = shape;
+    most = Math.max(most, worth);
   }
   if (best) return best;
   // The place is too small: grow downwards, in blocks that fill the width well.

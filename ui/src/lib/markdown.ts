@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Markdown of models → blocks that a page may show. A chunk of its own: import it lazily.
+ * Makes of a model's markdown blocks that a page may show. A chunk of its own: import it lazily.
  *
  * marked makes HTML, DOMPurify cleans it, always in that order; nothing else makes `html`. The text
  * is parted at its top-level blocks, so that of an answer that grows only the last one changes.
- * Code stays text: CodeBlock.svelte shows it. Pictures of other servers become links: no page of ours
- * fetches from elsewhere.
+ * Code stays text: CodeBlock.svelte shows it. Pictures of other servers become links: no page of
+ * ours fetches from elsewhere.
  */
 import DOMPurify from "dompurify";
 import { Marked, type Token, type Tokens } from "marked";
@@ -21,7 +21,7 @@ export interface Parsed {
   hasMath: boolean;
 }
 
-/** Tex → MathML; see math.ts. */
+/** Makes MathML of TeX; see math.ts. */
 export type MathRenderer = (source: MathSource) => string;
 
 export function escapeHtml(text: string): string {
@@ -29,8 +29,8 @@ export function escapeHtml(text: string): string {
 }
 
 /**
- * HTML in an answer is shown as text, but for tags without attributes that do no more than dress. So
- * what a model writes about HTML can be read, and nothing of it makes the browser warn of the
+ * HTML in an answer is shown as text, but for tags without attributes that do no more than dress.
+ * So what a model writes about HTML can be read, and nothing of it makes the browser warn of the
  * page's policy while it is cleaned.
  */
 export function simpleHtml(text: string): string {
@@ -91,7 +91,7 @@ const marked = new Marked({
         return `<img src="${escapeHtml(href)}" alt="${escapeHtml(text)}">`;
       return `<a href="${escapeHtml(href)}">${escapeHtml(text || href)}</a>`;
     },
-    checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
+    checkbox: ({ checked }) => (checked ? "\u2611 " : "\u2610 "),
   },
 });
 
@@ -109,8 +109,31 @@ if (purify.isSupported)
 
 const allowed = {
   USE_PROFILES: { html: true, mathMl: true },
-  FORBID_TAGS: ["style", "form", "input", "button", "textarea", "select", "dialog", "video", "audio", "source", "picture", "marquee"],
-  FORBID_ATTR: ["style", "id", "name", "srcset", "popover", "popovertarget", "contenteditable", "autofocus", "tabindex"],
+  FORBID_TAGS: [
+    "style",
+    "form",
+    "input",
+    "button",
+    "textarea",
+    "select",
+    "dialog",
+    "video",
+    "audio",
+    "source",
+    "picture",
+    "marquee",
+  ],
+  FORBID_ATTR: [
+    "style",
+    "id",
+    "name",
+    "srcset",
+    "popover",
+    "popovertarget",
+    "contenteditable",
+    "autofocus",
+    "tabindex",
+  ],
   ALLOW_DATA_ATTR: false,
 };
 

@@ -4,6 +4,7 @@ import { confirm } from "../components/ui/confirm.svelte.js";
 import { number, t, tOr } from "./i18n.svelte.js";
 import { live } from "./live.svelte.js";
 import { byModel, silenced, type Instance, type Model } from "./models.js";
+import { wayValue, type WayOut } from "./refusals.js";
 import { api, ask } from "./session.svelte.js";
 import { toast } from "./toast.svelte.js";
 
@@ -85,6 +86,12 @@ export async function deleteInstance(instance: Instance): Promise<void> {
   } catch (error) {
     toast.failed(error);
   }
+}
+
+/** Where the model is that would have to stop. */
+export function stopPath(way: WayOut): string {
+  const other = live.models.find((model) => model.name === wayValue(way));
+  return other ? `/models/${other.id}` : "/models";
 }
 
 /** Why it isn't well, in the page's language, else in the server's words; "" when all is well. */

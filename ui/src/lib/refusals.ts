@@ -123,7 +123,9 @@ export function devicesOf(args: Args): RefusedDevices[] {
   const groups = new Map<string, RefusedDevices>();
   for (const one of list(args, "devices")) {
     const { gpu_index, ...rest } = one;
-    const key = JSON.stringify(rest);
+    // Where the worker is the matter, figures of its devices tell nothing.
+    const isOfWorker = one["code"] === "worker_refuses";
+    const key = JSON.stringify(isOfWorker ? [one["worker"], one["reason"]] : rest);
     const index = typeof gpu_index === "number" ? gpu_index : 0;
     const known = groups.get(key);
     if (known) known.indexes.push(index);
@@ -133,11 +135,11 @@ export function devicesOf(args: Args): RefusedDevices[] {
         indexes: [index],
         code: text(one, "code") ?? "",
         filter: text(one, "reason"),
-        needs: count(one, "needs"),
-        free: count(one, "free"),
-        total: count(one, "total"),
-        heldBy: text(one, "held_by"),
-        held: count(one, "held"),
+        needs: isOfWorker ? null : count(one, "needs"),
+        free: isOfWorker ? null : count(one, "free"),
+        total: isOfWorker ? null : count(one, "total"),
+        heldBy: isOfWorker ? null : text(one, "held_by"),
+        held: isOfWorker ? null : count(one, "held"),
       });
   }
   return [...groups.values()];
@@ -165,21 +167,22 @@ export function waysOf(args: Args): WayOut[] | null {
 }
 
 const named: Partial<Record<WayOut["code"], RegExp>> = {
+  shorter_context: /context of (\d+) tokens/,
+  tensor_parallel: /over (\d+) devices/,
   quantization: /quantised as (.+?) \(/,
   stop_model: /^stop model (.+), which holds/,
   drop_label: /of label (.+) instead of/,
 };
 
-/** The setting that a way changes, or what it is about, for its words. */
+/** What a way is about, for its words: tokens, devices, a label, a model. */
 export function wayValue(way: WayOut): string {
-  const parameters = way.change["backend_parameters"];
-  if (/context|tensor|cache/.test(way.code) && Array.isArray(parameters)) {
-    // The flags that were added; of a cache there are several.
-    const added = /\((--[^)]+)\)/.exec(way.message)?.[1];
-    return added ?? String(parameters.at(-1) ?? "");
-  }
-  const found = named[way.code]?.exec(way.message)?.[1];
-  return found ?? /\((--[^)]+)\)/.exec(way.message)?.[1] ?? way.message;
+  return named[way.code]?.exec(way.message)?.[1] ?? way.message;
+}
+
+/** The same as an argument of words, which write numbers in the language's way. */
+export function wayFigure(way: WayOut): string | number {
+  const value = wayValue(way);
+  return /^\d+$/.test(value) ? Number(value) : value;
 }
 
 // ---- events ----

@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from "vitest";
 import {
-  AnswerReader, categoryOf, cosine, failureOf, noParameters, requestOf, splitThinking, throughput,
-  titleOf, type Message,
+  AnswerReader,
+  categoryOf,
+  cosine,
+  failureOf,
+  noParameters,
+  requestOf,
+  splitThinking,
+  throughput,
+  titleOf,
+  type Message,
 } from "../../src/lib/chat.js";
 import { EventParser } from "../../src/lib/sse.js";
 
@@ -22,10 +30,22 @@ describe("the request", () => {
   test("has parameters that are set, 0 too, and no empty stop words", () => {
     const request = requestOf(
       "m",
-      { ...noParameters, system: " Be brief. ", temperature: 0, seed: 7, stop: ["", "END"], reasoning_effort: "low" },
+      {
+        ...noParameters,
+        system: " Be brief. ",
+        temperature: 0,
+        seed: 7,
+        stop: ["", "END"],
+        reasoning_effort: "low",
+      },
       [said("user", "Hi")],
     );
-    expect(request).toMatchObject({ temperature: 0, seed: 7, stop: ["END"], reasoning_effort: "low" });
+    expect(request).toMatchObject({
+      temperature: 0,
+      seed: 7,
+      stop: ["END"],
+      reasoning_effort: "low",
+    });
     expect(request.messages[0]).toEqual({ role: "system", content: "Be brief." });
     expect(request).not.toHaveProperty("top_p");
   });
@@ -68,8 +88,10 @@ describe("thinking", () => {
 describe("an answer as it comes", () => {
   const stream =
     `: ping\n\ndata: ${chunk({ role: "assistant", content: "" })}\n\n` +
-    `data: ${chunk({ reasoning_content: "hm" })}\n\ndata: ${chunk({ content: "Grüße" })}\r\n\r\n` +
-    `data: ${chunk({ content: " 🎉" })}\n\ndata: ${chunk({}, { finish_reason: "stop" })}\n\n` +
+    `data: ${chunk({ reasoning_content: "hm" })}\n\n` +
+    `data: ${chunk({ content: "Gr\u00fc\u00dfe" })}\r\n\r\n` +
+    `data: ${chunk({ content: " \u{1f389}" })}\n\n` +
+    `data: ${chunk({}, { finish_reason: "stop" })}\n\n` +
     `data: {"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":9}}\n\ndata: [DONE]\n\n`;
 
   test.each([1, 2, 3, 7, 10_000])("in pieces of %i characters", (size) => {
@@ -80,9 +102,17 @@ describe("an answer as it comes", () => {
         if (event) reader.take(data, 100);
     reader.end();
     expect(reader.answer).toMatchObject({
-      text: "Grüße 🎉", reasoning: "hm", isThinking: false, finish: "stop", failure: null,
+      text: "Gr\u00fc\u00dfe \u{1f389}",
+      reasoning: "hm",
+      isThinking: false,
+      finish: "stop",
+      failure: null,
     });
-    expect(reader.figures()).toMatchObject({ prompt_tokens: 5, completion_tokens: 9, is_counted: true });
+    expect(reader.figures()).toMatchObject({
+      prompt_tokens: 5,
+      completion_tokens: 9,
+      is_counted: true,
+    });
   });
   test("says how long it took, and how long it thought", () => {
     const reader = new AnswerReader(1000);
@@ -93,7 +123,11 @@ describe("an answer as it comes", () => {
     reader.take(chunk({ content: "d" }), 2200);
     expect(reader.answer).toMatchObject({ isThinking: false, reasoning_ms: 300, text: "cd" });
     expect(reader.figures(2500)).toEqual({
-      first_ms: 200, total_ms: 1500, prompt_tokens: null, completion_tokens: 4, is_counted: false,
+      first_ms: 200,
+      total_ms: 1500,
+      prompt_tokens: null,
+      completion_tokens: 4,
+      is_counted: false,
       tokens_per_second: 3,
     });
   });
@@ -110,7 +144,10 @@ describe("an answer as it comes", () => {
     reader.take(chunk({ content: "Half" }), 1);
     reader.take(`{"error":{"message":"out of memory","code":500}}`, 2);
     reader.end();
-    expect(reader.answer).toMatchObject({ text: "Half", failure: { status: 500, message: "out of memory" } });
+    expect(reader.answer).toMatchObject({
+      text: "Half",
+      failure: { status: 500, message: "out of memory" },
+    });
   });
   test("a stream that is broken off is no answer", () => {
     const reader = new AnswerReader(0);
@@ -122,12 +159,18 @@ describe("an answer as it comes", () => {
     const reader = new AnswerReader(0);
     reader.take("<html>", 1);
     reader.take("null", 1);
-    expect(reader.answer.failure).toEqual({ status: 502, message: "an event can't be read: <html>" });
+    expect(reader.answer.failure).toEqual({
+      status: 502,
+      message: "an event can't be read: <html>",
+    });
   });
 });
 
 test("errors in all their shapes", () => {
-  expect(failureOf(429, { error: { message: "too many", code: 429 } })).toEqual({ status: 429, message: "too many" });
+  expect(failureOf(429, { error: { message: "too many", code: 429 } })).toEqual({
+    status: 429,
+    message: "too many",
+  });
   expect(failureOf(400, { message: "no model" }).message).toBe("no model");
   expect(failureOf(400, { error: "bad" }).message).toBe("bad");
   expect(failureOf(503, "").message).toBe("the server answered 503");

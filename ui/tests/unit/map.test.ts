@@ -47,6 +47,15 @@ test.each([
   expect(layout.cellWidth).toBeGreaterThanOrEqual(7);
 });
 
+test("blocks are whole rows where they can be", () => {
+  for (const width of [320, 700, 985, 1180, 1600]) {
+    const { at, blocks } = layoutMap(groups(5, 8), width, 390);
+    const first = blocks[0]!;
+    const lines = new Set(Array.from({ length: first.count }, (_, i) => at[2 * i + 1]));
+    expect([1, 2, 4, 8]).toContain(lines.size);
+  }
+});
+
 test("few devices are large, and no two cells share a place", () => {
   expect(layoutMap(groups(1, 8), 1100, 400).cellWidth).toBeGreaterThan(100);
   const { at } = layoutMap([{ key: "a", count: 3 }, { key: "b", count: 16 }, { key: "c", count: 1 }], 700, 300);

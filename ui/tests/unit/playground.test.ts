@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Conversations, code of requests, markdown and math. Cleaning needs a browser: see ../../../tests/ui. */
+/* Conversations, code of requests, markdown, math. Cleaning needs a browser: tests/ui. */
 import { describe, expect, test, vi } from "vitest";
 import { noParameters, requestOf } from "../../src/lib/chat.js";
 import {
-  find, fromFile, newConversation, sizeOf, tooMany, toFile, type Conversation,
+  find,
+  fromFile,
+  newConversation,
+  sizeOf,
+  tooMany,
+  toFile,
+  type Conversation,
 } from "../../src/lib/conversations.js";
 import { mathAt } from "../../src/lib/math_source.js";
 import { renderMath } from "../../src/lib/math.js";
@@ -25,7 +31,10 @@ describe("conversations", () => {
   const list = [talk("old", 1), talk("new", 3), talk("middle", 2)];
   test("the oldest are forgotten first, never the newest", () => {
     expect(tooMany(list, { count: 2, characters: 1e9 }).map((one) => one.title)).toEqual(["old"]);
-    expect(tooMany(list, { count: 9, characters: 1 }).map((one) => one.title)).toEqual(["old", "middle"]);
+    expect(tooMany(list, { count: 9, characters: 1 }).map((one) => one.title)).toEqual([
+      "old",
+      "middle",
+    ]);
     expect(tooMany(list)).toEqual([]);
   });
   test("pictures count", () => {
@@ -59,7 +68,14 @@ describe("conversations", () => {
             {
               title: 9,
               parameters: { temperature: "hot", stop: [1, "x"], reasoning_effort: "extreme" },
-              messages: [{ role: "system" }, { role: "user", text: "Hi", images: ["https://x/y.png", "data:image/png;base64,AA"] }],
+              messages: [
+                { role: "system" },
+                {
+                  role: "user",
+                  text: "Hi",
+                  images: ["https://x/y.png", "data:image/png;base64,AA"],
+                },
+              ],
             },
           ],
         }),
@@ -73,19 +89,35 @@ describe("code of a request", () => {
   const body = requestOf(
     "qwen",
     { ...noParameters, system: "Be kind.", max_tokens: 99, stop: ["END"], seed: 1 },
-    [{ id: "1", role: "user", text: `It's "so"\n$x`, images: [`data:image/png;base64,${"A".repeat(200)}`] }],
+    [
+      {
+        id: "1",
+        role: "user",
+        text: `It's "so"\n$x`,
+        images: [`data:image/png;base64,${"A".repeat(200)}`],
+      },
+    ],
   );
   const wanted = { operation: "chat" as const, body, origin: "http://h:80", key: null };
 
   test("curl: a body that a shell passes on unchanged", () => {
-    const code = snippet("curl", { ...wanted, body: requestOf("m", noParameters, [{ id: "", role: "user", text: "It's" }]) });
+    const code = snippet("curl", {
+      ...wanted,
+      body: requestOf("m", noParameters, [{ id: "", role: "user", text: "It's" }]),
+    });
     expect(code).toContain("http://h:80/v1/chat/completions");
     expect(code).toContain(`"Authorization: Bearer $GPUSTACK_API_KEY"`);
     const quoted = code.slice(code.indexOf("-d '") + 4, code.lastIndexOf("'"));
-    expect(JSON.parse(quoted.replaceAll(`'\\''`, "'"))).toMatchObject({ messages: [{ content: "It's" }] });
+    expect(JSON.parse(quoted.replaceAll(`'\\''`, "'"))).toMatchObject({
+      messages: [{ content: "It's" }],
+    });
   });
   test("python has python's words", () => {
-    const code = snippet("python", { ...wanted, operation: "rerank", body: { a: true, b: null, c: false, d: [], e: {} } });
+    const code = snippet("python", {
+      ...wanted,
+      operation: "rerank",
+      body: { a: true, b: null, c: false, d: [], e: {} },
+    });
     expect(code).toContain(`"a": True,`);
     expect(code).toContain(`"b": None,`);
     expect(code).toContain(`os.environ["GPUSTACK_API_KEY"]`);
@@ -97,17 +129,29 @@ describe("code of a request", () => {
   });
   test("Anthropic's shape", () => {
     const made = anthropicBody(body);
-    expect(made).toMatchObject({ model: "qwen", max_tokens: 99, system: "Be kind.", stop_sequences: ["END"] });
+    expect(made).toMatchObject({
+      model: "qwen",
+      max_tokens: 99,
+      system: "Be kind.",
+      stop_sequences: ["END"],
+    });
     expect(made).not.toHaveProperty("seed");
     expect(made).not.toHaveProperty("stream");
     expect(made["messages"]).toMatchObject([
-      { role: "user", content: [{ type: "text" }, { type: "image", source: { type: "base64", media_type: "image/png" } }] },
+      {
+        role: "user",
+        content: [
+          { type: "text" },
+          { type: "image", source: { type: "base64", media_type: "image/png" } },
+        ],
+      },
     ]);
     expect(languagesOf("rerank")).not.toContain("anthropic");
   });
   test("pictures are shortened", () => {
     expect(JSON.stringify(shorten(body))).not.toContain("AAAA");
-    for (const language of languagesOf("chat")) expect(snippet(language, wanted)).not.toContain("AAAA");
+    for (const language of languagesOf("chat"))
+      expect(snippet(language, wanted)).not.toContain("AAAA");
   });
 });
 
@@ -144,10 +188,17 @@ describe("markdown", () => {
   test("math is math, but not in code and not money", () => {
     const math = (source: { tex: string }) => `<math>${source.tex}</math>`;
     const html = (text: string) =>
-      parse(text, math).blocks.map((block) => (block.kind === "html" ? block.html : "")).join("");
-    expect(html("It is $x$ and\n\n$$\ny\n$$\n\nend")).toMatch(/<math>x<\/math>[\s\S]*<math>y<\/math>/);
+      parse(text, math)
+        .blocks.map((block) => (block.kind === "html" ? block.html : ""))
+        .join("");
+    expect(html("It is $x$ and\n\n$$\ny\n$$\n\nend")).toMatch(
+      /<math>x<\/math>[\s\S]*<math>y<\/math>/,
+    );
     expect(html("`$x$` costs $5 or $10")).not.toContain("<math>");
-    expect(parse("$x<y$", null)).toMatchObject({ hasMath: true, blocks: [{ html: "<p><code>x&#60;y</code></p>\n" }] });
+    expect(parse("$x<y$", null)).toMatchObject({
+      hasMath: true,
+      blocks: [{ html: "<p><code>x&#60;y</code></p>\n" }],
+    });
   });
   test("HTML is text, but for what only dresses", () => {
     expect(simpleHtml("<br/><b>x</b>")).toBe("<br><b>x</b>");

@@ -243,12 +243,23 @@ export class MapPainter {
     const hasLabel = cell.label !== "" && w >= labelFrom;
     if (hasLabel) {
       c.font = labelFont;
-      c.fillText(this.#cut(cell.label, w - 10), x + 5, y + 5);
+      const text = this.#cut(cell.label, w - 10);
+      if (cell.mark === "hatch") this.#clearBehind(text, x, y);
+      c.fillText(text, x + 5, y + 5);
     }
     if (cell.figure && (hasTwoLines || !hasLabel) && cell.mark === "none") {
       c.font = figureFont;
       c.fillText(cell.figure, x + 5, y + (hasLabel ? 20 : 5));
     }
+  }
+
+  /** Words on hatching need a ground of their own. */
+  #clearBehind(text: string, x: number, y: number): void {
+    const c = this.#context;
+    const ink = c.fillStyle;
+    c.fillStyle = this.#colour("sunken");
+    c.fillRect(x + 3, y + 3, c.measureText(text).width + 4, 15);
+    c.fillStyle = ink;
   }
 
   #drawCross(x: number, y: number, w: number, h: number): void {

@@ -3,7 +3,7 @@
 import type { Schemas } from "../../lib/api/client.js";
 import { t, tOr } from "../../lib/i18n.svelte.js";
 import { live } from "../../lib/live.svelte.js";
-import { wayValue, type WayOut } from "../../lib/refusals.js";
+import { wayFigure, wayValue, type WayOut } from "../../lib/refusals.js";
 import { navigate } from "../../lib/router.svelte.js";
 import { api, ask } from "../../lib/session.svelte.js";
 import { toast } from "../../lib/toast.svelte.js";
@@ -17,7 +17,7 @@ export async function takeWayOut(way: WayOut, instance: Schemas["ModelInstance"]
   }
   const model = live.byId.models.get(instance.model_id ?? 0);
   if (!model) return;
-  const label = tOr(`reasons.wayout.${way.code}`, way.message, { value: wayValue(way) });
+  const label = tOr(`reasons.wayout.${way.code}`, way.message, { value: wayFigure(way) });
   const isSure = await confirm({
     title: t("instance.wayTitle", { name: model.name }),
     text: t("instance.wayText", { what: label, name: model.name }),

@@ -50,6 +50,8 @@ export class LogFeed {
     readonly source: LogSource,
     readonly wantedRun: number | null,
     readonly mostBytes: number,
+    /** Whether its engine still runs: a stream that ends then was cut, say by the server's restart. */
+    readonly isAlive: () => boolean,
   ) {}
 
   get hasMoreBefore(): boolean {
@@ -185,20 +187,19 @@ export class LogFeed {
           stream.signal,
           (offset, bytes) => this.#arrive(offset, bytes),
         );
-        this.isEnded = true;
-        this.isFollowing = false;
+        if (!this.isAlive()) break;
       } catch (error) {
         if (stream.signal.aborted) return;
-        if (error instanceof ApiError && error.status < 500) {
-          this.isEnded = true;
-          this.isFollowing = false;
-          return;
-        }
-        if (this.size > from) pause = 500;
-        await new Promise((resolve) => setTimeout(resolve, pause));
-        pause = Math.min(longestPause_ms, pause * 2);
+        // Anything else than an answer may pass.
+        if (error instanceof ApiError && error.status < 500 && !this.isAlive()) break;
       }
+      if (this.size > from) pause = 500;
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      pause = Math.min(longestPause_ms, pause * 2);
     }
+    if (this.#isClosed || !this.isFollowing) return;
+    this.isEnded = true;
+    this.isFollowing = false;
   }
 
   #arrive(offset: number, bytes: Uint8Array): void {

@@ -41,12 +41,17 @@ export function findSpec(
   if (!set) return null;
   const specs = sortedSpecs(set, fits);
   const wanted = source.precision.toLowerCase();
-  const spec = wanted ? specs.find((one) => one.quantization.toLowerCase() === wanted) : specs[0];
+  const spec = wanted
+    ? specs.find((one) => one.quantization.toLowerCase() === wanted)
+    : specs[0];
   return spec ? { set, spec } : null;
 }
 
 export function draftFrom(set: ModelSet, spec: ModelSpec): Draft {
-  return { ...draftOf(spec as unknown as Record<string, unknown>), catalog: specName(set, spec) };
+  return {
+    ...draftOf(spec as unknown as Record<string, unknown>),
+    catalog: specName(set, spec),
+  };
 }
 
 /** Whether the draft still is what the catalog's entry says of the files. */

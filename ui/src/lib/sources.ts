@@ -32,7 +32,11 @@ export function readSource(text: string): Source {
   if (owner && name) {
     if (/^(blob|resolve|tree|file)$/.test(more[0] ?? "")) more.splice(0, 2); // And the branch.
     const file = more.filter((part) => part !== "").join("/");
-    return { kind: hub === "ms" ? "model_scope" : "huggingface", repo: `${owner}/${name}`, file };
+    return {
+      kind: hub === "ms" ? "model_scope" : "huggingface",
+      repo: `${owner}/${name}`,
+      file,
+    };
   }
   if (hub) return { kind: "none" };
   const [wanted = "", precision = ""] = rest.split(":");
@@ -71,7 +75,7 @@ export function nameFor(source: Source): string {
     .slice(0, 128);
 }
 
-/** The first of base, base-2, … that isn't taken. */
+/** The first of base, base-2, ... that isn't taken. */
 export function freeName(base: string, taken: ReadonlySet<string>): string {
   if (!base || !taken.has(base)) return base;
   for (let n = 2; ; n++) if (!taken.has(`${base}-${n}`)) return `${base}-${n}`;

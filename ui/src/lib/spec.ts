@@ -57,18 +57,47 @@ export interface Draft {
 
 export function emptyDraft(): Draft {
   return {
-    source: "", name: "", description: "", replicas: 1, categories: [], backend: "",
-    backend_version: "", backend_parameters: [], env: {}, worker_selector: {}, gpu_ids: [],
-    gpus_per_replica: null, placement_strategy: "auto", priority: 0, cpu_offloading: true,
-    distributed: true, restart_on_error: true, max_restarts: 0, first_byte_timeout: 0,
-    generic_proxy: false, requests_per_minute: null, tokens_per_minute: null,
-    concurrent_requests: null, token_budget: null, budget_period: "never", other: {}, catalog: "",
+    source: "",
+    name: "",
+    description: "",
+    replicas: 1,
+    categories: [],
+    backend: "",
+    backend_version: "",
+    backend_parameters: [],
+    env: {},
+    worker_selector: {},
+    gpu_ids: [],
+    gpus_per_replica: null,
+    placement_strategy: "auto",
+    priority: 0,
+    cpu_offloading: true,
+    distributed: true,
+    restart_on_error: true,
+    max_restarts: 0,
+    first_byte_timeout: 0,
+    generic_proxy: false,
+    requests_per_minute: null,
+    tokens_per_minute: null,
+    concurrent_requests: null,
+    token_budget: null,
+    budget_period: "never",
+    other: {},
+    catalog: "",
   };
 }
 
 // ---- the members of a body ----
 
-const others = ["image_name", "run_command", "extended_kv_cache", "speculative_config", "lora_list", "scaling_schedule", "access_policy"] as const;
+const others = [
+  "image_name",
+  "run_command",
+  "extended_kv_cache",
+  "speculative_config",
+  "lora_list",
+  "scaling_schedule",
+  "access_policy",
+] as const;
 
 function textOf(value: unknown): string {
   return typeof value === "string" ? value : "";
@@ -88,11 +117,19 @@ function oneOf<T extends string>(value: unknown, known: readonly T[], otherwise:
 }
 
 function sourceOf(body: Record<string, unknown>): Source {
-  const [path, hf, ms] = [body["local_path"], body["huggingface_repo_id"], body["model_scope_model_id"]].map(textOf);
-  const kind = textOf(body["source"]) || (path ? "local_path" : hf ? "huggingface" : ms ? "model_scope" : "");
+  const [path, hf, ms] = [
+    body["local_path"],
+    body["huggingface_repo_id"],
+    body["model_scope_model_id"],
+  ].map(textOf);
+  const kind =
+    textOf(body["source"]) ||
+    (path ? "local_path" : hf ? "huggingface" : ms ? "model_scope" : "");
   if (kind === "local_path" && path) return { kind, path };
-  if (kind === "huggingface" && hf) return { kind, repo: hf, file: textOf(body["huggingface_filename"]) };
-  if (kind === "model_scope" && ms) return { kind, repo: ms, file: textOf(body["model_scope_file_path"]) };
+  if (kind === "huggingface" && hf)
+    return { kind, repo: hf, file: textOf(body["huggingface_filename"]) };
+  if (kind === "model_scope" && ms)
+    return { kind, repo: ms, file: textOf(body["model_scope_file_path"]) };
   return { kind: "none" };
 }
 
@@ -116,7 +153,11 @@ export function draftOf(body: Record<string, unknown>): Draft {
     worker_selector: mapOf(body["worker_selector"]),
     gpu_ids: listOf(selector["gpu_ids"]),
     gpus_per_replica: numberOf(selector["gpus_per_replica"], null),
-    placement_strategy: oneOf(body["placement_strategy"], ["auto", "spread", "binpack"], "auto"),
+    placement_strategy: oneOf(
+      body["placement_strategy"],
+      ["auto", "spread", "binpack"],
+      "auto",
+    ),
     priority: numberOf(body["priority"], 0),
     cpu_offloading: flag("cpu_offloading", true),
     distributed: flag("distributed_inference_across_workers", true),
@@ -128,9 +169,15 @@ export function draftOf(body: Record<string, unknown>): Draft {
     tokens_per_minute: numberOf(body["tokens_per_minute"], null) || null,
     concurrent_requests: numberOf(body["concurrent_requests"], null) || null,
     token_budget: numberOf(body["token_budget"], null) || null,
-    budget_period: oneOf(body["budget_period"], ["never", "hour", "day", "week", "month"], "never"),
+    budget_period: oneOf(
+      body["budget_period"],
+      ["never", "hour", "day", "week", "month"],
+      "never",
+    ),
     other: Object.fromEntries(
-      others.filter((name) => body[name] != null && body[name] !== "authed").map((name) => [name, body[name]]),
+      others
+        .filter((name) => body[name] != null && body[name] !== "authed")
+        .map((name) => [name, body[name]]),
     ),
   };
 }
@@ -138,16 +185,29 @@ export function draftOf(body: Record<string, unknown>): Draft {
 function sourceMembers(text: string): Record<string, unknown> {
   const source = readSource(text);
   const blank = {
-    local_path: null, huggingface_repo_id: null, huggingface_filename: null,
-    model_scope_model_id: null, model_scope_file_path: null,
+    local_path: null,
+    huggingface_repo_id: null,
+    huggingface_filename: null,
+    model_scope_model_id: null,
+    model_scope_file_path: null,
   };
   switch (source.kind) {
     case "local_path":
       return { ...blank, source: "local_path", local_path: source.path };
     case "huggingface":
-      return { ...blank, source: "huggingface", huggingface_repo_id: source.repo, huggingface_filename: source.file || null };
+      return {
+        ...blank,
+        source: "huggingface",
+        huggingface_repo_id: source.repo,
+        huggingface_filename: source.file || null,
+      };
     case "model_scope":
-      return { ...blank, source: "model_scope", model_scope_model_id: source.repo, model_scope_file_path: source.file || null };
+      return {
+        ...blank,
+        source: "model_scope",
+        model_scope_model_id: source.repo,
+        model_scope_file_path: source.file || null,
+      };
     default:
       return blank;
   }
@@ -218,9 +278,20 @@ export type Effect =
   | "rolling";
 
 const settings = new Set([
-  "source", "local_path", "huggingface_repo_id", "huggingface_filename", "model_scope_model_id",
-  "model_scope_file_path", "worker_selector", "gpu_selector", "backend", "backend_version",
-  "backend_parameters", "env", "cpu_offloading", "distributed_inference_across_workers",
+  "source",
+  "local_path",
+  "huggingface_repo_id",
+  "huggingface_filename",
+  "model_scope_model_id",
+  "model_scope_file_path",
+  "worker_selector",
+  "gpu_selector",
+  "backend",
+  "backend_version",
+  "backend_parameters",
+  "env",
+  "cpu_offloading",
+  "distributed_inference_across_workers",
 ]);
 
 export function effectOf(field: string): Effect {
@@ -238,7 +309,8 @@ export interface Difference {
 /** null, "", 0, {} and [] are all "nothing said". */
 function blank(value: unknown): unknown {
   if (value === "" || value === 0 || value === undefined) return null;
-  if (typeof value === "object" && value !== null && Object.keys(value).length === 0) return null;
+  if (typeof value === "object" && value !== null && Object.keys(value).length === 0)
+    return null;
   return value;
 }
 
@@ -293,12 +365,20 @@ const options: [keyof Draft, string][] = [
   ["backend_version", "--backend-version"],
 ];
 const unsaid = [
-  "description", "gpus_per_replica", "cpu_offloading", "distributed", "max_restarts",
-  "first_byte_timeout", "generic_proxy", "requests_per_minute", "tokens_per_minute",
-  "concurrent_requests", "token_budget",
+  "description",
+  "gpus_per_replica",
+  "cpu_offloading",
+  "distributed",
+  "max_restarts",
+  "first_byte_timeout",
+  "generic_proxy",
+  "requests_per_minute",
+  "tokens_per_minute",
+  "concurrent_requests",
+  "token_budget",
 ] as const;
 
-/** `gpustack deploy …`; null where the files are on a hub, which the command can't name. */
+/** `gpustack deploy ...`; null where the files are on a hub, which the command can't name. */
 export function commandOf(draft: Draft): Command | null {
   const source = readSource(draft.source);
   const place = draft.catalog || (source.kind === "local_path" ? source.path : "");
@@ -314,7 +394,8 @@ export function commandOf(draft: Draft): Command | null {
   for (const [key, value] of Object.entries(draft.worker_selector))
     add("--worker-selector", `${key}=${value}`);
   for (const id of draft.gpu_ids) if (id.trim()) add("--gpu-ids", id);
-  if (draft.placement_strategy !== "auto") add("--placement-strategy", draft.placement_strategy);
+  if (draft.placement_strategy !== "auto")
+    add("--placement-strategy", draft.placement_strategy);
   if (draft.priority) add("--priority", String(draft.priority));
   if (!draft.restart_on_error) parts.push("--no-restart");
   const engine = words(draft.backend_parameters);
@@ -337,11 +418,12 @@ export function yamlOf(draft: Draft): string {
   return toYaml(bodyOf(draft));
 }
 
-/** Faults of a 422 by field, in the server's words: "2 errors: name: must be …; env: must …". */
+/** Faults of a 422 by field, in the server's words: "2 errors: name: must be ...; env: must ...". */
 export function faultsOf(message: string): Record<string, string> {
   const out: Record<string, string> = {};
   for (const part of message.replace(/^\d+ errors?: /, "").split(/;\s+/)) {
-    const [, field, text] = /^([a-z][a-z0-9_]*)(?:[[.][^:]*)?:\s+(.+)$/s.exec(part.trim()) ?? [];
+    const [, field, text] =
+      /^([a-z][a-z0-9_]*)(?:[[.][^:]*)?:\s+(.+)$/s.exec(part.trim()) ?? [];
     if (field && text) out[field] ??= text;
   }
   return out;

@@ -66,7 +66,10 @@ export function sum(parts: Parts): number {
 }
 
 /** Null where the answer doesn't tell parts. */
-export function baseOf(placement: Schemas["Placement"] | undefined, settings: Settings): Base | null {
+export function baseOf(
+  placement: Schemas["Placement"] | undefined,
+  settings: Settings,
+): Base | null {
   const all = placement?.ranks.flatMap((rank) => rank.gpu_parts) ?? [];
   if (!placement || all.length === 0) return null;
   const parts = all.map(partsOf).reduce((most, one) => (sum(one) > sum(most) ? one : most));

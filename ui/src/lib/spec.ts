@@ -133,7 +133,7 @@ function sourceOf(body: Record<string, unknown>): Source {
   return { kind: "none" };
 }
 
-/** Anything that a body, a row of the API or pasted YAML has; what isn't of the kind is left out. */
+/** Anything that a body, a row or pasted YAML has; what isn't of the kind is left out. */
 export function draftOf(body: Record<string, unknown>): Draft {
   const base = emptyDraft();
   const selector = (body["gpu_selector"] ?? {}) as Record<string, unknown>;
@@ -409,7 +409,8 @@ export function commandOf(draft: Draft): Command | null {
 
 export function curlOf(draft: Draft, server: string): string {
   return (
-    `curl -sS ${quote(`${server}/v2/models`)} \\\n    -H "Authorization: Bearer $GPUSTACK_API_KEY" \\\n` +
+    `curl -sS ${quote(`${server}/v2/models`)} \\\n` +
+    `    -H "Authorization: Bearer $GPUSTACK_API_KEY" \\\n` +
     `    -H "Content-Type: application/json" \\\n    -d ${quote(JSON.stringify(bodyOf(draft)))}`
   );
 }
@@ -418,7 +419,7 @@ export function yamlOf(draft: Draft): string {
   return toYaml(bodyOf(draft));
 }
 
-/** Faults of a 422 by field, in the server's words: "2 errors: name: must be ...; env: must ...". */
+/** Faults of a 422 by field, in the server's words: "2 errors: name: must ...; env: must ...". */
 export function faultsOf(message: string): Record<string, string> {
   const out: Record<string, string> = {};
   for (const part of message.replace(/^\d+ errors?: /, "").split(/;\s+/)) {

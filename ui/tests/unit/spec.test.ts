@@ -159,7 +159,8 @@ describe("memory", () => {
   test("llama.cpp's context is for all requests, each with a part that is rounded up", () => {
     const llama = (...list: string[]) => settingsOf("llama.cpp", list);
     const base = baseOf(placement("llama.cpp", 1024, 1, 1), llama("--ctx-size=1024"))!;
-    expect(reckon(base, llama("--ctx-size=1024", "--parallel=3")).parts.cache).toBe(300); // 1536 cells
+    const three = llama("--ctx-size=1024", "--parallel=3"); // 1536 cells
+    expect(reckon(base, three).parts.cache).toBe(300);
     expect(reckon(base, llama("--ctx-size=4096", "--cache-type-k=q8_0")).parts.cache).toBe(
       (200 * 4 * 17) / 32,
     );

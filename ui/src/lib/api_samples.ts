@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* How a model is asked from a program. Pure; the key is a variable, never a real one. */
+import { quote } from "./spec.js";
 import type { Category } from "./spec.js";
 
 export type Language = "curl" | "python" | "node";
@@ -8,38 +9,68 @@ export const languages: Language[] = ["curl", "python", "node"];
 interface Call {
   path: string;
   body: Record<string, unknown>;
-  python: string;
-  node: string;
+  python: string[];
+  node: string[];
 }
 
-const hello = [{ role: "user", content: "Hello" }];
 const documents = ["A cat is an animal.", "A car is a machine."];
 
-function callOf(name: string, category: Category | undefined): Call {
+function embed(name: string): Call {
   const model = JSON.stringify(name);
-  switch (category) {
-    case "embedding":
-      return {
-        path: "/v1/embeddings",
-        body: { model: name, input: ["Hello"] },
-        python: `reply = client.embeddings.create(model=${model}, input=["Hello"])\nprint(len(reply.data[0].embedding))`,
-        node: `const reply = await client.embeddings.create({ model: ${model}, input: ["Hello"] });\nconsole.log(reply.data[0].embedding.length);`,
-      };
-    case "reranker":
-      return {
-        path: "/v1/rerank",
-        body: { model: name, query: "What is a cat?", documents },
-        python: `reply = client.post("/rerank", cast_to=object, body={\n    "model": ${model}, "query": "What is a cat?", "documents": ${JSON.stringify(documents)}})\nprint(reply)`,
-        node: `const reply = await client.post("/rerank", {\n  body: { model: ${model}, query: "What is a cat?", documents: ${JSON.stringify(documents)} },\n});\nconsole.log(reply);`,
-      };
-    default:
-      return {
-        path: "/v1/chat/completions",
-        body: { model: name, messages: hello },
-        python: `reply = client.chat.completions.create(\n    model=${model},\n    messages=[{"role": "user", "content": "Hello"}],\n)\nprint(reply.choices[0].message.content)`,
-        node: `const reply = await client.chat.completions.create({\n  model: ${model},\n  messages: [{ role: "user", content: "Hello" }],\n});\nconsole.log(reply.choices[0].message.content);`,
-      };
-  }
+  return {
+    path: "/v1/embeddings",
+    body: { model: name, input: ["Hello"] },
+    python: [
+      `reply = client.embeddings.create(model=${model}, input=["Hello"])`,
+      "print(len(reply.data[0].embedding))",
+    ],
+    node: [
+      `const reply = await client.embeddings.create({ model: ${model}, input: ["Hello"] });`,
+      "console.log(reply.data[0].embedding.length);",
+    ],
+  };
+}
+
+function rerank(name: string): Call {
+  const body = { model: name, query: "What is a cat?", documents };
+  const text = JSON.stringify(body);
+  return {
+    path: "/v1/rerank",
+    body,
+    python: [`reply = client.post("/rerank", cast_to=object, body=${text})`, "print(reply)"],
+    node: [`const reply = await client.post("/rerank", { body: ${text} });`, "console.log(reply);"],
+  };
+}
+
+function chat(name: string): Call {
+  const model = JSON.stringify(name);
+  return {
+    path: "/v1/chat/completions",
+    body: { model: name, messages: [{ role: "user", content: "Hello" }] },
+    python: [
+      "reply = client.chat.completions.create(",
+      `    model=${model},`,
+      '    messages=[{"role": "user", "content": "Hello"}],',
+      ")",
+      "print(reply.choices[0].message.content)",
+    ],
+    node: [
+      "const reply = await client.chat.completions.create({",
+      `  model: ${model},`,
+      '  messages: [{ role: "user", content: "Hello" }],',
+      "});",
+      "console.log(reply.choices[0].message.content);",
+    ],
+  };
+}
+
+function curl(server: string, call: Call): string[] {
+  return [
+    `curl ${server}${call.path} \\`,
+    '  -H "Authorization: Bearer $GPUSTACK_API_KEY" \\',
+    '  -H "Content-Type: application/json" \\',
+    `  -d ${quote(JSON.stringify(call.body))}`,
+  ];
 }
 
 export function sample(
@@ -48,10 +79,27 @@ export function sample(
   name: string,
   category?: Category,
 ): string {
-  const call = callOf(name, category);
-  if (language === "curl")
-    return `curl ${server}${call.path} \\\n  -H "Authorization: Bearer $GPUSTACK_API_KEY" \\\n  -H "Content-Type: application/json" \\\n  -d '${JSON.stringify(call.body).replaceAll("'", "'\\''")}'`;
-  if (language === "python")
-    return `import os\nfrom openai import OpenAI\n\nclient = OpenAI(base_url="${server}/v1", api_key=os.environ["GPUSTACK_API_KEY"])\n${call.python}`;
-  return `import OpenAI from "openai";\n\nconst client = new OpenAI({\n  baseURL: "${server}/v1",\n  apiKey: process.env.GPUSTACK_API_KEY,\n});\n${call.node}`;
+  const make = category === "embedding" ? embed : category === "reranker" ? rerank : chat;
+  const call = make(name);
+  const key = "GPUSTACK_API_KEY";
+  const lines = {
+    curl: curl(server, call),
+    python: [
+      "import os",
+      "from openai import OpenAI",
+      "",
+      `client = OpenAI(base_url="${server}/v1", api_key=os.environ["${key}"])`,
+      ...call.python,
+    ],
+    node: [
+      'import OpenAI from "openai";',
+      "",
+      "const client = new OpenAI({",
+      `  baseURL: "${server}/v1",`,
+      `  apiKey: process.env.${key},`,
+      "});",
+      ...call.node,
+    ],
+  };
+  return lines[language].join("\n");
 }

@@ -24,10 +24,7 @@ export function bestSpec(set: ModelSet, fits: ReadonlyMap<number, Fit>): ModelSp
   return sortedSpecs(set, fits)[0];
 }
 
-/**
- * "name:precision", as the command line takes it; the format tells apart what precision
- * doesn't.
- */
+/** "name:precision", as the command line takes it. */
 export function specName(set: ModelSet, spec: ModelSpec): string {
   return `${set.name}:${spec.quantization}`;
 }
@@ -44,12 +41,17 @@ export function findSpec(
   if (!set) return null;
   const specs = sortedSpecs(set, fits);
   const wanted = source.precision.toLowerCase();
-  const spec = wanted ? specs.find((one) => one.quantization.toLowerCase() === wanted) : specs[0];
+  const spec = wanted
+    ? specs.find((one) => one.quantization.toLowerCase() === wanted)
+    : specs[0];
   return spec ? { set, spec } : null;
 }
 
 export function draftFrom(set: ModelSet, spec: ModelSpec): Draft {
-  return { ...draftOf(spec as unknown as Record<string, unknown>), catalog: specName(set, spec) };
+  return {
+    ...draftOf(spec as unknown as Record<string, unknown>),
+    catalog: specName(set, spec),
+  };
 }
 
 /** Whether the draft still is what the catalog's entry says of the files. */

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * An evaluation's answer as the page shows it: bars of memory, cells of the map, a verdict.
- * Pure.
- */
+/* An evaluation's answer as the page shows it: bars, cells of the map, a verdict. Pure. */
 import type { Schemas } from "./api/client.js";
 import type { Device } from "./devices.js";
 import type { Evaluation } from "./evaluate.svelte.js";
@@ -26,7 +23,7 @@ export interface Bar {
   parts: Parts;
 }
 
-/** Words behind a verdict's code; see deploy.verdict.… */
+/** Words behind a verdict's code; see deploy.verdict.... */
 export type Verdict =
   | { code: "fits" | "some"; placed: number; wanted: number }
   | {
@@ -39,10 +36,12 @@ export function verdictOf(result: Evaluation): Verdict {
   const placed = result.replicas?.placed ?? 0;
   const wanted = result.replicas?.wanted ?? 1;
   const both = { placed, wanted };
-  if (result.error || result.compatibility_messages.length > 0) return { code: "wrong", ...both };
+  if (result.error || result.compatibility_messages.length > 0)
+    return { code: "wrong", ...both };
   if (result.known === "soon") return { code: "reading", ...both };
   if (!result.compatible) return { code: "no", ...both };
-  if (placed < Math.min(wanted, result.replicas?.tried ?? wanted)) return { code: "some", ...both };
+  if (placed < Math.min(wanted, result.replicas?.tried ?? wanted))
+    return { code: "some", ...both };
   if (result.placement?.mode === "partly_on_devices") return { code: "partly", ...both };
   if (result.placement?.mode === "on_processor") return { code: "processor", ...both };
   if (result.known === "no") return { code: "unknown", ...both };
@@ -110,7 +109,13 @@ export function barsOf(
   const sample = first ? find(first.worker, first.index) : undefined;
   if (!first || next.devices !== told.length)
     return [
-      { label: "", count: next.devices, total: sample?.total ?? 0, others: 0, parts: next.parts },
+      {
+        label: "",
+        count: next.devices,
+        total: sample?.total ?? 0,
+        others: 0,
+        parts: next.parts,
+      },
     ];
   const bars: (Bar & { worker: string; indexes: number[] })[] = [];
   for (const one of told) {
@@ -136,7 +141,7 @@ export function barsOf(
   }
   return bars.slice(0, most).map(({ worker, indexes, ...bar }) => ({
     ...bar,
-    label: `${worker} · ${indexWords(indexes)}`,
+    label: `${worker} \u00b7 ${indexWords(indexes)}`,
   }));
 }
 

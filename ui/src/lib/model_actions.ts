@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * What is done to models from several pages; asks first where something ends. Words of area
- * "models".
- */
+/* What is done to models from several pages; asks first where something ends. Area "models". */
 import { confirm } from "../components/ui/confirm.svelte.js";
 import { number, t, tOr } from "./i18n.svelte.js";
 import { live } from "./live.svelte.js";

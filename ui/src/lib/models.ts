@@ -85,14 +85,14 @@ export function byModel(instances: readonly Instance[]): Map<number, Instance[]>
   return out;
 }
 
-/** "0–3, 6". */
+/** "0-3, 6" with a dash. */
 export function indexWords(indexes: readonly number[]): string {
   const sorted = [...indexes].sort((a, b) => a - b);
   const parts: string[] = [];
   for (let i = 0; i < sorted.length;) {
     let end = i;
     while (sorted[end + 1] === (sorted[end] ?? 0) + 1) end++;
-    parts.push(end > i ? `${sorted[i]}–${sorted[end]}` : `${sorted[i]}`);
+    parts.push(end > i ? `${sorted[i]}\u2013${sorted[end]}` : `${sorted[i]}`);
     i = end + 1;
   }
   return parts.join(", ");

@@ -4,8 +4,8 @@
  * fields read it and write it. Pure.
  *
  *     read(["--ctx-size 8192"], "llama.cpp", "context")             "8192"
- *     write([…], "llama.cpp", "context", "4096")                    the last one counts, others go
- *     translate([…], "llama.cpp", "vllm")                           the same wishes, other words
+ *     write([...], "llama.cpp", "context", "4096")                    the last counts, others go
+ *     translate([...], "llama.cpp", "vllm")                           the same wishes, other words
  */
 export const fields = ["context", "slots", "cacheType", "tensorParallel", "layers"] as const;
 export type FieldName = (typeof fields)[number];

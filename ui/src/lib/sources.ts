@@ -32,7 +32,11 @@ export function readSource(text: string): Source {
   if (owner && name) {
     if (/^(blob|resolve|tree|file)$/.test(more[0] ?? "")) more.splice(0, 2); // And the branch.
     const file = more.filter((part) => part !== "").join("/");
-    return { kind: hub === "ms" ? "model_scope" : "huggingface", repo: `${owner}/${name}`, file };
+    return {
+      kind: hub === "ms" ? "model_scope" : "huggingface",
+      repo: `${owner}/${name}`,
+      file,
+    };
   }
   if (hub) return { kind: "none" };
   const [wanted = "", precision = ""] = rest.split(":");
@@ -55,10 +59,7 @@ export function writeSource(source: Source): string {
   }
 }
 
-/**
- * A name for clients, of what a model's name may have in it; "" where there is nothing to go
- * by.
- */
+/** A name for clients, of what a model's name may have; "" where there is nothing to go by. */
 export function nameFor(source: Source): string {
   let base = "";
   if (source.kind === "local_path") {
@@ -74,7 +75,7 @@ export function nameFor(source: Source): string {
     .slice(0, 128);
 }
 
-/** The first of base, base-2, … that isn't taken. */
+/** The first of base, base-2, ... that isn't taken. */
 export function freeName(base: string, taken: ReadonlySet<string>): string {
   if (!base || !taken.has(base)) return base;
   for (let n = 2; ; n++) if (!taken.has(`${base}-${n}`)) return `${base}-${n}`;

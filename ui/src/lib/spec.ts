@@ -123,7 +123,8 @@ function sourceOf(body: Record<string, unknown>): Source {
     body["model_scope_model_id"],
   ].map(textOf);
   const kind =
-    textOf(body["source"]) || (path ? "local_path" : hf ? "huggingface" : ms ? "model_scope" : "");
+    textOf(body["source"]) ||
+    (path ? "local_path" : hf ? "huggingface" : ms ? "model_scope" : "");
   if (kind === "local_path" && path) return { kind, path };
   if (kind === "huggingface" && hf)
     return { kind, repo: hf, file: textOf(body["huggingface_filename"]) };
@@ -132,10 +133,7 @@ function sourceOf(body: Record<string, unknown>): Source {
   return { kind: "none" };
 }
 
-/**
- * Anything that a body, a row of the API or pasted YAML has; what isn't of the kind is left
- * out.
- */
+/** Anything that a body, a row or pasted YAML has; what isn't of the kind is left out. */
 export function draftOf(body: Record<string, unknown>): Draft {
   const base = emptyDraft();
   const selector = (body["gpu_selector"] ?? {}) as Record<string, unknown>;
@@ -155,7 +153,11 @@ export function draftOf(body: Record<string, unknown>): Draft {
     worker_selector: mapOf(body["worker_selector"]),
     gpu_ids: listOf(selector["gpu_ids"]),
     gpus_per_replica: numberOf(selector["gpus_per_replica"], null),
-    placement_strategy: oneOf(body["placement_strategy"], ["auto", "spread", "binpack"], "auto"),
+    placement_strategy: oneOf(
+      body["placement_strategy"],
+      ["auto", "spread", "binpack"],
+      "auto",
+    ),
     priority: numberOf(body["priority"], 0),
     cpu_offloading: flag("cpu_offloading", true),
     distributed: flag("distributed_inference_across_workers", true),
@@ -167,7 +169,11 @@ export function draftOf(body: Record<string, unknown>): Draft {
     tokens_per_minute: numberOf(body["tokens_per_minute"], null) || null,
     concurrent_requests: numberOf(body["concurrent_requests"], null) || null,
     token_budget: numberOf(body["token_budget"], null) || null,
-    budget_period: oneOf(body["budget_period"], ["never", "hour", "day", "week", "month"], "never"),
+    budget_period: oneOf(
+      body["budget_period"],
+      ["never", "hour", "day", "week", "month"],
+      "never",
+    ),
     other: Object.fromEntries(
       others
         .filter((name) => body[name] != null && body[name] !== "authed")
@@ -303,7 +309,8 @@ export interface Difference {
 /** null, "", 0, {} and [] are all "nothing said". */
 function blank(value: unknown): unknown {
   if (value === "" || value === 0 || value === undefined) return null;
-  if (typeof value === "object" && value !== null && Object.keys(value).length === 0) return null;
+  if (typeof value === "object" && value !== null && Object.keys(value).length === 0)
+    return null;
   return value;
 }
 
@@ -371,7 +378,7 @@ const unsaid = [
   "token_budget",
 ] as const;
 
-/** `gpustack deploy …`; null where the files are on a hub, which the command can't name. */
+/** `gpustack deploy ...`; null where the files are on a hub, which the command can't name. */
 export function commandOf(draft: Draft): Command | null {
   const source = readSource(draft.source);
   const place = draft.catalog || (source.kind === "local_path" ? source.path : "");
@@ -387,7 +394,8 @@ export function commandOf(draft: Draft): Command | null {
   for (const [key, value] of Object.entries(draft.worker_selector))
     add("--worker-selector", `${key}=${value}`);
   for (const id of draft.gpu_ids) if (id.trim()) add("--gpu-ids", id);
-  if (draft.placement_strategy !== "auto") add("--placement-strategy", draft.placement_strategy);
+  if (draft.placement_strategy !== "auto")
+    add("--placement-strategy", draft.placement_strategy);
   if (draft.priority) add("--priority", String(draft.priority));
   if (!draft.restart_on_error) parts.push("--no-restart");
   const engine = words(draft.backend_parameters);
@@ -401,7 +409,8 @@ export function commandOf(draft: Draft): Command | null {
 
 export function curlOf(draft: Draft, server: string): string {
   return (
-    `curl -sS ${quote(`${server}/v2/models`)} \\\n    -H "Authorization: Bearer $GPUSTACK_API_KEY" \\\n` +
+    `curl -sS ${quote(`${server}/v2/models`)} \\\n` +
+    `    -H "Authorization: Bearer $GPUSTACK_API_KEY" \\\n` +
     `    -H "Content-Type: application/json" \\\n    -d ${quote(JSON.stringify(bodyOf(draft)))}`
   );
 }
@@ -410,11 +419,12 @@ export function yamlOf(draft: Draft): string {
   return toYaml(bodyOf(draft));
 }
 
-/** Faults of a 422 by field, in the server's words: "2 errors: name: must be …; env: must …". */
+/** Faults of a 422 by field, in the server's words: "2 errors: name: must ...; env: must ...". */
 export function faultsOf(message: string): Record<string, string> {
   const out: Record<string, string> = {};
   for (const part of message.replace(/^\d+ errors?: /, "").split(/;\s+/)) {
-    const [, field, text] = /^([a-z][a-z0-9_]*)(?:[[.][^:]*)?:\s+(.+)$/s.exec(part.trim()) ?? [];
+    const [, field, text] =
+      /^([a-z][a-z0-9_]*)(?:[[.][^:]*)?:\s+(.+)$/s.exec(part.trim()) ?? [];
     if (field && text) out[field] ??= text;
   }
   return out;

@@ -72,7 +72,10 @@ describe("parameters", () => {
     expect(read(["--enable-x", "--max-model-len"], "vllm", "context")).toBe("");
   });
   test("are changed where they stand", () => {
-    expect(write(["-c", "1", "--x"], "llama.cpp", "context", "2")).toEqual(["--ctx-size=2", "--x"]);
+    expect(write(["-c", "1", "--x"], "llama.cpp", "context", "2")).toEqual([
+      "--ctx-size=2",
+      "--x",
+    ]);
     expect(write(["--x", "--ctx-size=1"], "llama.cpp", "context", "")).toEqual(["--x"]);
     expect(write([], "llama.cpp", "cacheType", "q8_0")).toEqual([
       "--cache-type-k=q8_0",
@@ -142,9 +145,9 @@ describe("memory", () => {
     expect(base.parts).toEqual({ weights: 800, cache: 200, compute: 60, overhead: 0 });
     expect(reckon(base, vllm()).parts).toEqual(base.parts);
     expect(reckon(base, vllm("--max-model-len=16384")).parts.cache).toBe(400);
-    expect(reckon(base, vllm("--max-model-len 16384", "--kv-cache-dtype=fp8")).parts.cache).toBe(
-      200,
-    );
+    expect(
+      reckon(base, vllm("--max-model-len 16384", "--kv-cache-dtype=fp8")).parts.cache,
+    ).toBe(200);
   });
   test("tensors are cut over devices", () => {
     const base = baseOf(placement("vllm", 8192, 2, 2), vllm())!;
@@ -156,7 +159,8 @@ describe("memory", () => {
   test("llama.cpp's context is for all requests, each with a part that is rounded up", () => {
     const llama = (...list: string[]) => settingsOf("llama.cpp", list);
     const base = baseOf(placement("llama.cpp", 1024, 1, 1), llama("--ctx-size=1024"))!;
-    expect(reckon(base, llama("--ctx-size=1024", "--parallel=3")).parts.cache).toBe(300); // 1536 cells
+    const three = llama("--ctx-size=1024", "--parallel=3"); // 1536 cells
+    expect(reckon(base, three).parts.cache).toBe(300);
     expect(reckon(base, llama("--ctx-size=4096", "--cache-type-k=q8_0")).parts.cache).toBe(
       (200 * 4 * 17) / 32,
     );
@@ -198,15 +202,17 @@ describe("bodies", () => {
     expect(bodyOf(draftOf(body))).toEqual(body);
   });
   test("rubbish is left out", () => {
-    expect(draftOf({ name: 3, replicas: "x", env: 4, categories: "llm" })).toEqual(emptyDraft());
+    expect(draftOf({ name: 3, replicas: "x", env: 4, categories: "llm" })).toEqual(
+      emptyDraft(),
+    );
   });
 });
 
 describe("differences", () => {
   test("nothing said is nothing said", () => {
-    expect(differences({ description: "", env: {}, gpu_selector: null }, { env: null })).toEqual(
-      [],
-    );
+    expect(
+      differences({ description: "", env: {}, gpu_selector: null }, { env: null }),
+    ).toEqual([]);
     expect(differences({ env: { a: "1", b: "2" } }, { env: { b: "2", a: "1" } })).toEqual([]);
   });
   test("say what they cause", () => {

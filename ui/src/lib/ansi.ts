@@ -24,7 +24,8 @@ export interface Span {
 }
 
 /* eslint-disable no-control-regex */
-// CSI, OSC (ends with BEL or ST), other strings of the like, two-byte sequences; an unfinished one, too.
+// CSI, OSC (ends with BEL or ST), other strings of the like, two-byte sequences; an unfinished
+// one, too.
 const escape =
   /\x1b(?:\[([0-9:;<=>?]*)[ -/]*([@-~])?|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[ -/]*[0-~])?/g;
 const control = /[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]/g;
@@ -73,7 +74,7 @@ function apply(look: Look, code: number): void {
   else if (code === 4 || code === 21) look.isUnderlined = true;
   else if (code === 7) look.isInverse = true;
   else if (code === 9) look.isStruck = true;
-  else if (code === 22) delete look.isBold, delete look.isDim;
+  else if (code === 22) (delete look.isBold, delete look.isDim);
   else if (code === 23) delete look.isItalic;
   else if (code === 24) delete look.isUnderlined;
   else if (code === 27) delete look.isInverse;
@@ -93,9 +94,13 @@ function sgr(look: Look, parameters: string): void {
   for (let i = 0; i < codes.length; i++) {
     const code = codes[i] ?? 0;
     if (code === 38)
-      i = extended(codes, i, (colour) => (colour === undefined ? delete look.fg : (look.fg = colour)));
+      i = extended(codes, i, (colour) =>
+        colour === undefined ? delete look.fg : (look.fg = colour),
+      );
     else if (code === 48)
-      i = extended(codes, i, (colour) => (colour === undefined ? delete look.bg : (look.bg = colour)));
+      i = extended(codes, i, (colour) =>
+        colour === undefined ? delete look.bg : (look.bg = colour),
+      );
     else apply(look, code);
   }
 }

@@ -42,7 +42,12 @@ function callOf(name: string, category: Category | undefined): Call {
   }
 }
 
-export function sample(language: Language, server: string, name: string, category?: Category): string {
+export function sample(
+  language: Language,
+  server: string,
+  name: string,
+  category?: Category,
+): string {
   const call = callOf(name, category);
   if (language === "curl")
     return `curl ${server}${call.path} \\\n  -H "Authorization: Bearer $GPUSTACK_API_KEY" \\\n  -H "Content-Type: application/json" \\\n  -d '${JSON.stringify(call.body).replaceAll("'", "'\\''")}'`;

@@ -24,7 +24,10 @@ export function bestSpec(set: ModelSet, fits: ReadonlyMap<number, Fit>): ModelSp
   return sortedSpecs(set, fits)[0];
 }
 
-/** "name:precision", as the command line takes it; the format tells apart what precision doesn't. */
+/**
+ * "name:precision", as the command line takes it; the format tells apart what precision
+ * doesn't.
+ */
 export function specName(set: ModelSet, spec: ModelSpec): string {
   return `${set.name}:${spec.quantization}`;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A chat as data: messages, parameters, the request that is made of them, and the answer as it comes
- * in pieces. Pure; the clock is an argument (milliseconds of any origin).
+ * A chat as data: messages, parameters, the request that is made of them, and the answer as it
+ * comes in pieces. Pure; the clock is an argument (milliseconds of any origin).
  *
  *     const reader = new AnswerReader(performance.now());
  *     for await (const { event, data } of readEvents(response))
@@ -69,8 +69,7 @@ export const noParameters: Parameters = {
 };
 
 export type Part =
-  | { type: "text"; text: string }
-  | { type: "image_url"; image_url: { url: string } };
+  { type: "text"; text: string } | { type: "image_url"; image_url: { url: string } };
 
 export interface ChatRequest {
   model: string;
@@ -106,7 +105,12 @@ export function requestOf(model: string, parameters: Parameters, messages: Messa
     stream_options: { include_usage: true },
   };
   const numbers = [
-    "temperature", "top_p", "max_tokens", "frequency_penalty", "presence_penalty", "seed",
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "frequency_penalty",
+    "presence_penalty",
+    "seed",
   ] as const;
   for (const name of numbers) {
     const value = parameters[name];
@@ -153,7 +157,8 @@ export function splitThinking(text: string): {
       isThinking: false,
     };
   }
-  if (begin !== "" && opening.startsWith(begin)) return { reasoning: "", text: "", isThinking: false };
+  if (begin !== "" && opening.startsWith(begin))
+    return { reasoning: "", text: "", isThinking: false };
   if (end >= 0 && !text.includes(opening))
     return {
       reasoning: text.slice(0, end).trim(),
@@ -164,7 +169,11 @@ export function splitThinking(text: string): {
 }
 
 /** Tokens a second: the first token's time is the prompt's. Null below two tokens or 50 ms. */
-export function throughput(tokens: number, first_ms: number | null, last_ms: number): number | null {
+export function throughput(
+  tokens: number,
+  first_ms: number | null,
+  last_ms: number,
+): number | null {
   if (first_ms === null || tokens < 2 || last_ms - first_ms < 50) return null;
   return ((tokens - 1) * 1000) / (last_ms - first_ms);
 }
@@ -192,11 +201,12 @@ interface Chunk {
 /** The message of an error as OpenAI's API and its imitators have it. */
 export function failureOf(status: number, body: unknown): Failure {
   const outer = (typeof body === "object" && body !== null ? body : {}) as Record<string, unknown>;
-  const inner = (typeof outer["error"] === "object" && outer["error"] !== null
-    ? outer["error"]
-    : outer) as Record<string, unknown>;
+  const inner = (
+    typeof outer["error"] === "object" && outer["error"] !== null ? outer["error"] : outer
+  ) as Record<string, unknown>;
   const code = Number(inner["code"]);
-  const text = inner["message"] ?? outer["error"] ?? outer["detail"] ?? (typeof body === "string" ? body : "");
+  const text =
+    inner["message"] ?? outer["error"] ?? outer["detail"] ?? (typeof body === "string" ? body : "");
   const message = typeof text === "string" ? text : JSON.stringify(text);
   return {
     status: status === 200 ? (code >= 400 && code < 600 ? code : 502) : status,
@@ -321,9 +331,10 @@ export class AnswerReader {
 
 /** Into what one would write oneself: a chat named after its first words. */
 export function titleOf(messages: Message[]): string {
-  const text = messages.find((message) => message.role === "user" && message.text.trim())?.text ?? "";
+  const text =
+    messages.find((message) => message.role === "user" && message.text.trim())?.text ?? "";
   const line = text.trim().split("\n")[0] ?? "";
-  return line.length > 60 ? `${line.slice(0, 59).trimEnd()}…` : line;
+  return line.length > 60 ? `${line.slice(0, 59).trimEnd()}\u2026` : line;
 }
 
 /** Cosine of the angle between two vectors; NaN when one has no length. */

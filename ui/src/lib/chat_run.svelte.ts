@@ -14,7 +14,14 @@ import { readEvents } from "./sse.js";
 const raw_most = 200_000; // Characters of the stream that are kept for the raw view.
 
 function nothing(): Answer {
-  return { text: "", reasoning: "", isThinking: false, reasoning_ms: null, finish: null, failure: null };
+  return {
+    text: "",
+    reasoning: "",
+    isThinking: false,
+    reasoning_ms: null,
+    finish: null,
+    failure: null,
+  };
 }
 
 export class Run {

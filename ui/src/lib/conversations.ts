@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Conversations that are kept in this browser: their shape, bounds, search, and files of them. Pure;
- * conversations_store.ts puts them into the browser's database.
+ * Conversations that are kept in this browser: their shape, bounds, search, and files of them.
+ * Pure; conversations_store.ts puts them into the browser's database.
  */
 import { noParameters, type Message, type Parameters } from "./chat.js";
 
@@ -17,7 +17,10 @@ export interface Conversation {
 
 export const bounds = { count: 200, characters: 40_000_000 } as const;
 
-export function newConversation(model: string, parameters: Parameters = noParameters): Conversation {
+export function newConversation(
+  model: string,
+  parameters: Parameters = noParameters,
+): Conversation {
   return { id: newId(), title: "", updated: Date.now(), model, parameters, messages: [] };
 }
 
@@ -45,8 +48,11 @@ export function newestFirst(list: readonly Conversation[]): Conversation[] {
   return [...list].sort((a, b) => b.updated - a.updated);
 }
 
-/** Those to forget, the oldest first, so that the rest keeps within the bounds. Never the newest. */
-export function tooMany(list: readonly Conversation[], most: { count: number; characters: number } = bounds): Conversation[] {
+/** Those to forget, oldest first, so that the rest keeps within the bounds. Never the newest. */
+export function tooMany(
+  list: readonly Conversation[],
+  most: { count: number; characters: number } = bounds,
+): Conversation[] {
   let count = 0;
   let characters = 0;
   const out: Conversation[] = [];
@@ -106,7 +112,10 @@ function readMessage(value: unknown): Message | null {
     };
   const failure = value["failure"];
   if (isObject(failure))
-    message.failure = { status: numberOr(failure["status"]) ?? 0, message: text(failure["message"]) };
+    message.failure = {
+      status: numberOr(failure["status"]) ?? 0,
+      message: text(failure["message"]),
+    };
   return message;
 }
 
@@ -121,7 +130,9 @@ export function readParameters(value: unknown): Parameters {
     frequency_penalty: numberOr(value["frequency_penalty"]),
     presence_penalty: numberOr(value["presence_penalty"]),
     seed: numberOr(value["seed"]),
-    stop: Array.isArray(value["stop"]) ? value["stop"].filter((one) => typeof one === "string") : [],
+    stop: Array.isArray(value["stop"])
+      ? value["stop"].filter((one) => typeof one === "string")
+      : [],
     reasoning_effort: ["none", "low", "medium", "high"].includes(effort)
       ? (effort as Parameters["reasoning_effort"])
       : "",
@@ -136,7 +147,8 @@ export function fromFile(content: string): Conversation[] | null {
   } catch {
     return null;
   }
-  if (!isObject(value) || value["kind"] !== kind || !Array.isArray(value["conversations"])) return null;
+  if (!isObject(value) || value["kind"] !== kind || !Array.isArray(value["conversations"]))
+    return null;
   const out: Conversation[] = [];
   for (const one of value["conversations"].slice(0, bounds.count)) {
     if (!isObject(one) || !Array.isArray(one["messages"])) continue;

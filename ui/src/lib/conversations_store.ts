@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Conversations in the browser's database, one database per user of this server. Where there is none
- * (private windows of some browsers), all calls throw and the conversation lives in the page only.
+ * Conversations in the browser's database, one database per user of this server. Where there is
+ * none (private windows of some browsers), all calls throw and the conversation lives
+ * in the page only.
  */
 import { tooMany, type Conversation } from "./conversations.js";
 

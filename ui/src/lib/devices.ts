@@ -7,7 +7,8 @@
  *     const devices = index.update(live.workers, live.instances);      by worker's name, then index
  *
  * An update costs what has changed: devices of a worker are made again only when its row or one of
- * the rows of its instances is another object, and a device that is as before stays the same object.
+ * the rows of its instances is another object, and a device that is as before stays the same
+ * object.
  */
 import type { Schemas } from "./api/client.js";
 
@@ -101,9 +102,7 @@ interface Place {
 /** Where an instance runs: on one worker, or of one over several each rank's. */
 export function placesOf(instance: Instance): Place[] {
   const gang = instance.distributed_servers as
-    | { main_worker?: Rank | null; subordinate_workers?: Rank[] | null }
-    | null
-    | undefined;
+    { main_worker?: Rank | null; subordinate_workers?: Rank[] | null } | null | undefined;
   const others = gang?.subordinate_workers ?? [];
   if (gang && others.length > 0) {
     const ranks = gang.main_worker ? [gang.main_worker, ...others] : others;
@@ -263,7 +262,12 @@ export class DeviceIndex {
       isSameList = false;
       return device;
     });
-    return { row: worker, instances, owner, devices: isSameList && before ? before.devices : devices };
+    return {
+      row: worker,
+      instances,
+      owner,
+      devices: isSameList && before ? before.devices : devices,
+    };
   }
 
   #sort(): void {

@@ -8,7 +8,11 @@ export function loadDraft(): Draft | null {
   try {
     const text = sessionStorage.getItem(key);
     if (!text) return null;
-    const { source, catalog, body } = JSON.parse(text) as { source: string; catalog: string; body: Record<string, unknown> };
+    const { source, catalog, body } = JSON.parse(text) as {
+      source: string;
+      catalog: string;
+      body: Record<string, unknown>;
+    };
     return { ...draftOf(body), source: String(source), catalog: String(catalog) };
   } catch {
     return null; // Rubbish, or no storage.

@@ -1,11 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-/* An evaluation's answer as the page shows it: bars of memory, cells of the map, a verdict. Pure. */
+/*
+ * An evaluation's answer as the page shows it: bars of memory, cells of the map, a verdict.
+ * Pure.
+ */
 import type { Schemas } from "./api/client.js";
 import type { Device } from "./devices.js";
 import type { Evaluation } from "./evaluate.svelte.js";
 import { indexWords } from "./models.js";
 import type { Planned } from "./map_cell.js";
-import { baseOf, partNames, partsOf, reckon, type Base, type Parts, type Settings } from "./vram.js";
+import {
+  baseOf,
+  partNames,
+  partsOf,
+  reckon,
+  type Base,
+  type Parts,
+  type Settings,
+} from "./vram.js";
 
 export interface Bar {
   label: string;
@@ -18,7 +29,11 @@ export interface Bar {
 /** Words behind a verdict's code; see deploy.verdict.… */
 export type Verdict =
   | { code: "fits" | "some"; placed: number; wanted: number }
-  | { code: "partly" | "processor" | "unknown" | "reading" | "wrong" | "no"; placed: number; wanted: number };
+  | {
+      code: "partly" | "processor" | "unknown" | "reading" | "wrong" | "no";
+      placed: number;
+      wanted: number;
+    };
 
 export function verdictOf(result: Evaluation): Verdict {
   const placed = result.replicas?.placed ?? 0;
@@ -38,12 +53,18 @@ type Find = (worker: string, index: number) => Device | undefined;
 
 /** Finds a device by its worker's name and its index. */
 export function finder(devices: readonly Device[]): Find {
-  const found = new Map(devices.map((device) => [`${device.worker.name}\n${device.index}`, device]));
+  const found = new Map(
+    devices.map((device) => [`${device.worker.name}\n${device.index}`, device]),
+  );
   return (worker, index) => found.get(`${worker}\n${index}`);
 }
 
 /** What each device of the planned replicas would get, for the map. */
-export function plannedOf(result: Evaluation | null, label: string, find: Find): Map<string, Planned> {
+export function plannedOf(
+  result: Evaluation | null,
+  label: string,
+  find: Find,
+): Map<string, Planned> {
   const out = new Map<string, Planned>();
   const placements = result?.placements ?? (result?.placement ? [result.placement] : []);
   for (const placement of placements)
@@ -88,13 +109,18 @@ export function barsOf(
   const [first] = told;
   const sample = first ? find(first.worker, first.index) : undefined;
   if (!first || next.devices !== told.length)
-    return [{ label: "", count: next.devices, total: sample?.total ?? 0, others: 0, parts: next.parts }];
+    return [
+      { label: "", count: next.devices, total: sample?.total ?? 0, others: 0, parts: next.parts },
+    ];
   const bars: (Bar & { worker: string; indexes: number[] })[] = [];
   for (const one of told) {
     const device = find(one.worker, one.index);
     const parts = { ...one.parts };
     for (const name of partNames)
-      parts[name] = base.parts[name] > 0 ? (one.parts[name] * next.parts[name]) / base.parts[name] : one.parts[name];
+      parts[name] =
+        base.parts[name] > 0
+          ? (one.parts[name] * next.parts[name]) / base.parts[name]
+          : one.parts[name];
     const bar = { count: 1, total: device?.total ?? 0, others: othersOn(device), parts };
     const alike = bars.find(
       (other) =>
@@ -108,7 +134,30 @@ export function barsOf(
       alike.indexes.push(one.index);
     } else bars.push({ ...bar, label: "", worker: one.worker, indexes: [one.index] });
   }
-  return bars.slice(0, most).map(({ worker, indexes, ...bar }) => ({ ...bar, label: `${worker} · ${indexWords(indexes)}` }));
+  return bars.slice(0, most).map(({ worker, indexes, ...bar }) => ({
+    ...bar,
+    label: `${worker} · ${indexWords(indexes)}`,
+  }));
+}
+
+interface Short {
+  code?: string;
+  needs?: number;
+  free?: number;
+  total?: number;
+}
+
+/** Of what finds no place: how much the device that comes nearest is short of. */
+export function shortOf(
+  result: Evaluation | null,
+): { needs: number; free: number; total: number } | null {
+  let best: { needs: number; free: number; total: number } | null = null;
+  for (const one of (result?.reason?.devices ?? []) as Short[]) {
+    if (one.code !== "memory_short" || !one.needs) continue;
+    const { needs, free = 0, total = 0 } = one;
+    if (!best || needs - free < best.needs - best.free) best = { needs, free, total };
+  }
+  return best;
 }
 
 export { baseOf };

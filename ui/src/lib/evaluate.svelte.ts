@@ -47,7 +47,9 @@ export function useEvaluation(body: () => Record<string, unknown> | null): DryRu
       }
       try {
         const answer = await ask(
-          api.POST("/v2/model-evaluations", { body: { model_specs: [asked as Record<string, never>] } }),
+          api.POST("/v2/model-evaluations", {
+            body: { model_specs: [asked as Record<string, never>] },
+          }),
         );
         if (!isMine) return;
         result = answer.results[0] ?? null;

@@ -9,13 +9,7 @@
 import { readEvents, type ServerEvent } from "./sse.js";
 
 export type Topic =
-  | "api-keys"
-  | "events"
-  | "model-instances"
-  | "model-routes"
-  | "models"
-  | "users"
-  | "workers";
+  "api-keys" | "events" | "model-instances" | "model-routes" | "models" | "users" | "workers";
 export interface Row {
   id: number;
 }
@@ -54,6 +48,9 @@ export class Feed {
 
   subscribe(tell: (message: Message) => void): () => void {
     this.#subscribers.add(tell);
+    // A refusal was for whoever was here before.
+    if (!this.#isRunning && this.#status.state === "refused")
+      this.#status = { state: "connecting" };
     const tables: Record<string, Row[]> = {};
     for (const [topic, rows] of this.#tables) tables[topic] = [...rows.values()];
     tell({ kind: "snapshot", tables, isComplete: this.#isComplete, status: this.#status });

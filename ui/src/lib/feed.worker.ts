@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The feed for all tabs of this browser. A tab says {subscribe: TOPICS}, {retry} or {leave}; what it
- * is told are feed.ts's messages. Tabs that vanish without a word are found by a lock that each
+ * The feed for all tabs of this browser. A tab says {subscribe: TOPICS}, {retry} or {leave}; what
+ * it is told are feed.ts's messages. Tabs that vanish without a word are found by a lock that each
  * holds for as long as it lives.
  */
 import { Feed, type Message } from "./feed.js";

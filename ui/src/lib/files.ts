@@ -5,8 +5,8 @@ import type { Schemas } from "./api/client.js";
 export type ModelFile = Schemas["ModelFile"];
 
 /**
- * Ids of files that differ from what most workers have under the same path: a copy that broke off, or
- * one that was forgotten. Of two workers that differ both are named.
+ * Ids of files that differ from what most workers have under the same path: a copy that broke off,
+ * or one that was forgotten. Of two workers that differ both are named.
  */
 export function differing(files: readonly ModelFile[]): Set<number> {
   const byPath = new Map<string, ModelFile[]>();
@@ -26,8 +26,7 @@ export function differing(files: readonly ModelFile[]): Set<number> {
     if (counts.size < 2) continue;
     const most = Math.max(...counts.values());
     const isClear = [...counts.values()].filter((count) => count === most).length === 1;
-    for (const file of same)
-      if (!isClear || counts.get(contentOf(file)) !== most) out.add(file.id);
+    for (const file of same) if (!isClear || counts.get(contentOf(file)) !== most) out.add(file.id);
   }
   return out;
 }

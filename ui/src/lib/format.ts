@@ -85,7 +85,10 @@ export function dateTime(
   }).format(at);
 }
 
-/** A length of time: "2 d 3 h", "4 min 10 s", "0.8 s". Two parts at most; units of SI need no translation. */
+/**
+ * A length of time: "2 d 3 h", "4 min 10 s", "0.8 s". Two parts at most; units of SI need no
+ * translation.
+ */
 export function duration(ms: number | null | undefined, locale: string): string {
   if (ms == null || !Number.isFinite(ms)) return "–";
   if (ms < 1000) return `${number(Math.max(0, ms), locale)} ms`;

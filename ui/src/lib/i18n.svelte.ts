@@ -4,8 +4,8 @@
  * starts with its area. "common" is there from the start; a route names its areas in
  * routes/routes.ts and they are loaded with it. Keys are typed from the English files.
  *
- *     t("models.title")
- *     t("models.selected", { count: 3 })      {"one": "{count} model", "other": "{count} models"}
+ *     t("common.page.models")
+ *     t("common.selected", { count: 3 })      {"one": "{count} model", "other": "{count} models"}
  *
  * Plurals follow Intl.PluralRules by `count`. An argument may be a number (written in the locale's
  * way) or a text. Texts never hold markup; where a part of a sentence must be an element, use
@@ -33,9 +33,24 @@ type Messages = typeof import("../i18n/en/common.json") &
   typeof import("../i18n/en/routes.json");
 export type MessageKey = Exclude<keyof Messages, "default">;
 export type Args = Record<string, string | number>;
-export type Area = "common" | "reasons" | "account" | "overview" | "models" | "deploy"
-  | "catalog" | "instance" | "logs" | "workers" | "devices" | "files" | "playground" | "keys"
-  | "users" | "usage" | "routes";
+export type Area =
+  | "common"
+  | "reasons"
+  | "account"
+  | "overview"
+  | "models"
+  | "deploy"
+  | "catalog"
+  | "instance"
+  | "logs"
+  | "workers"
+  | "devices"
+  | "files"
+  | "playground"
+  | "keys"
+  | "users"
+  | "usage"
+  | "routes";
 
 type Message = string | { one?: string; other: string };
 type Table = Record<string, Message>;
@@ -58,7 +73,10 @@ function load(which: Locale, area: Area): Promise<Table> {
   return promise;
 }
 
-/** Loads these areas of the language that is preferred now; what a page calls before it is shown. */
+/**
+ * Loads these areas of the language that is preferred now; what a page calls before it is
+ * shown.
+ */
 export async function loadMessages(areas: Area[]): Promise<void> {
   for (const area of areas) wantedAreas.add(area);
   const which = preferences.locale;

@@ -13,7 +13,12 @@ interface Limited {
 /** "60 requests/min, 5M tokens a day"; "" without a limit. */
 export function limitWords(row: Limited): string {
   const words: string[] = [];
-  const { requests_per_minute: rpm, tokens_per_minute: tpm, concurrent_requests: at, token_budget } = row;
+  const {
+    requests_per_minute: rpm,
+    tokens_per_minute: tpm,
+    concurrent_requests: at,
+    token_budget,
+  } = row;
   if (rpm) words.push(t("common.limits.short.requests", { count: compact(rpm) }));
   if (tpm) words.push(t("common.limits.short.tokens", { count: compact(tpm) }));
   if (at) words.push(t("common.limits.short.concurrent", { count: compact(at) }));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The cluster's rows as they are now, as runes. Filled by one stream for all tabs (feed.ts); a change
- * replaces a table's array once per batch, unchanged rows stay the same objects.
+ * The cluster's rows as they are now, as runes. Filled by one stream for all tabs (feed.ts); a
+ * change replaces a table's array once per batch, unchanged rows stay the same objects.
  *
  *     live.models                  Schemas["Model"][]
  *     live.byId.workers.get(3)
@@ -98,9 +98,17 @@ function put(name: Name, byId: Map<number, Row>): void {
   (tables[name] as { byId: ReadonlyMap<number, Row> }).byId = byId;
 }
 
+let refused = () => {};
+/** What to do when the stream is refused: nobody is logged in any more, or may have less. */
+export function whenRefused(run: () => void): void {
+  refused = run;
+}
+
 function take(message: Message): void {
-  if (message.kind === "status") status = message.status;
-  else if (message.kind === "snapshot") {
+  if (message.kind === "status") {
+    status = message.status;
+    if (status.state === "refused") refused();
+  } else if (message.kind === "snapshot") {
     status = message.status;
     isComplete = message.isComplete;
     for (const [topic, name] of Object.entries(names))
@@ -123,8 +131,8 @@ let stop: (() => void) | undefined;
 let again: (() => void) | undefined;
 
 /**
- * The worker may see that this tab is gone by its lock: the browser gives it free. Where there are no
- * shared workers or locks (only over https or on localhost), the tab has a stream of its own.
+ * The worker may see that this tab is gone by its lock: the browser gives it free. Where there are
+ * no shared workers or locks (only over https or on localhost), the tab has a stream of its own.
  */
 function startShared(topics: string): void {
   const worker = new SharedWorker(new URL("./feed.worker.ts", import.meta.url), {

@@ -134,7 +134,10 @@ export class LogFeed {
     }
   }
 
-  /** The oldest part may have been dropped on the worker meanwhile: the answer then begins later. */
+  /**
+   * The oldest part may have been dropped on the worker meanwhile: the answer then begins
+   * later.
+   */
   #takeBefore(part: LogPart): boolean {
     const left = this.#part.start - part.offset;
     if (left <= 0) return false;
@@ -178,8 +181,11 @@ export class LogFeed {
       this.#stream = stream;
       const from = this.size;
       try {
-        await followLog(this.source, { run: this.run, offset: from }, stream.signal, (offset, bytes) =>
-          this.#arrive(offset, bytes),
+        await followLog(
+          this.source,
+          { run: this.run, offset: from },
+          stream.signal,
+          (offset, bytes) => this.#arrive(offset, bytes),
         );
         if (!this.isAlive()) break;
       } catch (error) {

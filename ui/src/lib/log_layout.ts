@@ -5,7 +5,11 @@
  */
 
 /** Rows above each line, and all at the end. `columns` 0: no wrap, each takes one. */
-export function rowsAbove(cells: (i: number) => number, count: number, columns: number): Uint32Array {
+export function rowsAbove(
+  cells: (i: number) => number,
+  count: number,
+  columns: number,
+): Uint32Array {
   const above = new Uint32Array(count + 1);
   for (let i = 0; i < count; i++) {
     const rows = columns > 0 ? Math.max(1, Math.ceil(cells(i) / columns)) : 1;

@@ -37,7 +37,14 @@ function characterStart(bytes: Uint8Array, at: number): number {
   return ((bytes[place] ?? 0) & 0xc0) === 0x80 ? at : place;
 }
 
-function addLine(lines: Line[], bytes: Uint8Array, base: number, from: number, end: number, arrived: number) {
+function addLine(
+  lines: Line[],
+  bytes: Uint8Array,
+  base: number,
+  from: number,
+  end: number,
+  arrived: number,
+) {
   const isEnded = bytes[end - 1] === feed;
   let at = from;
   let next = (Math.floor((base + from) / pieceBytes) + 1) * pieceBytes - base;
@@ -45,12 +52,24 @@ function addLine(lines: Line[], bytes: Uint8Array, base: number, from: number, e
     for (; next < end; next += pieceBytes) {
       const cut = characterStart(bytes, next);
       if (cut <= at) continue;
-      lines.push({ offset: base + at, end: base + cut, raw: decoder.decode(bytes.subarray(at, cut)), isCut: true, arrived });
+      lines.push({
+        offset: base + at,
+        end: base + cut,
+        raw: decoder.decode(bytes.subarray(at, cut)),
+        isCut: true,
+        arrived,
+      });
       at = cut;
     }
   let last = isEnded ? end - 1 : end;
   if (isEnded && last > at && bytes[last - 1] === 13) last--; // CR LF
-  lines.push({ offset: base + at, end: base + end, raw: decoder.decode(bytes.subarray(at, last)), isCut: false, arrived });
+  lines.push({
+    offset: base + at,
+    end: base + end,
+    raw: decoder.decode(bytes.subarray(at, last)),
+    isCut: false,
+    arrived,
+  });
 }
 
 /** All lines of the bytes, which begin at `base` of the log; the last one may be unfinished. */
@@ -131,8 +150,19 @@ export class LogWindow {
     const fresh = splitLines(all.subarray(from), offset + from, now);
     const last = fresh.at(-1);
     // The line that was shown from its middle on, where it had no beginning in sight.
-    if (last && first && all.at(-1) !== feed && last.raw.length + first.raw.length <= pieceBytes && !isOnlyTail) {
-      fresh[fresh.length - 1] = { ...last, end: first.end, raw: last.raw + first.raw, isCut: first.isCut };
+    if (
+      last &&
+      first &&
+      all.at(-1) !== feed &&
+      last.raw.length + first.raw.length <= pieceBytes &&
+      !isOnlyTail
+    ) {
+      fresh[fresh.length - 1] = {
+        ...last,
+        end: first.end,
+        raw: last.raw + first.raw,
+        isCut: first.isCut,
+      };
       this.lines = [...fresh, ...this.lines.slice(1)];
     } else this.lines = [...fresh, ...this.lines];
     this.#start = offset;
@@ -166,7 +196,8 @@ export class LogWindow {
   dropStart(most: number): void {
     if (this.#end - this.#start <= most) return;
     let count = 0;
-    while (count < this.lines.length - 1 && this.#end - (this.lines[count]?.offset ?? 0) > most) count++;
+    while (count < this.lines.length - 1 && this.#end - (this.lines[count]?.offset ?? 0) > most)
+      count++;
     if (count === 0) return;
     this.lines = this.lines.slice(count);
     this.#head = nothing;
@@ -184,7 +215,10 @@ export class LogWindow {
   }
 }
 
-/** The line at a place in the log, or the last one before it; -1: all come later. Lines are in order. */
+/**
+ * The line at a place in the log, or the last one before it; -1: all come later. Lines are in
+ * order.
+ */
 export function lineAt(lines: readonly Pick<Line, "offset">[], offset: number): number {
   let low = 0;
   let high = lines.length;

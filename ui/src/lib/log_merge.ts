@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Lines of several logs as one list: by the lines' own times where they have them, else by when they
- * came. Lines without a time stay behind the line before them. Pure.
+ * Lines of several logs as one list: by the lines' own times where they have them, else by when
+ * they came. Lines without a time stay behind the line before them. Pure.
  */
 import type { Line } from "./log_lines.js";
 import { isDated, shown } from "./log_text.js";
@@ -35,8 +35,8 @@ function timesOf(lines: readonly Line[]): Float64Array {
 }
 
 /**
- * `horizon`: the latest first time of a stream that has more before it. What is older than it is left
- * out, for lines would come in between later; `oldest` is the stream that must be read on.
+ * `horizon`: the latest first time of a stream that has more before it. What is older than it is
+ * left out, for lines would come in between later; `oldest` is the stream that must be read on.
  */
 export function mergeLines(streams: readonly Stream[]): { lines: Merged[]; oldest: number } {
   const times = streams.map((stream) => timesOf(stream.lines));

@@ -40,7 +40,11 @@ export function sourceKey(source: LogSource): string {
 
 type Query = Record<string, string | number | boolean | null | undefined>;
 
-export function logUrl(source: LogSource, what: "logs" | "logs/search" | "log-options", query: Query): string {
+export function logUrl(
+  source: LogSource,
+  what: "logs" | "logs/search" | "log-options",
+  query: Query,
+): string {
   const parameters = new URLSearchParams();
   for (const [name, value] of Object.entries({ ...query, rank: source.rank }))
     if (value != null) parameters.set(name, String(value));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Search in a whole log, by its server: from the end, for the latest is what one mostly looks for, a
- * part at a time until enough places are known. What is in the page is marked by LogView itself.
+ * Search in a whole log, by its server: from the end, for the latest is what one mostly looks for,
+ * a part at a time until enough places are known. What is in the page is marked by LogView itself.
  */
 import { ApiError } from "./api/client.js";
 import { searchLog, type LogMatch, type LogSource } from "./log_reader.js";

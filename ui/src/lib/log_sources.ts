@@ -31,9 +31,7 @@ interface Told {
 /** Of an instance over several workers; of any other none. */
 export function ranksOf(instance: Instance): Rank[] {
   const gang = instance.distributed_servers as
-    | { main_worker?: Told | null; subordinate_workers?: Told[] | null }
-    | null
-    | undefined;
+    { main_worker?: Told | null; subordinate_workers?: Told[] | null } | null | undefined;
   const others = gang?.subordinate_workers ?? [];
   if (!gang?.main_worker || others.length === 0) return [];
   return [gang.main_worker, ...others].map((told, rank) => ({
@@ -53,11 +51,18 @@ export function sourcesOf(instance: Instance): LogSource[] {
   const name = instance.name ?? String(instance.id);
   const ranks = ranksOf(instance);
   if (ranks.length === 0) return [{ id: instance.id, name }];
-  return ranks.map(({ rank, worker }) => ({ id: instance.id, name: `${name} ${rank} ${worker}`, rank }));
+  return ranks.map(({ rank, worker }) => ({
+    id: instance.id,
+    name: `${name} ${rank} ${worker}`,
+    rank,
+  }));
 }
 
 /** "7,9" → [7, 9]: each once, what is no number left out. */
 export function readIds(text: string | null): number[] {
-  const ids = (text ?? "").split(",").filter((part) => /^\d{1,15}$/.test(part)).map(Number);
+  const ids = (text ?? "")
+    .split(",")
+    .filter((part) => /^\d{1,15}$/.test(part))
+    .map(Number);
   return [...new Set(ids)];
 }

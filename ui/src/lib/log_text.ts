@@ -9,19 +9,41 @@ import type { Line } from "./log_lines.js";
 export type Level = "fatal" | "error" | "warning" | "info" | "debug";
 
 const words: Record<string, Level> = {
-  fatal: "fatal", critical: "fatal", crit: "fatal", panic: "fatal", alert: "fatal", emerg: "fatal",
-  error: "error", err: "error", severe: "error", warning: "warning", warn: "warning",
-  info: "info", notice: "info", debug: "debug", trace: "debug", verbose: "debug",
+  fatal: "fatal",
+  critical: "fatal",
+  crit: "fatal",
+  panic: "fatal",
+  alert: "fatal",
+  emerg: "fatal",
+  error: "error",
+  err: "error",
+  severe: "error",
+  warning: "warning",
+  warn: "warning",
+  info: "info",
+  notice: "info",
+  debug: "debug",
+  trace: "debug",
+  verbose: "debug",
 };
-// In capitals anywhere in the head, as of Python, Go, MindIE, vLLM; or as a field of structured logs.
-const capital = /(?:^|[\s[(<|:])(FATAL|CRITICAL|CRIT|PANIC|ALERT|EMERG|ERROR|ERR|SEVERE|WARNING|WARN|INFO|NOTICE|DEBUG|TRACE|VERBOSE)(?=$|[\s\])>|:,])/;
+// In capitals anywhere in the head, as of Python, Go, MindIE, vLLM; or as a field of structured
+// logs.
+const capital =
+  /(?:^|[\s[(<|:])(FATAL|CRITICAL|CRIT|PANIC|ALERT|EMERG|ERROR|ERR|SEVERE|WARNING|WARN|INFO|NOTICE|DEBUG|TRACE|VERBOSE)(?=$|[\s\])>|:,])/;
 const field = /\b(?:level|lvl|severity)"?\s*[=:]\s*"?([a-z]+)/i;
 const atStart = /^\W*(fatal|panic|critical|error|warning|warn|info|debug|trace)(?:\[[^\]]*\])?:/i;
 // glog ("E0102 03:04:05.6 …") and llama.cpp's letter behind a time ("0.01.234.567 W …").
 const letter = /^(?:([FEWID])\d{4} \d\d:|\d+\.\d\d\.\d\d\d(?:\.\d\d\d)? ([EWID]) )/;
-const letters: Record<string, Level> = { F: "fatal", E: "error", W: "warning", I: "info", D: "debug" };
+const letters: Record<string, Level> = {
+  F: "fatal",
+  E: "error",
+  W: "warning",
+  I: "info",
+  D: "debug",
+};
 // Exceptions and what comes before the end of a program.
-const trouble = /^(?:Traceback \(most recent call last\)|terminate called|Segmentation fault|(?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception)\b|[\w.]+: (?:error|failed to)\b|(?:CUDA|ACL|HCCL|NCCL) error)/;
+const trouble =
+  /^(?:Traceback \(most recent call last\)|terminate called|Segmentation fault|(?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception)\b|[\w.]+: (?:error|failed to)\b|(?:CUDA|ACL|HCCL|NCCL) error)/;
 
 /** Null: it doesn't say. */
 export function levelOf(text: string): Level | null {
@@ -45,7 +67,8 @@ export interface Stamp {
 const full =
   /^[[(]?(\d{4})[-/](\d\d)[-/](\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(?: ?(Z|[+-]\d\d:?\d\d))?/;
 // vLLM: "INFO 01-02 03:04:05", "INFO 01-02 03:04:05.123"; glog: "I0102 03:04:05.678901".
-const yearless = /^(?:\(\w+[^)]*\) )?(?:[A-Z]+ |[FEWID])(\d\d)-?(\d\d) (\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?/;
+const yearless =
+  /^(?:\(\w+[^)]*\) )?(?:[A-Z]+ |[FEWID])(\d\d)-?(\d\d) (\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?/;
 // llama.cpp: minutes, seconds, milliseconds, microseconds since its start.
 const sinceStart = /^(\d+)\.(\d\d)\.(\d\d\d)(?:\.(\d\d\d))? /;
 
@@ -64,7 +87,13 @@ function offsetOf(zone: string | undefined): number | null {
 export function stampOf(text: string, year: number): Stamp | null {
   const first = text.charCodeAt(0);
   // Digits, "[", "(" and capitals: all others can't be any of these.
-  if (!((first >= 48 && first <= 57) || first === 91 || first === 40 || (first >= 65 && first <= 90))) return null;
+  if (!(
+    (first >= 48 && first <= 57) ||
+    first === 91 ||
+    first === 40 ||
+    (first >= 65 && first <= 90)
+  ))
+    return null;
   const found = full.exec(text);
   if (found) {
     const n = (i: number) => Number(found[i]);
@@ -110,7 +139,8 @@ export function collapse(raw: string): { text: string; replaced: number } {
 function expandTabs(text: string): string {
   if (!text.includes("\t")) return text;
   let out = "";
-  for (const part of text.split(/(\t)/)) out += part === "\t" ? " ".repeat(8 - (out.length % 8)) : part;
+  for (const part of text.split(/(\t)/))
+    out += part === "\t" ? " ".repeat(8 - (out.length % 8)) : part;
   return out;
 }
 
@@ -133,7 +163,13 @@ export function shown(line: Line): Shown {
   const { text, replaced } = collapse(line.raw);
   const plain = expandTabs(stripAnsi(text));
   const year = new Date(line.arrived).getFullYear();
-  known = { plain, level: levelOf(plain), stamp: stampOf(plain, year), replaced, cells: cellsOf(plain) };
+  known = {
+    plain,
+    level: levelOf(plain),
+    stamp: stampOf(plain, year),
+    replaced,
+    cells: cellsOf(plain),
+  };
   kept.set(line, known);
   return known;
 }
@@ -177,7 +213,11 @@ export function hitsIn(plain: string, query: string, most = 200): number[] {
   const wanted = query.toLowerCase();
   if (text.length !== plain.length) return []; // Lower case of another length: no places to tell.
   const hits: number[] = [];
-  for (let at = text.indexOf(wanted); at >= 0 && hits.length < most; at = text.indexOf(wanted, at + wanted.length))
+  for (
+    let at = text.indexOf(wanted);
+    at >= 0 && hits.length < most;
+    at = text.indexOf(wanted, at + wanted.length)
+  )
     hits.push(at);
   return hits;
 }

@@ -43,11 +43,7 @@ export function figureOf(device: Device, mode: ColourMode): number | null {
   return device.util;
 }
 
-function fillsOf(
-  device: Device,
-  { mode, tones }: Look,
-  names: readonly string[],
-): string[] {
+function fillsOf(device: Device, { mode, tones }: Look, names: readonly string[]): string[] {
   if (mode === "model")
     return names.slice(0, mostFills).map((name) => `series-${tones.get(name) ?? 1}`);
   if (device.state === "free" && mode !== "temperature") return [];
@@ -90,7 +86,8 @@ export function cellOf(device: Device, look: Look, planned?: Planned): Cell {
     used: inSteps(device.used, total),
     claimed: inSteps(device.claimed, total),
     planned: planned ? inSteps(device.claimed + planned.bytes, total) : 0,
-    label: planned?.label ?? (names.length > 1 ? `${names[0]} +${names.length - 1}` : (names[0] ?? "")),
+    label:
+      planned?.label ?? (names.length > 1 ? `${names[0]} +${names.length - 1}` : (names[0] ?? "")),
     figure: isQuiet(device, mode) || figure === null ? "" : write(figure),
   };
   const { mark, used, claimed, label } = cell;

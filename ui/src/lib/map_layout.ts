@@ -39,6 +39,7 @@ const largest = 132;
 const labelHeight = 18;
 const labelledFrom = 44; // Width of a block that has room for a name.
 const flatter = 0.94;
+const ragged = 0.6;
 const columnChoices = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32];
 
 interface Shape {
@@ -52,8 +53,7 @@ interface Shape {
 
 /** Small cells are squares, large ones are wide, for words. */
 function shapeOf(columns: number, cellWidth: number, widest: number): Shape {
-  const cellHeight =
-    cellWidth <= 22 ? cellWidth : Math.round(22 + (cellWidth - 22) * 0.5);
+  const cellHeight = cellWidth <= 22 ? cellWidth : Math.round(22 + (cellWidth - 22) * 0.5);
   const gap = cellWidth < 12 ? 1 : cellWidth < 28 ? 2 : 4;
   const blockWidth = Math.min(columns, widest) * (cellWidth + gap) - gap;
   const label = blockWidth >= labelledFrom ? labelHeight : 0;
@@ -116,20 +116,20 @@ function fit(
   return best;
 }
 
-function chooseShape(
-  groups: readonly Group[],
-  width: number,
-  height: number,
-  max: number,
-): Shape {
+function chooseShape(groups: readonly Group[], width: number, height: number, max: number): Shape {
   let widest = 1;
   for (const group of groups) widest = Math.max(widest, group.count);
   let best: Shape | null = null;
-  for (const columns of columnChoices) {
+  let most = 0;
+  const enough = columnChoices.findIndex((columns) => columns >= widest);
+  for (const columns of columnChoices.slice(0, enough < 0 ? undefined : enough + 1)) {
     const shape = fit(groups, columns, widest, width, height, max);
-    // Flatter blocks look more like machines; they may cost a little.
-    if (shape && (!best || shape.cellWidth >= flatter * best.cellWidth)) best = shape;
-    if (columns >= widest) break;
+    if (!shape) continue;
+    // Flatter blocks look more like machines and may cost a little, ragged ones have to gain much.
+    const worth = shape.cellWidth * (widest % Math.min(columns, widest) === 0 ? 1 : ragged);
+    if (worth < flatter * most) continue;
+    best = shape;
+    most = Math.max(most, worth);
   }
   if (best) return best;
   // The place is too small: grow downwards, in blocks that fill the width well.
@@ -156,8 +156,7 @@ export function layoutMap(
     const columns = Math.max(1, Math.min(group.count, shape.columns));
     for (let i = 0; i < group.count; i++, next++) {
       at[2 * next] = x + (i % columns) * (shape.cellWidth + shape.gap);
-      at[2 * next + 1] =
-        y + shape.label + Math.floor(i / columns) * (shape.cellHeight + shape.gap);
+      at[2 * next + 1] = y + shape.label + Math.floor(i / columns) * (shape.cellHeight + shape.gap);
     }
   });
   const { cellWidth, cellHeight, gap, label } = shape;

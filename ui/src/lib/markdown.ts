@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Markdown of models → blocks that a page may show. A chunk of its own: import it lazily.
+ * Makes of a model's markdown blocks that a page may show. A chunk of its own: import it lazily.
  *
  * marked makes HTML, DOMPurify cleans it, always in that order; nothing else makes `html`. The text
  * is parted at its top-level blocks, so that of an answer that grows only the last one changes.
- * Code stays text: CodeBlock.svelte shows it. Pictures of other servers become links: no page of ours
- * fetches from elsewhere.
+ * Code stays text: CodeBlock.svelte shows it. Pictures of other servers become links: no page of
+ * ours fetches from elsewhere.
  */
 import DOMPurify from "dompurify";
 import { Marked, type Token, type Tokens } from "marked";
@@ -21,11 +21,23 @@ export interface Parsed {
   hasMath: boolean;
 }
 
-/** Tex → MathML; see math.ts. */
+/** Makes MathML of TeX; see math.ts. */
 export type MathRenderer = (source: MathSource) => string;
 
 export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
+}
+
+/**
+ * HTML in an answer is shown as text, but for tags without attributes that do no more than dress.
+ * So what a model writes about HTML can be read, and nothing of it makes the browser warn of the
+ * page's policy while it is cleaned.
+ */
+export function simpleHtml(text: string): string {
+  return escapeHtml(text).replace(
+    /&#60;(\/?(?:br|b|i|u|s|em|strong|sub|sup|kbd|mark|small|p|details|summary)) ?\/?&#62;/gi,
+    "<$1>",
+  );
 }
 
 let math: MathRenderer | null = null;
@@ -73,18 +85,23 @@ const marked = new Marked({
     },
   ],
   renderer: {
+    html: ({ text }) => simpleHtml(text),
     image({ href, text }) {
       if (/^data:image\/(png|jpeg|gif|webp);/.test(href))
         return `<img src="${escapeHtml(href)}" alt="${escapeHtml(text)}">`;
       return `<a href="${escapeHtml(href)}">${escapeHtml(text || href)}</a>`;
     },
-    checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
+    checkbox: ({ checked }) => (checked ? "\u2611 " : "\u2610 "),
   },
 });
 
+/** Where links may lead and what pictures may be: nothing on this server, nothing that runs. */
+const goodAddress = /^(?:https?:|mailto:|data:image\/(?:png|jpeg|gif|webp);|#)/i;
 const purify = DOMPurify();
 if (purify.isSupported)
   purify.addHook("afterSanitizeAttributes", (node) => {
+    for (const name of ["href", "src", "xlink:href"])
+      if (!goodAddress.test(node.getAttribute(name) ?? "#")) node.removeAttribute(name);
     if (node.tagName !== "A") return;
     node.setAttribute("target", "_blank");
     node.setAttribute("rel", "noopener noreferrer");
@@ -92,10 +109,32 @@ if (purify.isSupported)
 
 const allowed = {
   USE_PROFILES: { html: true, mathMl: true },
-  FORBID_TAGS: ["style", "form", "input", "button", "textarea", "select", "dialog", "video", "audio", "source", "picture", "marquee"],
-  FORBID_ATTR: ["style", "id", "name", "srcset", "popover", "popovertarget", "contenteditable", "autofocus", "tabindex"],
+  FORBID_TAGS: [
+    "style",
+    "form",
+    "input",
+    "button",
+    "textarea",
+    "select",
+    "dialog",
+    "video",
+    "audio",
+    "source",
+    "picture",
+    "marquee",
+  ],
+  FORBID_ATTR: [
+    "style",
+    "id",
+    "name",
+    "srcset",
+    "popover",
+    "popovertarget",
+    "contenteditable",
+    "autofocus",
+    "tabindex",
+  ],
   ALLOW_DATA_ATTR: false,
-  ALLOWED_URI_REGEXP: /^(?:https?:|mailto:|data:image\/(?:png|jpeg|gif|webp);|#)/i,
 };
 
 /** The only maker of HTML that is put into the page. */

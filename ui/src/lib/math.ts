@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * TeX → MathML, which browsers show by themselves. A chunk of its own: only texts with math load it.
- * Temml writes some style attributes; the policy of the page (and DOMPurify) takes them away, what
- * matters of them is in Markdown.svelte's style.
+ * Makes MathML of TeX, which browsers show by themselves. A chunk of its own: only texts with math
+ * load it. Temml writes some style attributes, which the page's policy forbids; what matters of
+ * them is in Markdown.svelte's style.
  */
 import temml from "temml";
 import type { MathSource } from "./math_source.js";
@@ -14,7 +14,14 @@ export function renderMath({ tex, isBlock }: MathSource): string {
   const key = `${isBlock ? "b" : "i"}${tex}`;
   let made = cache.get(key);
   if (made === undefined) {
-    made = temml.renderToString(tex, { displayMode: isBlock, throwOnError: false, trust: false, maxExpand: 200 });
+    made = temml
+      .renderToString(tex, {
+        displayMode: isBlock,
+        throwOnError: false,
+        trust: false,
+        maxExpand: 200,
+      })
+      .replace(/ style="[^"]*"/g, "");
     if (cache.size >= cache_most) cache.clear();
     cache.set(key, made);
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Where TeX begins and ends in a text: $…$, $$…$$, \(…\), \[…\]. Pure. */
+/* Where TeX begins and ends in a text: $ $, $$ $$, \( \), \[ \]. Pure. */
 
 export interface MathSource {
   /** With its signs. */
@@ -9,8 +9,8 @@ export interface MathSource {
 }
 
 /*
- * Between single dollars there is no blank at the edges, no line's end, and no digit behind: "$5 and
- * $10" is money.
+ * Between single dollars there is no blank at the edges, no line's end, and no digit behind:
+ * "$5 and $10" is money.
  */
 const forms: [RegExp, boolean][] = [
   [/^\$\$([^$]+?)\$\$/, true],

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What is done to models from several pages; asks first where something ends. Words of area "models". */
+/*
+ * What is done to models from several pages; asks first where something ends. Words of area
+ * "models".
+ */
 import { confirm } from "../components/ui/confirm.svelte.js";
 import { number, t, tOr } from "./i18n.svelte.js";
 import { live } from "./live.svelte.js";
 import { byModel, silenced, type Instance, type Model } from "./models.js";
+import { wayValue, type WayOut } from "./refusals.js";
 import { api, ask } from "./session.svelte.js";
 import { toast } from "./toast.svelte.js";
 
@@ -29,7 +33,10 @@ function consequences(models: readonly Model[]): string {
 }
 
 /** One after the other; what fails is told, the others go on. */
-async function each(models: readonly Model[], act: (id: number) => Promise<unknown>): Promise<number> {
+async function each(
+  models: readonly Model[],
+  act: (id: number) => Promise<unknown>,
+): Promise<number> {
   let done = 0;
   for (const { id } of models)
     try {
@@ -43,7 +50,9 @@ async function each(models: readonly Model[], act: (id: number) => Promise<unkno
 
 export async function startModels(models: readonly Model[]): Promise<void> {
   const stopped = models.filter((model) => !model.replicas);
-  await each(stopped, (id) => ask(api.POST("/v2/models/{id}/start", { params: { path: { id } }, body: {} })));
+  await each(stopped, (id) =>
+    ask(api.POST("/v2/models/{id}/start", { params: { path: { id } }, body: {} })),
+  );
 }
 
 export async function stopModels(models: readonly Model[]): Promise<void> {
@@ -55,7 +64,9 @@ export async function stopModels(models: readonly Model[]): Promise<void> {
     action: t("models.stop"),
   });
   if (!isSure) return;
-  await each(running, (id) => ask(api.POST("/v2/models/{id}/stop", { params: { path: { id } }, body: {} })));
+  await each(running, (id) =>
+    ask(api.POST("/v2/models/{id}/stop", { params: { path: { id } }, body: {} })),
+  );
 }
 
 /** Whether they are gone. */
@@ -67,7 +78,9 @@ export async function deleteModels(models: readonly Model[]): Promise<boolean> {
     danger: true,
   });
   if (!isSure) return false;
-  const done = await each(models, (id) => ask(api.DELETE("/v2/models/{id}", { params: { path: { id } } })));
+  const done = await each(models, (id) =>
+    ask(api.DELETE("/v2/models/{id}", { params: { path: { id } } })),
+  );
   if (done > 0) toast.done(t("models.deleted", { count: done }));
   return done > 0;
 }
@@ -87,6 +100,12 @@ export async function deleteInstance(instance: Instance): Promise<void> {
   }
 }
 
+/** Where the model is that would have to stop. */
+export function stopPath(way: WayOut): string {
+  const other = live.models.find((model) => model.name === wayValue(way));
+  return other ? `/models/${other.id}` : "/models";
+}
+
 /** Why it isn't well, in the page's language, else in the server's words; "" when all is well. */
 export function reasonWords(instance: Instance | null): string {
   if (!instance) return "";
@@ -99,5 +118,7 @@ export function reasonWords(instance: Instance | null): string {
 /** With how many fare the same. */
 export function reasonLine(instance: Instance | null, alike: number): string {
   const words = reasonWords(instance);
-  return words && alike > 1 ? t("models.timesReason", { count: number(alike), reason: words }) : words;
+  return words && alike > 1
+    ? t("models.timesReason", { count: number(alike), reason: words })
+    : words;
 }

@@ -89,7 +89,7 @@ export function byModel(instances: readonly Instance[]): Map<number, Instance[]>
 export function indexWords(indexes: readonly number[]): string {
   const sorted = [...indexes].sort((a, b) => a - b);
   const parts: string[] = [];
-  for (let i = 0; i < sorted.length; ) {
+  for (let i = 0; i < sorted.length;) {
     let end = i;
     while (sorted[end + 1] === (sorted[end] ?? 0) + 1) end++;
     parts.push(end > i ? `${sorted[i]}–${sorted[end]}` : `${sorted[i]}`);

@@ -13,8 +13,8 @@ export interface Entry {
 const per_group = 8;
 
 /**
- * How well `label` answers to `words`: 0 not at all; they are it; begins with them, a word of it begins with them,
- * contains them, contains their letters in order.
+ * How well `label` answers to `words`: 0 not at all; they are it; begins with them, a word of it
+ * begins with them, contains them, contains their letters in order.
  */
 export function score(label: string, words: string): number {
   const text = label.toLowerCase();

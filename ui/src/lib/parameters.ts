@@ -71,7 +71,14 @@ export function cacheTypesOf(engine: string): readonly string[] {
 export function bytesOfType(type: string): number {
   if (/^f32/.test(type)) return 4;
   if (/^fp8|^int8/.test(type)) return 1;
-  const blocks: Record<string, number> = { q8_0: 34 / 32, q5_1: 24 / 32, q5_0: 22 / 32, q4_1: 20 / 32, q4_0: 18 / 32, iq4_nl: 18 / 32 };
+  const blocks: Record<string, number> = {
+    q8_0: 34 / 32,
+    q5_1: 24 / 32,
+    q5_0: 22 / 32,
+    q4_1: 20 / 32,
+    q4_0: 18 / 32,
+    iq4_nl: 18 / 32,
+  };
   return blocks[type] ?? 2;
 }
 
@@ -101,8 +108,7 @@ function find(list: readonly string[], names: Names): Found[] {
 
 function without(list: readonly string[], names: Names): string[] {
   const gone = new Set<number>();
-  for (const { at, count } of find(list, names))
-    for (let i = 0; i < count; i++) gone.add(at + i);
+  for (const { at, count } of find(list, names)) for (let i = 0; i < count; i++) gone.add(at + i);
   return list.filter((_, i) => !gone.has(i));
 }
 
@@ -154,11 +160,31 @@ export function translate(list: readonly string[], from: string, to: string): st
   return out;
 }
 
+/** Of what is said twice only what counts. */
+export function tidy(list: readonly string[], engine: string): string[] {
+  let out = [...list];
+  for (const field of fields) {
+    const names = tables[engineName(engine)]?.[field];
+    if (names && find(out, names).length > 1)
+      out = write(out, engine, field, read(out, engine, field));
+  }
+  return out;
+}
+
 /** "8192", "8k" or "32K" as a number; null: neither. */
 export function tokens(text: string): number | null {
   const [, digits, unit] = /^(\d+(?:\.\d+)?)\s*([kKmM]?)$/.exec(text.trim()) ?? [];
   if (digits === undefined) return null;
-  const factor = unit === "" ? 1 : /k/.test(unit ?? "") ? 1000 : unit === "K" ? 1024 : /m/.test(unit ?? "") ? 1e6 : 2 ** 20;
+  const factor =
+    unit === ""
+      ? 1
+      : /k/.test(unit ?? "")
+        ? 1000
+        : unit === "K"
+          ? 1024
+          : /m/.test(unit ?? "")
+            ? 1e6
+            : 2 ** 20;
   return Math.round(Number(digits) * factor);
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Why an instance is as it is: codes and their arguments (doc/placement.md, the server's reasons and
- * events) as what the page can put in words. Pure: figures are written by the functions it is given.
+ * Why an instance is as it is: codes and their arguments (doc/placement.md, the server's reasons
+ * and events) as what the page can put in words. Pure: figures are written by the functions it is
+ * given.
  */
 import type { Schemas } from "./api/client.js";
 
@@ -39,7 +40,8 @@ function list(args: Args, name: string): Record<string, unknown>[] {
 /** What is known beside the reason itself, but for the line of the log: "reasons.fact.…". */
 export function factsOf(args: Args, figures: Figures): Told[] {
   const out: Told[] = [];
-  const tell = (key: string, values: Told["args"]) => out.push({ key: `reasons.fact.${key}`, args: values });
+  const tell = (key: string, values: Told["args"]) =>
+    out.push({ key: `reasons.fact.${key}`, args: values });
   const say = (name: string, key: string, as: string) => {
     const value = text(args, name);
     if (value !== null) tell(key, { [as]: value });
@@ -161,7 +163,8 @@ export function waysOf(args: Args): WayOut[] | null {
     return {
       code: (text(one, "code") ?? "") as WayOut["code"],
       message: text(one, "message") ?? "",
-      change: typeof change === "object" && change !== null ? (change as Record<string, never>) : {},
+      change:
+        typeof change === "object" && change !== null ? (change as Record<string, never>) : {},
     };
   });
 }
@@ -190,7 +193,8 @@ export function wayFigure(way: WayOut): string | number {
 /** The arguments of an event: "reasons.told.…", or the reason of an instance: "reasons.state.…". */
 export function eventTold(code: string, args: Args, figures: Figures): Told[] {
   const out: Told[] = [];
-  const tell = (key: string, values: Told["args"]) => out.push({ key: `reasons.told.${key}`, args: values });
+  const tell = (key: string, values: Told["args"]) =>
+    out.push({ key: `reasons.told.${key}`, args: values });
   const worker = text(args, "worker");
   const from = text(args, "from");
   const to = text(args, "to");
@@ -204,7 +208,10 @@ export function eventTold(code: string, args: Args, figures: Figures): Told[] {
   else if (generation !== null) tell("generation", { number: generation });
   if (code === "maintenance" && args) {
     const isOn = args["enabled"] === true;
-    tell(!isOn ? "maintenanceOff" : args["drain"] === true ? "maintenanceDrain" : "maintenanceOn", {});
+    tell(
+      !isOn ? "maintenanceOff" : args["drain"] === true ? "maintenanceDrain" : "maintenanceOn",
+      {},
+    );
   }
   const known = text(args, "known");
   const refused = text(args, "refused");

@@ -60,6 +60,9 @@ export const replicas = {
   set(model: Model, count: number): void {
     wanted.set(model.id, Math.max(0, Math.min(1000, count)));
     clearTimeout(timers.get(model.id));
-    timers.set(model.id, setTimeout(() => void send(model.id), pause_ms));
+    timers.set(
+      model.id,
+      setTimeout(() => void send(model.id), pause_ms),
+    );
   },
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Where the page is: path and query of the URL, as runes. Links are plain <a href="/models">: a click
- * on one goes through here, without a load.
+ * Where the page is: path and query of the URL, as runes. Links are plain <a href="/models">: a
+ * click on one goes through here, without a load.
  *
  *     route.path                          "/instances/7"
  *     route.query.get("sort")             "name"

@@ -3,12 +3,14 @@
  * The history of the cluster, of workers, devices and models, as runes: loaded when it is first
  * looked at, and again as often as it has a new value, while the page is seen.
  *
- *     const history = useHistory(() => ({ entity: "device", ids: [id], metrics: ["utilization"], span }));
- *     history.times                              seconds since 1970, for <Chart>
- *     history.of("node-1:npu:0", "utilization")  values, null where there are none; id null: the cluster
+ *     const history = useHistory(() => ({ entity: "device", ids: [id], metrics: ["utilization"],
+ *     span })); history.times                              seconds since 1970, for <Chart>
+ *     history.of("node-1:npu:0", "utilization")  values, null where there are none; id null: the
+ *     cluster
  *
  * Only while a component is made: it ends with it. Null for what asks nothing.
  */
+import { untrack } from "svelte";
 import type { Schemas } from "./api/client.js";
 import { timesOf, type Span } from "./series.js";
 import { api, ask } from "./session.svelte.js";
@@ -78,29 +80,33 @@ export function useHistory(what: () => HistoryAsk | null): History {
     return JSON.stringify([entity, ids, metrics, part]);
   });
   let serial = 0;
+  let isAsking = true; // False: the component is gone, and what it would ask with.
+  async function run(): Promise<void> {
+    const asked = isAsking ? what() : null;
+    if (!asked) return;
+    const mine = ++serial;
+    try {
+      const got = await load(asked);
+      if (mine !== serial) return;
+      answer = got;
+      error = null;
+    } catch (reason) {
+      if (mine === serial) error = reason;
+    }
+  }
   $effect(() => {
     if (question === "") return;
-    answer = null;
-    let isMine = true;
-    const first = what();
-    const run = async () => {
-      const asked = what();
-      if (!asked || !isMine) return;
-      const mine = ++serial;
-      try {
-        const got = await load(asked);
-        if (!isMine || mine !== serial) return;
-        answer = got;
-        error = null;
-      } catch (reason) {
-        if (isMine) error = reason;
-      }
-    };
-    const stop = repeat(run, Math.max(least_ms, (first?.span.step ?? 10) * 1000));
-    return () => {
-      isMine = false;
-      stop();
-    };
+    // Only another question begins anew: the span moves on by itself, and run() reads it.
+    return untrack(() => {
+      answer = null;
+      isAsking = true;
+      const stop = repeat(run, Math.max(least_ms, (what()?.span.step ?? 10) * 1000));
+      return () => {
+        isAsking = false;
+        serial++;
+        stop();
+      };
+    });
   });
   const times = $derived(
     answer ? timesOf(Date.parse(answer.start) / 1000, answer.step_seconds, answer.points) : [],

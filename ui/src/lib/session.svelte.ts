@@ -7,7 +7,7 @@
  *     session.user?.is_admin
  */
 import { ApiError, connect, unwrap, type Schemas } from "./api/client.js";
-import { startLive, stopLive } from "./live.svelte.js";
+import { startLive, stopLive, whenRefused } from "./live.svelte.js";
 
 type User = Schemas["User"];
 
@@ -61,6 +61,17 @@ function end(): void {
   mustChange = false;
   stopLive();
 }
+
+/** The stream was refused: the account may be gone, or has to choose a password first. */
+async function lookAgain(): Promise<void> {
+  try {
+    user = unwrap(await api.GET("/v2/users/me"));
+    mustChange = user.require_password_change === true;
+  } catch (error) {
+    if (error instanceof ApiError) end();
+  }
+}
+whenRefused(() => void lookAgain());
 
 /** At the start: the cookie may be good. */
 export async function findSession(): Promise<void> {

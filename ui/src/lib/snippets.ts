@@ -27,7 +27,7 @@ const paths: Record<Operation, string> = {
 /** Data URLs are too long to read: their begin has to do. */
 export function shorten<T>(value: T): T {
   if (typeof value === "string" && value.startsWith("data:") && value.length > 120)
-    return `${value.slice(0, value.indexOf(",") + 1)}…` as T;
+    return `${value.slice(0, value.indexOf(",") + 1)}\u2026` as T;
   if (Array.isArray(value)) return value.map(shorten) as T;
   if (typeof value === "object" && value !== null)
     return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, shorten(v)])) as T;
@@ -88,21 +88,45 @@ function openaiPython({ operation, body, origin, key }: Wanted): string {
     pythonHead("openai import OpenAI", key) +
     `client = OpenAI(base_url="${origin}/v1", api_key=${pythonKey(key)})\n`;
   if (operation === "embeddings")
-    return `${head}result = client.embeddings.create(\n${keywords(body)})\nfor item in result.data:\n    print(len(item.embedding), item.embedding[:4])\n`;
+    return (
+      `${head}result = client.embeddings.create(\n${keywords(body)})\n` +
+      "for item in result.data:\n    print(len(item.embedding), item.embedding[:4])\n"
+    );
   if (operation === "rerank")
-    return `${head}result = client.post("/rerank", cast_to=object, body=${python(body, "")})\nfor item in result["results"]:\n    print(item["index"], item["relevance_score"])\n`;
-  return `${head}stream = client.chat.completions.create(\n${keywords(body)})\nfor chunk in stream:\n    if chunk.choices and chunk.choices[0].delta.content:\n        print(chunk.choices[0].delta.content, end="", flush=True)\n`;
+    return (
+      `${head}result = client.post("/rerank", cast_to=object, body=${python(body, "")})\n` +
+      `for item in result["results"]:\n    print(item["index"], item["relevance_score"])\n`
+    );
+  return (
+    `${head}stream = client.chat.completions.create(\n${keywords(body)})\nfor chunk in stream:\n` +
+    "    if chunk.choices and chunk.choices[0].delta.content:\n" +
+    `        print(chunk.choices[0].delta.content, end="", flush=True)\n`
+  );
 }
 
 function openaiNode({ operation, body, origin, key }: Wanted): string {
   const secret = key === null ? "process.env.GPUSTACK_API_KEY" : JSON.stringify(key);
   const json = JSON.stringify(body, null, 2);
-  const head = `import OpenAI from "openai";\n\nconst client = new OpenAI({ baseURL: "${origin}/v1", apiKey: ${secret} });\n`;
+  const head =
+    `import OpenAI from "openai";\n\n` +
+    `const client = new OpenAI({ baseURL: "${origin}/v1", apiKey: ${secret} });\n`;
   if (operation === "embeddings")
-    return `${head}const result = await client.embeddings.create(${json});\nfor (const { embedding } of result.data) console.log(embedding.length, embedding.slice(0, 4));\n`;
+    return (
+      `${head}const result = await client.embeddings.create(${json});\n` +
+      "for (const { embedding } of result.data)\n" +
+      "  console.log(embedding.length, embedding.slice(0, 4));\n"
+    );
   if (operation === "rerank")
-    return `${head}const result = await client.post("/rerank", { body: ${json} });\nfor (const { index, relevance_score } of result.results) console.log(index, relevance_score);\n`;
-  return `${head}const stream = await client.chat.completions.create(${json});\nfor await (const chunk of stream) process.stdout.write(chunk.choices[0]?.delta?.content ?? "");\n`;
+    return (
+      `${head}const result = await client.post("/rerank", { body: ${json} });\n` +
+      "for (const { index, relevance_score } of result.results)\n" +
+      "  console.log(index, relevance_score);\n"
+    );
+  return (
+    `${head}const stream = await client.chat.completions.create(${json});\n` +
+    "for await (const chunk of stream)\n" +
+    `  process.stdout.write(chunk.choices[0]?.delta?.content ?? "");\n`
+  );
 }
 
 interface Block {
@@ -112,7 +136,8 @@ interface Block {
 
 function anthropicPart(part: Part): Block {
   if (part.type === "text") return { type: "text", text: part.text };
-  const [, type = "image/png", data = ""] = /^data:([^;,]+)(?:;base64)?,(.*)$/s.exec(part.image_url.url) ?? [];
+  const found = /^data:([^;,]+)(?:;base64)?,(.*)$/s.exec(part.image_url.url);
+  const [, type = "image/png", data = ""] = found ?? [];
   return { type: "image", source: { type: "base64", media_type: type, data } };
 }
 
@@ -141,7 +166,7 @@ function shortData(value: unknown): unknown {
   return Object.fromEntries(
     Object.entries(value).map(([name, one]) => [
       name,
-      name === "data" && typeof one === "string" && one.length > 80 ? "…" : shortData(one),
+      name === "data" && typeof one === "string" && one.length > 80 ? "\u2026" : shortData(one),
     ]),
   );
 }
@@ -151,7 +176,8 @@ function anthropicPython({ body, origin, key }: Wanted): string {
   return (
     pythonHead("anthropic import Anthropic", key) +
     `client = Anthropic(base_url="${origin}", api_key=${pythonKey(key)})\n` +
-    `with client.messages.stream(\n${keywords(made)}) as stream:\n    for text in stream.text_stream:\n        print(text, end="", flush=True)\n`
+    `with client.messages.stream(\n${keywords(made)}) as stream:\n` +
+    `    for text in stream.text_stream:\n        print(text, end="", flush=True)\n`
   );
 }
 

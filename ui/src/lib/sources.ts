@@ -55,7 +55,10 @@ export function writeSource(source: Source): string {
   }
 }
 
-/** A name for clients, of what a model's name may have in it; "" where there is nothing to go by. */
+/**
+ * A name for clients, of what a model's name may have in it; "" where there is nothing to go
+ * by.
+ */
 export function nameFor(source: Source): string {
   let base = "";
   if (source.kind === "local_path") {

@@ -57,18 +57,47 @@ export interface Draft {
 
 export function emptyDraft(): Draft {
   return {
-    source: "", name: "", description: "", replicas: 1, categories: [], backend: "",
-    backend_version: "", backend_parameters: [], env: {}, worker_selector: {}, gpu_ids: [],
-    gpus_per_replica: null, placement_strategy: "auto", priority: 0, cpu_offloading: true,
-    distributed: true, restart_on_error: true, max_restarts: 0, first_byte_timeout: 0,
-    generic_proxy: false, requests_per_minute: null, tokens_per_minute: null,
-    concurrent_requests: null, token_budget: null, budget_period: "never", other: {}, catalog: "",
+    source: "",
+    name: "",
+    description: "",
+    replicas: 1,
+    categories: [],
+    backend: "",
+    backend_version: "",
+    backend_parameters: [],
+    env: {},
+    worker_selector: {},
+    gpu_ids: [],
+    gpus_per_replica: null,
+    placement_strategy: "auto",
+    priority: 0,
+    cpu_offloading: true,
+    distributed: true,
+    restart_on_error: true,
+    max_restarts: 0,
+    first_byte_timeout: 0,
+    generic_proxy: false,
+    requests_per_minute: null,
+    tokens_per_minute: null,
+    concurrent_requests: null,
+    token_budget: null,
+    budget_period: "never",
+    other: {},
+    catalog: "",
   };
 }
 
 // ---- the members of a body ----
 
-const others = ["image_name", "run_command", "extended_kv_cache", "speculative_config", "lora_list", "scaling_schedule", "access_policy"] as const;
+const others = [
+  "image_name",
+  "run_command",
+  "extended_kv_cache",
+  "speculative_config",
+  "lora_list",
+  "scaling_schedule",
+  "access_policy",
+] as const;
 
 function textOf(value: unknown): string {
   return typeof value === "string" ? value : "";
@@ -88,15 +117,25 @@ function oneOf<T extends string>(value: unknown, known: readonly T[], otherwise:
 }
 
 function sourceOf(body: Record<string, unknown>): Source {
-  const [path, hf, ms] = [body["local_path"], body["huggingface_repo_id"], body["model_scope_model_id"]].map(textOf);
-  const kind = textOf(body["source"]) || (path ? "local_path" : hf ? "huggingface" : ms ? "model_scope" : "");
+  const [path, hf, ms] = [
+    body["local_path"],
+    body["huggingface_repo_id"],
+    body["model_scope_model_id"],
+  ].map(textOf);
+  const kind =
+    textOf(body["source"]) || (path ? "local_path" : hf ? "huggingface" : ms ? "model_scope" : "");
   if (kind === "local_path" && path) return { kind, path };
-  if (kind === "huggingface" && hf) return { kind, repo: hf, file: textOf(body["huggingface_filename"]) };
-  if (kind === "model_scope" && ms) return { kind, repo: ms, file: textOf(body["model_scope_file_path"]) };
+  if (kind === "huggingface" && hf)
+    return { kind, repo: hf, file: textOf(body["huggingface_filename"]) };
+  if (kind === "model_scope" && ms)
+    return { kind, repo: ms, file: textOf(body["model_scope_file_path"]) };
   return { kind: "none" };
 }
 
-/** Anything that a body, a row of the API or pasted YAML has; what isn't of the kind is left out. */
+/**
+ * Anything that a body, a row of the API or pasted YAML has; what isn't of the kind is left
+ * out.
+ */
 export function draftOf(body: Record<string, unknown>): Draft {
   const base = emptyDraft();
   const selector = (body["gpu_selector"] ?? {}) as Record<string, unknown>;
@@ -130,7 +169,9 @@ export function draftOf(body: Record<string, unknown>): Draft {
     token_budget: numberOf(body["token_budget"], null) || null,
     budget_period: oneOf(body["budget_period"], ["never", "hour", "day", "week", "month"], "never"),
     other: Object.fromEntries(
-      others.filter((name) => body[name] != null && body[name] !== "authed").map((name) => [name, body[name]]),
+      others
+        .filter((name) => body[name] != null && body[name] !== "authed")
+        .map((name) => [name, body[name]]),
     ),
   };
 }
@@ -138,16 +179,29 @@ export function draftOf(body: Record<string, unknown>): Draft {
 function sourceMembers(text: string): Record<string, unknown> {
   const source = readSource(text);
   const blank = {
-    local_path: null, huggingface_repo_id: null, huggingface_filename: null,
-    model_scope_model_id: null, model_scope_file_path: null,
+    local_path: null,
+    huggingface_repo_id: null,
+    huggingface_filename: null,
+    model_scope_model_id: null,
+    model_scope_file_path: null,
   };
   switch (source.kind) {
     case "local_path":
       return { ...blank, source: "local_path", local_path: source.path };
     case "huggingface":
-      return { ...blank, source: "huggingface", huggingface_repo_id: source.repo, huggingface_filename: source.file || null };
+      return {
+        ...blank,
+        source: "huggingface",
+        huggingface_repo_id: source.repo,
+        huggingface_filename: source.file || null,
+      };
     case "model_scope":
-      return { ...blank, source: "model_scope", model_scope_model_id: source.repo, model_scope_file_path: source.file || null };
+      return {
+        ...blank,
+        source: "model_scope",
+        model_scope_model_id: source.repo,
+        model_scope_file_path: source.file || null,
+      };
     default:
       return blank;
   }
@@ -218,9 +272,20 @@ export type Effect =
   | "rolling";
 
 const settings = new Set([
-  "source", "local_path", "huggingface_repo_id", "huggingface_filename", "model_scope_model_id",
-  "model_scope_file_path", "worker_selector", "gpu_selector", "backend", "backend_version",
-  "backend_parameters", "env", "cpu_offloading", "distributed_inference_across_workers",
+  "source",
+  "local_path",
+  "huggingface_repo_id",
+  "huggingface_filename",
+  "model_scope_model_id",
+  "model_scope_file_path",
+  "worker_selector",
+  "gpu_selector",
+  "backend",
+  "backend_version",
+  "backend_parameters",
+  "env",
+  "cpu_offloading",
+  "distributed_inference_across_workers",
 ]);
 
 export function effectOf(field: string): Effect {
@@ -293,9 +358,17 @@ const options: [keyof Draft, string][] = [
   ["backend_version", "--backend-version"],
 ];
 const unsaid = [
-  "description", "gpus_per_replica", "cpu_offloading", "distributed", "max_restarts",
-  "first_byte_timeout", "generic_proxy", "requests_per_minute", "tokens_per_minute",
-  "concurrent_requests", "token_budget",
+  "description",
+  "gpus_per_replica",
+  "cpu_offloading",
+  "distributed",
+  "max_restarts",
+  "first_byte_timeout",
+  "generic_proxy",
+  "requests_per_minute",
+  "tokens_per_minute",
+  "concurrent_requests",
+  "token_budget",
 ] as const;
 
 /** `gpustack deploy …`; null where the files are on a hub, which the command can't name. */

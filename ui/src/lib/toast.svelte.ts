@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Short news at the edge of the page, read out by screen readers. Errors stay until they are closed.
+ * Short news at the edge of the page, read out by screen readers. Errors stay until they are
+ * closed.
  *
  *     toast.done(t("models.deleted", { name }));
  *     toast.failed(error);

@@ -33,7 +33,10 @@ export interface Question {
 }
 
 function ids(text: string | null): number[] {
-  return (text ?? "").split(",").map(Number).filter((id) => Number.isInteger(id) && id >= 0 && text);
+  return (text ?? "")
+    .split(",")
+    .map(Number)
+    .filter((id) => Number.isInteger(id) && id >= 0 && text);
 }
 
 export function readQuestion(query: URLSearchParams): Question {
@@ -48,7 +51,10 @@ export function readQuestion(query: URLSearchParams): Question {
   };
 }
 
-/** Parameters of GET /v2/usage that both its answers share. `all` begins in 2020, before the first release. */
+/**
+ * Parameters of GET /v2/usage that both its answers share. `all` begins in 2020, before the first
+ * release.
+ */
 export function parameters(question: Question, now: number) {
   const begin = lengths[question.range] ? now - lengths[question.range] : Date.UTC(2020, 0);
   return {

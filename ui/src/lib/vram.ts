@@ -13,6 +13,7 @@ export interface Parts {
   compute: number;
   overhead: number;
 }
+/** In the order in which they are drawn. */
 export const partNames = ["weights", "cache", "compute", "overhead"] as const;
 
 /** What the reckoning goes by. */
@@ -65,7 +66,10 @@ export function sum(parts: Parts): number {
 }
 
 /** Null where the answer doesn't tell parts. */
-export function baseOf(placement: Schemas["Placement"] | undefined, settings: Settings): Base | null {
+export function baseOf(
+  placement: Schemas["Placement"] | undefined,
+  settings: Settings,
+): Base | null {
   const all = placement?.ranks.flatMap((rank) => rank.gpu_parts) ?? [];
   if (!placement || all.length === 0) return null;
   const parts = all.map(partsOf).reduce((most, one) => (sum(one) > sum(most) ? one : most));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What a worker reports (worker.status is loosely typed in the API: its parts come from the machine),
- * and what its row says in short. Pure.
+ * What a worker reports (worker.status is loosely typed in the API: its parts come from the
+ * machine), and what its row says in short. Pure.
  */
 import type { Schemas } from "./api/client.js";
 

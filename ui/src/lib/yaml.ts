@@ -42,6 +42,6 @@ export async function fromYaml(text: string): Promise<Record<string, unknown>> {
   const { parse } = await import("yaml");
   const value: unknown = parse(text, { maxAliasCount: 0 });
   if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw new Error("expected an object such as \"name: qwen3-8b\"");
+    throw new Error('expected an object such as "name: qwen3-8b"');
   return value as Record<string, unknown>;
 }

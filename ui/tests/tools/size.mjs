@@ -12,7 +12,8 @@ const budget = JSON.parse(readFileSync(new URL("../../budget.json", import.meta.
 
 const sizes = new Map();
 function size(file) {
-  if (!sizes.has(file)) sizes.set(file, gzipSync(readFileSync(new URL(file, dist)), { level: 9 }).length);
+  if (!sizes.has(file))
+    sizes.set(file, gzipSync(readFileSync(new URL(file, dist)), { level: 9 }).length);
   return sizes.get(file);
 }
 
@@ -46,7 +47,11 @@ for (const key of routes) {
   for (const message of messages)
     if (message.endsWith(`/${area}.json`)) for (const file of filesOf(message)) files.add(file);
   for (const file of first) files.delete(file);
-  line(`route_${key.slice("src/routes/".length, -".svelte".length)}`, sum(files), budget.route_gzip_bytes);
+  line(
+    `route_${key.slice("src/routes/".length, -".svelte".length)}`,
+    sum(files),
+    budget.route_gzip_bytes,
+  );
 }
 if (routes.length === 0) throw new Error("the manifest names no routes");
 console.log(`size: ${failed === 0 ? "all within the budget" : `${failed} above the budget`}`);

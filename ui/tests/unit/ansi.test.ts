@@ -31,7 +31,9 @@ describe("parseAnsi", () => {
     expect(parseAnsi("\x1b[38;5;999;1mx")).toEqual([{ text: "x", look: { isBold: true } }]);
   });
   test("other sequences vanish, also unfinished ones", () => {
-    expect(stripAnsi("a\x1b[2Kb\x1b]8;;http://x\x1b\\c\x1b]0;title\x07d\x1b[?25le\x1b(Bf\x1b[3")).toBe("abcdef");
+    expect(
+      stripAnsi("a\x1b[2Kb\x1b]8;;http://x\x1b\\c\x1b]0;title\x07d\x1b[?25le\x1b(Bf\x1b[3"),
+    ).toBe("abcdef");
     expect(parseAnsi("\x1b[>4;1mx")).toEqual([{ text: "x", look: null }]);
   });
   test("control characters become signs", () => {

@@ -26,7 +26,15 @@ const card = (index: number, more: Reported = {}): Reported => ({
 const worker = (id: number, name: string, cards: Reported[], more: object = {}): Worker =>
   ({ id, name, state: "ready", status: { gpu_devices: cards }, ...more }) as unknown as Worker;
 const instance = (id: number, more: object): Instance =>
-  ({ id, name: `m-${id}`, model_id: 1, model_name: "m", state: "running", gpu_indexes: [], ...more }) as unknown as Instance;
+  ({
+    id,
+    name: `m-${id}`,
+    model_id: 1,
+    model_name: "m",
+    state: "running",
+    gpu_indexes: [],
+    ...more,
+  }) as unknown as Instance;
 
 test("devices by name of worker and index, with what runs on them", () => {
   const index = new DeviceIndex();
@@ -40,7 +48,11 @@ test("devices by name of worker and index, with what runs on them", () => {
       }),
     ],
   );
-  expect(rows.map((device) => device.id)).toEqual(["node-2:npu:0", "node-2:npu:1", "node-10:npu:0"]);
+  expect(rows.map((device) => device.id)).toEqual([
+    "node-2:npu:0",
+    "node-2:npu:1",
+    "node-10:npu:0",
+  ]);
   expect(rows[1]?.claimed).toBe(5 * gib);
   expect(rows[1]?.state).toBe("used");
   expect(rows[0]?.state).toBe("free");
@@ -58,7 +70,11 @@ test("an instance over two workers holds devices of both", () => {
         gpu_indexes: [0],
         computed_resource_claim: { vram: { "0": 1 } },
         distributed_servers: {
-          main_worker: { worker_id: 1, gpu_indexes: [0], computed_resource_claim: { vram: { "0": 3 } } },
+          main_worker: {
+            worker_id: 1,
+            gpu_indexes: [0],
+            computed_resource_claim: { vram: { "0": 3 } },
+          },
           subordinate_workers: [{ worker_id: 2, gpu_indexes: [1] }],
         },
       }),
@@ -74,7 +90,14 @@ test("an instance over two workers holds devices of both", () => {
 test("what nobody reckoned counts as measured", () => {
   const [device] = new DeviceIndex().update(
     [worker(1, "a", [card(0)])],
-    [instance(7, { worker_id: 1, gpu_indexes: [0], computed_resource_claim: null, measured_claim: { vram: { "0": 9 } } })],
+    [
+      instance(7, {
+        worker_id: 1,
+        gpu_indexes: [0],
+        computed_resource_claim: null,
+        measured_claim: { vram: { "0": 9 } },
+      }),
+    ],
   );
   expect(device?.claimed).toBe(9);
 });
@@ -101,7 +124,11 @@ test("only what changed is made again", () => {
 test("states: unhealthy, unreachable, used by others, free", () => {
   const rows = new DeviceIndex().update(
     [
-      worker(1, "a", [card(0, { healthy: false }), card(1, { memory: { total: 32 * gib, used: 9 * gib } }), card(2)]),
+      worker(1, "a", [
+        card(0, { healthy: false }),
+        card(1, { memory: { total: 32 * gib, used: 9 * gib } }),
+        card(2),
+      ]),
       worker(2, "b", [card(0)], { state: "unreachable" }),
     ],
     [],

@@ -85,4 +85,16 @@ describe("feed", () => {
     new Feed("").subscribe((message) => told.push(message));
     await until(() => told.some((m) => m.kind === "status" && m.status.state === "refused"));
   });
+  test("a refusal was for one user: the next one begins anew", async () => {
+    const connections = fakeServer([401]);
+    const told: Message[] = [];
+    const feed = new Feed("");
+    const leave = feed.subscribe((message) => told.push(message));
+    await until(() => told.some((m) => m.kind === "status" && m.status.state === "refused"));
+    leave();
+    const stop = feed.subscribe((message) => told.push(message));
+    expect(told.at(-1)).toMatchObject({ kind: "snapshot", status: { state: "connecting" } });
+    await until(() => connections.length === 2);
+    stop();
+  });
 });

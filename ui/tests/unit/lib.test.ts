@@ -6,7 +6,13 @@ import { passwordRules } from "../../src/lib/password.js";
 import { readPreferences } from "../../src/lib/preferences.svelte.js";
 import { match } from "../../src/lib/router.svelte.js";
 import {
-  csvLine, keepOrder, matches, readOrder, sorted, windowOf, writeOrder,
+  csvLine,
+  keepOrder,
+  matches,
+  readOrder,
+  sorted,
+  windowOf,
+  writeOrder,
 } from "../../src/lib/rows.js";
 import { EventParser } from "../../src/lib/sse.js";
 
@@ -56,7 +62,11 @@ describe("preferences", () => {
 });
 
 describe("rows", () => {
-  const rows = [{ n: "b10", v: 2 }, { n: "b9", v: null }, { n: "a", v: 7 }];
+  const rows = [
+    { n: "b10", v: 2 },
+    { n: "b9", v: null },
+    { n: "a", v: 7 },
+  ];
   test("numbers in names count, nothing stands last both ways", () => {
     expect(sorted(rows, (r) => r.n, false, "en").map((r) => r.n)).toEqual(["a", "b9", "b10"]);
     expect(sorted(rows, (r) => r.v, true, "en").map((r) => r.v)).toEqual([7, 2, null]);
@@ -89,7 +99,8 @@ describe("rows", () => {
 });
 
 describe("server-sent events", () => {
-  const text = 'id: 7-1\nevent: models\ndata: {"op":"put"}\n\n: heartbeat\n\ndata: a\ndata: b\r\n\r\n';
+  const text =
+    'id: 7-1\nevent: models\ndata: {"op":"put"}\n\n: heartbeat\n\ndata: a\ndata: b\r\n\r\n';
   const wanted = [
     { event: "models", data: '{"op":"put"}', id: "7-1" },
     { event: "", data: "", id: "7-1" },
@@ -102,14 +113,21 @@ describe("server-sent events", () => {
     for (let size = 1; size < 9; size++) {
       const parser = new EventParser();
       const out = [];
-      for (let at = 0; at < text.length; at += size) out.push(...parser.push(text.slice(at, at + size)));
+      for (let at = 0; at < text.length; at += size)
+        out.push(...parser.push(text.slice(at, at + size)));
       expect(out, `pieces of ${size}`).toEqual(wanted);
     }
   });
 });
 
 describe("palette", () => {
-  const entry = (label: string, group = "g"): Entry => ({ id: label, group, label, icon: "model", run: () => {} });
+  const entry = (label: string, group = "g"): Entry => ({
+    id: label,
+    group,
+    label,
+    icon: "model",
+    run: () => {},
+  });
   test("the beginning of words counts more than their inside", () => {
     expect(score("node1", "Node1")).toBe(6);
     expect(score("node1:npu:3", "node1")).toBe(5);
@@ -127,7 +145,10 @@ describe("palette", () => {
 
 describe("passwords", () => {
   test("each rule by itself", () => {
-    const unmet = (word: string) => passwordRules(word).filter((r) => !r.isMet).map((r) => r.id);
+    const unmet = (word: string) =>
+      passwordRules(word)
+        .filter((r) => !r.isMet)
+        .map((r) => r.id);
     expect(unmet("Str0ng_Enough")).toEqual([]);
     expect(unmet("weak")).toEqual(["length", "upper", "digit", "special"]);
     expect(unmet("Ü1_aA")).toEqual(["length"]);

@@ -12,7 +12,11 @@ function random(seed: number): () => number {
 }
 const sample = encode(
   Array.from({ length: 400 }, (_, i) =>
-    i % 37 === 5 ? "长".repeat(1 + ((i * 7919) % 6000)) : i % 11 === 0 ? "" : `line ${i} ${"x".repeat(i % 90)}`,
+    i % 37 === 5
+      ? "长".repeat(1 + ((i * 7919) % 6000))
+      : i % 11 === 0
+        ? ""
+        : `line ${i} ${"x".repeat(i % 90)}`,
   ).join("\n"),
 );
 const whole = splitLines(sample, 0, 0).map(({ offset, end, raw }) => [offset, end, raw]);
@@ -20,7 +24,11 @@ const whole = splitLines(sample, 0, 0).map(({ offset, end, raw }) => [offset, en
 describe("splitLines", () => {
   test("places, CR LF, an unfinished last line", () => {
     const lines = splitLines(encode("a\r\n\nb"), 100, 0);
-    expect(lines.map(({ offset, end, raw }) => [offset, end, raw])).toEqual([[100, 103, "a"], [103, 104, ""], [104, 105, "b"]]);
+    expect(lines.map(({ offset, end, raw }) => [offset, end, raw])).toEqual([
+      [100, 103, "a"],
+      [103, 104, ""],
+      [104, 105, "b"],
+    ]);
   });
   test("what is no UTF-8 is replaced", () => {
     expect(splitLines(new Uint8Array([97, 0xff, 98, 10]), 0, 0)[0]?.raw).toBe("a\ufffdb");
@@ -39,7 +47,7 @@ describe("LogWindow", () => {
     const next = random(seed);
     const part = new LogWindow();
     part.begin(0, new Uint8Array(0), true, 0);
-    for (let at = 0; at < sample.length; ) {
+    for (let at = 0; at < sample.length;) {
       const length = 1 + Math.floor(next() * 900);
       expect(part.append(at, sample.subarray(at, at + length), 0)).toBe(true);
       at += length;
@@ -64,7 +72,9 @@ describe("LogWindow", () => {
       end = line.end;
     }
     expect(end).toBe(sample.length);
-    const text = part.lines.map((line) => line.raw + (line.isCut || line.end === sample.length ? "" : "\n")).join("");
+    const text = part.lines
+      .map((line) => line.raw + (line.isCut || line.end === sample.length ? "" : "\n"))
+      .join("");
     expect(text.replaceAll("\n", "").replaceAll("\ufffd", "").length).toBeGreaterThan(0);
     expect(text.split("\n").filter((line) => line.startsWith("line ")).length).toBe(
       whole.filter(([, , raw]) => String(raw).startsWith("line ")).length,
@@ -76,13 +86,19 @@ describe("LogWindow", () => {
     expect(plain(part)).toEqual([[18, 23, "next"]]);
     expect(part.start).toBe(10);
     expect(part.prepend(4, encode("the la"), true, 0)).toBe(true);
-    expect(plain(part)).toEqual([[4, 18, "the last half"], [18, 23, "next"]]);
+    expect(plain(part)).toEqual([
+      [4, 18, "the last half"],
+      [18, 23, "next"],
+    ]);
   });
   test("what is here already is left out, a gap isn't taken", () => {
     const part = new LogWindow();
     part.begin(0, encode("ab\ncd"), true, 0);
     expect(part.append(3, encode("cdef\n"), 0)).toBe(true);
-    expect(plain(part)).toEqual([[0, 3, "ab"], [3, 8, "cdef"]]);
+    expect(plain(part)).toEqual([
+      [0, 3, "ab"],
+      [3, 8, "cdef"],
+    ]);
     expect(part.append(2, encode("\ncd"), 0)).toBe(false);
     expect(part.append(20, encode("late"), 0)).toBe(false);
     expect(part.prepend(0, encode("x"), true, 0)).toBe(false);
@@ -92,7 +108,10 @@ describe("LogWindow", () => {
     part.begin(0, new Uint8Array(0), true, 0);
     part.append(0, encode("a"), 1000);
     part.append(1, encode("b\nc"), 2000);
-    expect(part.lines.map((line) => [line.raw, line.arrived])).toEqual([["ab", 1000], ["c", 2000]]);
+    expect(part.lines.map((line) => [line.raw, line.arrived])).toEqual([
+      ["ab", 1000],
+      ["c", 2000],
+    ]);
   });
   test("what is too much goes at either end, whole lines only", () => {
     const bytes = encode(Array.from({ length: 500 }, (_, i) => `line ${i}`).join("\n"));

@@ -4,10 +4,26 @@ import { lineOfRow, byteAt, rowsAbove, thumbOf, visibleLines } from "../../src/l
 import type { Line } from "../../src/lib/log_lines.js";
 import { mergeLines, tagOf } from "../../src/lib/log_merge.js";
 import { readIds, sourcesOf } from "../../src/lib/log_sources.js";
-import { cellsOf, collapse, hitsIn, isDated, levelOf, markHits, shown, spansOf, stampOf } from "../../src/lib/log_text.js";
+import {
+  cellsOf,
+  collapse,
+  hitsIn,
+  isDated,
+  levelOf,
+  markHits,
+  shown,
+  spansOf,
+  stampOf,
+} from "../../src/lib/log_text.js";
 
 let place = 0;
-const line = (raw: string, arrived = 0): Line => ({ offset: place++, end: place, raw, isCut: false, arrived });
+const line = (raw: string, arrived = 0): Line => ({
+  offset: place++,
+  end: place,
+  raw,
+  isCut: false,
+  arrived,
+});
 
 describe("levelOf", () => {
   test.each([
@@ -34,7 +50,10 @@ describe("stampOf", () => {
   const utc = Date.UTC(2024, 0, 2, 3, 4, 5);
   test("with a zone", () => {
     expect(stampOf("2024-01-02T03:04:05Z x", 2024)).toEqual({ time: utc, length: 21 });
-    expect(stampOf("2024-01-02 11:04:05.250 +08:00 x", 2024)).toEqual({ time: utc + 250, length: 31 });
+    expect(stampOf("2024-01-02 11:04:05.250 +08:00 x", 2024)).toEqual({
+      time: utc + 250,
+      length: 31,
+    });
   });
   test("ours without one, brackets with it", () => {
     const local = new Date(2024, 0, 2, 3, 4, 5).getTime();
@@ -53,7 +72,11 @@ describe("stampOf", () => {
 test("progress lines show their last state", () => {
   expect(collapse("\r10%\r20%\r100%\r")).toEqual({ text: "100%", replaced: 2 });
   expect(collapse("plain")).toEqual({ text: "plain", replaced: 0 });
-  expect(shown(line("a\tb\r\x1b[31mc\td"))).toMatchObject({ plain: "c       d", replaced: 1, cells: 9 });
+  expect(shown(line("a\tb\r\x1b[31mc\td"))).toMatchObject({
+    plain: "c       d",
+    replaced: 1,
+    cells: 9,
+  });
 });
 test("columns of a terminal", () => {
   expect([cellsOf("abc"), cellsOf("模型"), cellsOf("é"), cellsOf("🚀")]).toEqual([3, 4, 1, 3]);
@@ -68,16 +91,27 @@ describe("search", () => {
     expect(hitsIn("x", "")).toEqual([]);
   });
   test("marks go over spans", () => {
-    const marked = markHits([{ text: "one t", look: null }, { text: "wo two", look: { fg: 1 } }], "TWO");
+    const marked = markHits(
+      [
+        { text: "one t", look: null },
+        { text: "wo two", look: { fg: 1 } },
+      ],
+      "TWO",
+    );
     expect(marked.map((span) => [span.text, span.isHit])).toEqual([
-      ["one ", false], ["t", true], ["wo", true], [" ", false], ["two", true],
+      ["one ", false],
+      ["t", true],
+      ["wo", true],
+      [" ", false],
+      ["two", true],
     ]);
   });
 });
 
 describe("mergeLines", () => {
   const at = (second: number, text: string) => line(`2024-01-02T03:04:0${second}Z ${text}`);
-  const text = (lines: { line: Line; source: number }[]) => lines.map(({ line: one, source }) => `${source}${one.raw.slice(-1)}`);
+  const text = (lines: { line: Line; source: number }[]) =>
+    lines.map(({ line: one, source }) => `${source}${one.raw.slice(-1)}`);
   test("by their times; what has none stays behind its line", () => {
     const merged = mergeLines([
       { lines: [at(1, "a"), line("b"), at(5, "c")], hasMoreBefore: false },
@@ -87,7 +121,10 @@ describe("mergeLines", () => {
     expect(merged.oldest).toBe(-1);
   });
   test("a stream keeps its own order, whatever its clock does", () => {
-    const merged = mergeLines([{ lines: [at(5, "a"), at(2, "b")], hasMoreBefore: false }, { lines: [at(3, "c")], hasMoreBefore: false }]);
+    const merged = mergeLines([
+      { lines: [at(5, "a"), at(2, "b")], hasMoreBefore: false },
+      { lines: [at(3, "c")], hasMoreBefore: false },
+    ]);
     expect(text(merged.lines)).toEqual(["1c", "0a", "0b"]);
   });
   test("by arrival without times", () => {
@@ -120,7 +157,14 @@ describe("layout", () => {
   test("what is to be in the page", () => {
     expect(visibleLines(above, 18, 18, 18, 0)).toEqual({ first: 1, end: 2 });
     expect(visibleLines(above, 18, 0, 4000)).toEqual({ first: 0, end: 4 });
-    expect(visibleLines(rowsAbove(() => 0, 0, 10), 18, 0, 400)).toEqual({ first: 0, end: 0 });
+    expect(
+      visibleLines(
+        rowsAbove(() => 0, 0, 10),
+        18,
+        0,
+        400,
+      ),
+    ).toEqual({ first: 0, end: 0 });
   });
   test("the scrollbar stands for bytes", () => {
     expect(thumbOf(0, 1000, 0, 100, 0.05)).toEqual({ top: 0, height: 0.1 });
@@ -132,11 +176,13 @@ describe("layout", () => {
 });
 
 describe("sources", () => {
-  const instance = (more: object) => ({ id: 3, name: "a", ...more }) as unknown as Parameters<typeof sourcesOf>[0];
   test("one, or one per rank", () => {
-    expect(sourcesOf(instance({}))).toEqual([{ id: 3, name: "a" }]);
-    const gang = { main_worker: { worker_id: 1, worker_name: "x" }, subordinate_workers: [{ worker_id: 2, worker_name: "y" }] };
-    expect(sourcesOf(instance({ distributed_servers: gang }))).toEqual([
+    expect(sourcesOf({ id: 3, name: "a" })).toEqual([{ id: 3, name: "a" }]);
+    const gang = {
+      main_worker: { worker_id: 1, worker_name: "x" },
+      subordinate_workers: [{ worker_id: 2, worker_name: "y" }],
+    };
+    expect(sourcesOf({ id: 3, name: "a", distributed_servers: gang as never })).toEqual([
       { id: 3, name: "a 0 x", rank: 0 },
       { id: 3, name: "a 1 y", rank: 1 },
     ]);

@@ -9,7 +9,9 @@ const groups = (workers: number, each: number) =>
   Array.from({ length: workers }, (_, i) => ({ key: `w${i}`, count: each }));
 
 test("steps of heat", () => {
-  expect([0, 12.4, 12.5, 50, 99, 100, 140].map((value) => heatStep(value))).toEqual([0, 0, 1, 4, 7, 7, 7]);
+  expect([0, 12.4, 12.5, 50, 99, 100, 140].map((value) => heatStep(value))).toEqual([
+    0, 0, 1, 4, 7, 7, 7,
+  ]);
   expect(heatStep(null)).toBeNull();
   expect(heatStep(20, 30, 94)).toBe(0);
 });
@@ -47,9 +49,26 @@ test.each([
   expect(layout.cellWidth).toBeGreaterThanOrEqual(7);
 });
 
+test("blocks are whole rows where they can be", () => {
+  for (const width of [320, 700, 985, 1180, 1600]) {
+    const { at, blocks } = layoutMap(groups(5, 8), width, 390);
+    const first = blocks[0]!;
+    const lines = new Set(Array.from({ length: first.count }, (_, i) => at[2 * i + 1]));
+    expect([1, 2, 4, 8]).toContain(lines.size);
+  }
+});
+
 test("few devices are large, and no two cells share a place", () => {
   expect(layoutMap(groups(1, 8), 1100, 400).cellWidth).toBeGreaterThan(100);
-  const { at } = layoutMap([{ key: "a", count: 3 }, { key: "b", count: 16 }, { key: "c", count: 1 }], 700, 300);
+  const { at } = layoutMap(
+    [
+      { key: "a", count: 3 },
+      { key: "b", count: 16 },
+      { key: "c", count: 1 },
+    ],
+    700,
+    300,
+  );
   const places = new Set(Array.from({ length: 20 }, (_, i) => `${at[2 * i]},${at[2 * i + 1]}`));
   expect(places.size).toBe(20);
 });
@@ -75,15 +94,36 @@ test("arrow keys lead to neighbours and stop at the ends", () => {
 });
 
 const device = (more: Partial<Device>): Device => ({
-  id: "a:npu:0", worker: { id: 1, name: "a", state: "ready" }, index: 0, deviceIndex: 0, type: "npu",
-  name: "910B4", vendor: "Huawei", uuid: "", driver: "", runtime: "", island: -1, link: "",
-  util: 0, total: 64, used: 0, claimed: 0, isUnified: false, temperature: null, power: null,
-  state: "free", uses: [], ...more,
+  id: "a:npu:0",
+  worker: { id: 1, name: "a", state: "ready" },
+  index: 0,
+  deviceIndex: 0,
+  type: "npu",
+  name: "910B4",
+  vendor: "Huawei",
+  uuid: "",
+  driver: "",
+  runtime: "",
+  island: -1,
+  link: "",
+  util: 0,
+  total: 64,
+  used: 0,
+  claimed: 0,
+  isUnified: false,
+  temperature: null,
+  power: null,
+  state: "free",
+  uses: [],
+  ...more,
 });
 const use = (name: string) => ({ instance: { id: 1, model_name: name } as never, bytes: 1 });
 const look = (mode: ColourMode) => ({
   mode,
-  tones: new Map([["m", 2], ["n", 5]]),
+  tones: new Map([
+    ["m", 2],
+    ["n", 5],
+  ]),
   write: (figure: number) => `${figure}%`,
 });
 
@@ -91,7 +131,12 @@ test("cells: hollow when free, heat when used, marks for trouble", () => {
   expect(cellOf(device({}), look("util")).fills).toEqual([]);
   const busy = device({ state: "used", util: 60, used: 32, claimed: 48, uses: [use("m")] });
   expect(cellOf(busy, look("util"))).toMatchObject({
-    fills: ["heat-4"], used: 32, claimed: 48, label: "m", figure: "60%", mark: "none",
+    fills: ["heat-4"],
+    used: 32,
+    claimed: 48,
+    label: "m",
+    figure: "60%",
+    mark: "none",
   });
   expect(cellOf(busy, look("memory")).fills).toEqual(["heat-4"]);
   expect(cellOf(busy, look("temperature"))).toMatchObject({ fills: [], isUnknown: true });

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from "vitest";
 import {
-  byModel, indexWords, placesOfAll, silenced, statusOf, type Instance, type Model,
+  byModel,
+  indexWords,
+  placesOfAll,
+  silenced,
+  statusOf,
+  type Instance,
+  type Model,
 } from "../../src/lib/models.js";
 
 const model = (fields: Partial<Model> = {}) =>
@@ -55,7 +61,11 @@ describe("state of a model", () => {
 describe("instances", () => {
   test("by model, the oldest first", () => {
     const rows = [instance({ id: 9 }), instance({ id: 3 }), instance({ id: 5, model_id: 2 })];
-    expect(byModel(rows).get(1)?.map((one) => one.id)).toEqual([3, 9]);
+    expect(
+      byModel(rows)
+        .get(1)
+        ?.map((one) => one.id),
+    ).toEqual([3, 9]);
     expect(byModel(rows).get(2)?.length).toBe(1);
   });
   test("indexes in few words", () => {

@@ -7,11 +7,27 @@ import { joinCommand, quoted } from "../../src/lib/join.js";
 import { bars, parameters, readQuestion } from "../../src/lib/usage.js";
 import { deviceMemory, deviceWords, share, stateOf } from "../../src/lib/workers.js";
 
-function file(id: number, worker_id: number, size: number, more: Partial<ModelFile> = {}): ModelFile {
+function file(
+  id: number,
+  worker_id: number,
+  size: number,
+  more: Partial<ModelFile> = {},
+): ModelFile {
   return {
-    id, worker_id, size, worker_name: `w${worker_id}`, source: "local_path", local_path: "/m.gguf",
-    download_progress: 100, resolved_paths: [], state: "present", state_message: null,
-    identity: `${size}-${worker_id}`, models: [], storage: null, ...more,
+    id,
+    worker_id,
+    size,
+    worker_name: `w${worker_id}`,
+    source: "local_path",
+    local_path: "/m.gguf",
+    download_progress: 100,
+    resolved_paths: [],
+    state: "present",
+    state_message: null,
+    identity: `${size}-${worker_id}`,
+    models: [],
+    storage: null,
+    ...more,
   };
 }
 
@@ -23,14 +39,32 @@ describe("model files", () => {
     expect(differing([file(1, 1, 10), file(2, 2, 0, { state: "missing" })]).size).toBe(0);
   });
   test("shared storage counts once", () => {
-    const nfs = { mount_point: "/nfs", mount_from: "nas:/models", type: "nfs4", is_shared: true, total: 100, available: 40 };
-    const disk = { mount_point: "/", mount_from: "/dev/sda1", type: "ext4", is_shared: false, total: 10, available: 1 };
+    const nfs = {
+      mount_point: "/nfs",
+      mount_from: "nas:/models",
+      type: "nfs4",
+      is_shared: true,
+      total: 100,
+      available: 40,
+    };
+    const disk = {
+      mount_point: "/",
+      mount_from: "/dev/sda1",
+      type: "ext4",
+      is_shared: false,
+      total: 10,
+      available: 1,
+    };
     const found = storagesOf([
-      file(1, 1, 1, { storage: nfs }), file(2, 2, 1, { storage: nfs }),
-      file(3, 1, 1, { storage: disk }), file(4, 2, 1, { storage: disk }),
+      file(1, 1, 1, { storage: nfs }),
+      file(2, 2, 1, { storage: nfs }),
+      file(3, 1, 1, { storage: disk }),
+      file(4, 2, 1, { storage: disk }),
     ]);
     expect(found.map(({ name, workers }) => [name, workers.size])).toEqual([
-      ["nas:/models", 2], ["w1:/", 1], ["w2:/", 1],
+      ["nas:/models", 2],
+      ["w1:/", 1],
+      ["w2:/", 1],
     ]);
   });
 });
@@ -60,7 +94,12 @@ describe("usage", () => {
     const { start } = parameters(asked, now);
     expect(start).toBe("2026-11-25T12:00:00.000Z");
     const counts = { prompt_tokens: 3, completion_tokens: 4, requests: 1, errors: 0 };
-    const list = bars([{ ...counts, hour: "2026-11-26T10:00:00.000Z" }], "hour", Date.parse(start), now);
+    const list = bars(
+      [{ ...counts, hour: "2026-11-26T10:00:00.000Z" }],
+      "hour",
+      Date.parse(start),
+      now,
+    );
     expect(list).toHaveLength(25);
     expect(list.filter((bar) => bar.requests > 0).map((bar) => bar.at)).toEqual([
       Date.UTC(2026, 10, 26, 10),
@@ -77,10 +116,13 @@ describe("workers", () => {
   const worker = {
     id: 1,
     state: "ready",
-    status: { gpu_devices: [
-      { name: "910B4", memory: { total: 32, used: 4 } }, { name: "910B4", memory: { total: 32, used: 1 } },
-      { name: "A100", memory: { total: 80 } },
-    ] },
+    status: {
+      gpu_devices: [
+        { name: "910B4", memory: { total: 32, used: 4 } },
+        { name: "910B4", memory: { total: 32, used: 1 } },
+        { name: "A100", memory: { total: 80 } },
+      ],
+    },
   } as unknown as Schemas["Worker"];
   test("devices by their kinds, memory as a sum", () => {
     expect(deviceWords(worker)).toBe("2 × 910B4, 1 × A100");
@@ -88,7 +130,9 @@ describe("workers", () => {
   });
   test("maintenance goes before what it says of itself", () => {
     expect(stateOf(worker)).toBe("ready");
-    expect(stateOf({ ...worker, maintenance: { enabled: true, drain: false, message: "" } })).toBe("maintenance");
+    expect(stateOf({ ...worker, maintenance: { enabled: true, drain: false, message: "" } })).toBe(
+      "maintenance",
+    );
   });
   test("no share of nothing", () => {
     expect(share(1, 0)).toBeNull();

@@ -6,14 +6,22 @@ const now = 1_700_000_123_456;
 const query = (text: string) => new URLSearchParams(text);
 
 test("ranges of the URL end now, on whole steps", () => {
-  expect(spanOf(query(""), now)).toEqual({ start: 1_699_996_520, end: 1_700_000_120, step: 10, range: "1h" });
+  expect(spanOf(query(""), now)).toEqual({
+    start: 1_699_996_520,
+    end: 1_700_000_120,
+    step: 10,
+    range: "1h",
+  });
   expect(spanOf(query("range=14d"), now)).toMatchObject({ step: 3600, range: "14d" });
   expect(spanOf(query("range=nonsense"), now, "6h").range).toBe("6h");
 });
 
 test("a chosen part stays where it is", () => {
   expect(spanOf(query("start=1699999000&end=1699999600&range=1h"), now)).toEqual({
-    start: 1_699_999_000, end: 1_699_999_600, step: 10, range: null,
+    start: 1_699_999_000,
+    end: 1_699_999_600,
+    step: 10,
+    range: null,
   });
 });
 

@@ -2,24 +2,51 @@
 import { parse } from "yaml";
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { read, tokens, translate, words, write } from "../../src/lib/parameters.js";
+import { read, tidy, tokens, translate, words, write } from "../../src/lib/parameters.js";
 import { freeName, isGguf, nameFor, readSource, writeSource } from "../../src/lib/sources.js";
 import {
-  bodyOf, commandOf, differences, draftOf, effectOf, emptyDraft, faultsOf, fullBody, quote,
+  bodyOf,
+  commandOf,
+  differences,
+  draftOf,
+  effectOf,
+  emptyDraft,
+  faultsOf,
+  fullBody,
+  quote,
 } from "../../src/lib/spec.js";
 import { baseOf, reckon, settingsOf, sum } from "../../src/lib/vram.js";
 import { fromYaml, toYaml } from "../../src/lib/yaml.js";
 
 describe("source box", () => {
   test("knows what was typed", () => {
-    expect(readSource(" Qwen/Qwen3-8B ")).toEqual({ kind: "huggingface", repo: "Qwen/Qwen3-8B", file: "" });
-    expect(readSource("https://huggingface.co/a/b-GGUF/blob/main/x/y.gguf")).toEqual({
-      kind: "huggingface", repo: "a/b-GGUF", file: "x/y.gguf",
+    expect(readSource(" Qwen/Qwen3-8B ")).toEqual({
+      kind: "huggingface",
+      repo: "Qwen/Qwen3-8B",
+      file: "",
     });
-    expect(readSource("ms:Qwen/Qwen3-8B/a.gguf")).toEqual({ kind: "model_scope", repo: "Qwen/Qwen3-8B", file: "a.gguf" });
-    expect(readSource("https://modelscope.cn/models/Qwen/Qwen3-8B")).toMatchObject({ kind: "model_scope" });
-    expect(readSource("/models/hello.gguf")).toEqual({ kind: "local_path", path: "/models/hello.gguf" });
-    expect(readSource("Qwen3-8b:Q4_K_M")).toEqual({ kind: "catalog", name: "qwen3-8b", precision: "Q4_K_M" });
+    expect(readSource("https://huggingface.co/a/b-GGUF/blob/main/x/y.gguf")).toEqual({
+      kind: "huggingface",
+      repo: "a/b-GGUF",
+      file: "x/y.gguf",
+    });
+    expect(readSource("ms:Qwen/Qwen3-8B/a.gguf")).toEqual({
+      kind: "model_scope",
+      repo: "Qwen/Qwen3-8B",
+      file: "a.gguf",
+    });
+    expect(readSource("https://modelscope.cn/models/Qwen/Qwen3-8B")).toMatchObject({
+      kind: "model_scope",
+    });
+    expect(readSource("/models/hello.gguf")).toEqual({
+      kind: "local_path",
+      path: "/models/hello.gguf",
+    });
+    expect(readSource("Qwen3-8b:Q4_K_M")).toEqual({
+      kind: "catalog",
+      name: "qwen3-8b",
+      precision: "Q4_K_M",
+    });
     expect(readSource("hf:x")).toEqual({ kind: "none" });
     expect(readSource("")).toEqual({ kind: "none" });
   });
@@ -48,28 +75,66 @@ describe("parameters", () => {
     expect(write(["-c", "1", "--x"], "llama.cpp", "context", "2")).toEqual(["--ctx-size=2", "--x"]);
     expect(write(["--x", "--ctx-size=1"], "llama.cpp", "context", "")).toEqual(["--x"]);
     expect(write([], "llama.cpp", "cacheType", "q8_0")).toEqual([
-      "--cache-type-k=q8_0", "--cache-type-v=q8_0", "--flash-attn=on",
+      "--cache-type-k=q8_0",
+      "--cache-type-v=q8_0",
+      "--flash-attn=on",
     ]);
     expect(write(["--x"], "nobody", "context", "2")).toEqual(["--x"]);
   });
   test("go along to another engine", () => {
     expect(translate(["--ctx-size=8192", "--parallel=4", "--x"], "llama.cpp", "vllm")).toEqual([
-      "--x", "--max-model-len=8192", "--max-num-seqs=4",
+      "--x",
+      "--max-model-len=8192",
+      "--max-num-seqs=4",
     ]);
     expect(translate(["-tp", "4"], "vllm", "MindIE")).toEqual(["--tensor-parallel-size=4"]);
   });
+  test("said twice, the last one stays", () => {
+    expect(tidy(["--tensor-parallel-size 2", "--x", "-tp=4"], "vllm")).toEqual([
+      "--tensor-parallel-size=4",
+      "--x",
+    ]);
+    expect(tidy(["-c", "1"], "llama.cpp")).toEqual(["-c", "1"]);
+  });
   test("tokens and words", () => {
-    expect([tokens("8192"), tokens("8k"), tokens("32K"), tokens("x")]).toEqual([8192, 8000, 32768, null]);
+    expect([tokens("8192"), tokens("8k"), tokens("32K"), tokens("x")]).toEqual([
+      8192,
+      8000,
+      32768,
+      null,
+    ]);
     expect(words(["--a b c", "--d=1", "e", " "])).toEqual(["--a", "b c", "--d=1", "e"]);
   });
 });
 
 describe("memory", () => {
-  const parts = { weights: 800, cache: 200, state: 0, compute: 50, graphs: 10, runtime: 30, learned: -40 };
+  const parts = {
+    weights: 800,
+    cache: 200,
+    state: 0,
+    compute: 50,
+    graphs: 10,
+    runtime: 30,
+    learned: -40,
+  };
   const placement = (engine: string, context: number, tp: number, count: number) => ({
-    mode: "on_devices" as const, engine, tensor_parallel: tp, pipeline_parallel: 1,
-    layers_offloaded: 0, context_length: context, candidates: 1,
-    ranks: [{ worker: "a", worker_id: 1, gpu_indexes: [0], gpu_bytes: [1], ram: 0, gpu_parts: Array(count).fill(parts) }],
+    mode: "on_devices" as const,
+    engine,
+    tensor_parallel: tp,
+    pipeline_parallel: 1,
+    layers_offloaded: 0,
+    context_length: context,
+    candidates: 1,
+    ranks: [
+      {
+        worker: "a",
+        worker_id: 1,
+        gpu_indexes: [0],
+        gpu_bytes: [1],
+        ram: 0,
+        gpu_parts: Array(count).fill(parts),
+      },
+    ],
   });
   const vllm = (...list: string[]) => settingsOf("vllm", list);
   test("keys and values grow with the context, and shrink with their type", () => {
@@ -77,7 +142,9 @@ describe("memory", () => {
     expect(base.parts).toEqual({ weights: 800, cache: 200, compute: 60, overhead: 0 });
     expect(reckon(base, vllm()).parts).toEqual(base.parts);
     expect(reckon(base, vllm("--max-model-len=16384")).parts.cache).toBe(400);
-    expect(reckon(base, vllm("--max-model-len 16384", "--kv-cache-dtype=fp8")).parts.cache).toBe(200);
+    expect(reckon(base, vllm("--max-model-len 16384", "--kv-cache-dtype=fp8")).parts.cache).toBe(
+      200,
+    );
   });
   test("tensors are cut over devices", () => {
     const base = baseOf(placement("vllm", 8192, 2, 2), vllm())!;
@@ -90,7 +157,9 @@ describe("memory", () => {
     const llama = (...list: string[]) => settingsOf("llama.cpp", list);
     const base = baseOf(placement("llama.cpp", 1024, 1, 1), llama("--ctx-size=1024"))!;
     expect(reckon(base, llama("--ctx-size=1024", "--parallel=3")).parts.cache).toBe(300); // 1536 cells
-    expect(reckon(base, llama("--ctx-size=4096", "--cache-type-k=q8_0")).parts.cache).toBe(200 * 4 * 17 / 32);
+    expect(reckon(base, llama("--ctx-size=4096", "--cache-type-k=q8_0")).parts.cache).toBe(
+      (200 * 4 * 17) / 32,
+    );
   });
   test("without parts there is nothing to go by", () => {
     expect(baseOf({ ...placement("vllm", 1, 1, 0) }, vllm())).toBeNull();
@@ -101,14 +170,30 @@ describe("memory", () => {
 describe("bodies", () => {
   test("say only what is unusual", () => {
     const draft = { ...emptyDraft(), source: "/m/a.gguf", name: "a" };
-    expect(bodyOf(draft)).toEqual({ name: "a", source: "local_path", local_path: "/m/a.gguf", replicas: 1 });
+    expect(bodyOf(draft)).toEqual({
+      name: "a",
+      source: "local_path",
+      local_path: "/m/a.gguf",
+      replicas: 1,
+    });
   });
   test("come back as the same draft", () => {
     const body = {
-      name: "x", source: "huggingface", huggingface_repo_id: "a/b", huggingface_filename: "c.gguf",
-      replicas: 3, categories: ["llm"], backend: "vllm", backend_parameters: ["--a"], env: { A: "b" },
-      worker_selector: { rack: "1" }, gpu_selector: { gpu_ids: ["n:npu:0"], gpus_per_replica: 1 },
-      cpu_offloading: false, token_budget: 5, budget_period: "day", lora_list: [{ name: "l" }],
+      name: "x",
+      source: "huggingface",
+      huggingface_repo_id: "a/b",
+      huggingface_filename: "c.gguf",
+      replicas: 3,
+      categories: ["llm"],
+      backend: "vllm",
+      backend_parameters: ["--a"],
+      env: { A: "b" },
+      worker_selector: { rack: "1" },
+      gpu_selector: { gpu_ids: ["n:npu:0"], gpus_per_replica: 1 },
+      cpu_offloading: false,
+      token_budget: 5,
+      budget_period: "day",
+      lora_list: [{ name: "l" }],
     };
     expect(bodyOf(draftOf(body))).toEqual(body);
   });
@@ -119,29 +204,51 @@ describe("bodies", () => {
 
 describe("differences", () => {
   test("nothing said is nothing said", () => {
-    expect(differences({ description: "", env: {}, gpu_selector: null }, { env: null })).toEqual([]);
+    expect(differences({ description: "", env: {}, gpu_selector: null }, { env: null })).toEqual(
+      [],
+    );
     expect(differences({ env: { a: "1", b: "2" } }, { env: { b: "2", a: "1" } })).toEqual([]);
   });
   test("say what they cause", () => {
-    const before = fullBody(draftOf({ name: "a", source: "local_path", local_path: "/a", replicas: 1 }));
-    const after = { ...before, replicas: 2, backend_parameters: ["--x"], description: "d", name: "b" };
-    expect(Object.fromEntries(differences(before, after).map((one) => [one.field, one.effect]))).toEqual({
-      name: "rename", replicas: "scale", backend_parameters: "rolling", description: "none",
+    const before = fullBody(
+      draftOf({ name: "a", source: "local_path", local_path: "/a", replicas: 1 }),
+    );
+    const after = {
+      ...before,
+      replicas: 2,
+      backend_parameters: ["--x"],
+      description: "d",
+      name: "b",
+    };
+    expect(
+      Object.fromEntries(differences(before, after).map((one) => [one.field, one.effect])),
+    ).toEqual({
+      name: "rename",
+      replicas: "scale",
+      backend_parameters: "rolling",
+      description: "none",
     });
   });
   test("as the server does it", () => {
     // Fields that make a new generation, from its own table.
     const table = readFileSync(new URL("../../../src/domain/model.c", import.meta.url), "utf8");
     for (const [, field, flags] of table.matchAll(/\{FIELD\((\w+)\)([^}]*)\}/g))
-      expect(effectOf(field ?? "") === "rolling", field).toBe((flags ?? "").includes("FIELD_SETTING"));
+      expect(effectOf(field ?? "") === "rolling", field).toBe(
+        (flags ?? "").includes("FIELD_SETTING"),
+      );
   });
 });
 
 describe("the same as a command", () => {
   test("of a path", () => {
     const draft = {
-      ...emptyDraft(), source: "/m/a b.gguf", name: "a", replicas: 2, backend_parameters: ["--ctx-size 4096"],
-      env: { A: "it's" }, description: "x",
+      ...emptyDraft(),
+      source: "/m/a b.gguf",
+      name: "a",
+      replicas: 2,
+      backend_parameters: ["--ctx-size 4096"],
+      env: { A: "it's" },
+      description: "x",
     };
     const command = commandOf(draft);
     expect(command?.text.replace(/ \\\n +/g, " ")).toBe(
@@ -152,7 +259,9 @@ describe("the same as a command", () => {
   test("a hub's repository has none, an entry of the catalog has", () => {
     const draft = { ...emptyDraft(), source: "a/b", name: "x" };
     expect(commandOf(draft)).toBeNull();
-    expect(commandOf({ ...draft, catalog: "qwen3-8b:BF16" })?.text).toContain("deploy qwen3-8b:BF16");
+    expect(commandOf({ ...draft, catalog: "qwen3-8b:BF16" })?.text).toContain(
+      "deploy qwen3-8b:BF16",
+    );
     expect(quote("")).toBe("''");
   });
 });
@@ -160,8 +269,16 @@ describe("the same as a command", () => {
 describe("yaml", () => {
   test("a parser reads what is written", () => {
     const body = {
-      name: "a:b", description: "yes", n: 3, on: true, no: null, list: ["--a b", "- x", "", "1"],
-      env: { A: "x: y", "B C": "#", D: "line\nbreak" }, sel: { ids: ["a:npu:0"] }, empty: {}, none: [],
+      name: "a:b",
+      description: "yes",
+      n: 3,
+      on: true,
+      no: null,
+      list: ["--a b", "- x", "", "1"],
+      env: { A: "x: y", "B C": "#", D: "line\nbreak" },
+      sel: { ids: ["a:npu:0"] },
+      empty: {},
+      none: [],
       objects: [{ a: 1, b: "x" }, { c: ["d"] }],
     };
     expect(parse(toYaml(body))).toEqual(body);
@@ -174,8 +291,13 @@ describe("yaml", () => {
 });
 
 test("faults of a refusal stand at their fields", () => {
-  expect(faultsOf("2 errors: name: must be 1-128 letters, digits; backend_parameters[0]: must be a string")).toEqual({
-    name: "must be 1-128 letters, digits", backend_parameters: "must be a string",
+  expect(
+    faultsOf(
+      "2 errors: name: must be 1-128 letters, digits; backend_parameters[0]: must be a string",
+    ),
+  ).toEqual({
+    name: "must be 1-128 letters, digits",
+    backend_parameters: "must be a string",
   });
   expect(faultsOf("there is no such thing")).toEqual({});
 });

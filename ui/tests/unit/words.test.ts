@@ -24,7 +24,11 @@ const en = messagesOf("en");
 const zh = messagesOf("zh");
 const sources = (readdirSync(src, { recursive: true }) as string[])
   .filter((file) => /\.(svelte|ts)$/.test(file) && !file.endsWith(".d.ts"))
-  .map((file) => ({ file, text: readFileSync(new URL(file, src), "utf8") }));
+  .map((file) => ({ file, text: withoutComments(readFileSync(new URL(file, src), "utf8")) }));
+
+function withoutComments(text: string): string {
+  return text.replace(/<!--[\s\S]*?-->|\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, "");
+}
 
 function placeholders(message: Message | undefined): string[] {
   const texts = typeof message === "string" ? [message] : Object.values(message ?? {});
@@ -32,7 +36,8 @@ function placeholders(message: Message | undefined): string[] {
 }
 
 // Same in both languages on purpose: names, units, signs.
-const alike = /^[\s\d\p{P}\p{S}]*$|^(?:\{\w+\}|[A-Z][A-Za-z0-9/.-]*|tok\/s|[\s\p{P}\p{S}\d%·×→])*$/u;
+const alike =
+  /^[\s\d\p{P}\p{S}]*$|^(?:\{\w+\}|[A-Z][A-Za-z0-9/.-]*|tok\/s|[\s\p{P}\p{S}\d%·×→])*$/u;
 
 describe("words", () => {
   test("both languages have the same keys", () => {
@@ -50,7 +55,9 @@ describe("words", () => {
   test("every message is used", () => {
     const all = sources.map(({ text }) => text).join("\n");
     // Keys made at run time: `area.prefix.${…}` uses all that begin so.
-    const made = [...all.matchAll(/[`"]([a-z]+\.(?:[\w-]+\.)*)(?:\$\{|"\s*\+)/g)].map((m) => m[1] ?? "");
+    const made = [...all.matchAll(/[`"]([a-z]+\.(?:[\w-]+\.)*)(?:\$\{|"\s*\+)/g)].map(
+      (m) => m[1] ?? "",
+    );
     const unused = [...en.keys()].filter(
       (key) => !all.includes(`"${key}"`) && !made.some((prefix) => key.startsWith(prefix)),
     );
@@ -98,7 +105,19 @@ function walk(node: unknown, see: (node: Node, inside: string) => void, inside =
   if (one.type === "Text") see(one, inside);
   if (typeof one.type !== "string" && !("nodes" in one)) return;
   const within = /Element$|Component$/.test(one.type ?? "") ? (one.name ?? inside) : inside;
-  for (const key of ["fragment", "nodes", "attributes", "body", "consequent", "alternate", "fallback", "pending", "then", "catch", "value"])
+  for (const key of [
+    "fragment",
+    "nodes",
+    "attributes",
+    "body",
+    "consequent",
+    "alternate",
+    "fallback",
+    "pending",
+    "then",
+    "catch",
+    "value",
+  ])
     if (key in one && typeof one[key] === "object") walk(one[key], see, within);
 }
 

@@ -12,7 +12,10 @@ export interface SparkPath {
 
 const round = (value: number) => Math.round(value * 100) / 100;
 
-/** Values evenly from left to right; 0 is the bottom. Without `max` the highest value is the top. */
+/**
+ * Values evenly from left to right; 0 is the bottom. Without `max` the highest value is the
+ * top.
+ */
 export function sparkPath(
   values: readonly (number | null | undefined)[],
   width: number,
@@ -25,7 +28,7 @@ export function sparkPath(
   const step = values.length > 1 ? width / (values.length - 1) : 0;
   let line = "";
   let area = "";
-  for (let i = 0; i < values.length; ) {
+  for (let i = 0; i < values.length;) {
     if (values[i] == null) {
       i++;
       continue;

@@ -46,7 +46,12 @@ function axes(options: Options): uPlot.Axis[] {
     ticks: { show: false },
   };
   return [
-    { ...common, space: 90, size: 28, values: (_, at) => at.map((t) => options.writeTime(t, false)) },
+    {
+      ...common,
+      space: 90,
+      size: 28,
+      values: (_, at) => at.map((t) => options.writeTime(t, false)),
+    },
     {
       ...common,
       size: 66,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Draws the map of devices on a canvas: only cells that look different than before, at most for a few
- * milliseconds of each frame, and nothing while the page is hidden (frames then don't come).
+ * Draws the map of devices on a canvas: only cells that look different than before, at most for a
+ * few milliseconds of each frame, and nothing while the page is hidden (frames then don't come).
  */
 import { isLight } from "../../lib/heat.js";
 import type { Layout } from "../../lib/map_layout.js";
@@ -12,7 +12,15 @@ import type { Device } from "../../lib/devices.js";
 export type Palette = Record<string, string>;
 
 const tokens = [
-  "surface", "sunken", "line", "line-strong", "ink", "ink-2", "accent", "danger", "danger-weak",
+  "surface",
+  "sunken",
+  "line",
+  "line-strong",
+  "ink",
+  "ink-2",
+  "accent",
+  "danger",
+  "danger-weak",
   ...Array.from({ length: 8 }, (_, i) => `heat-${i}`),
   ...Array.from({ length: 6 }, (_, i) => `series-${i + 1}`),
 ];
@@ -199,7 +207,9 @@ export class MapPainter {
       c.fill();
     }
     c.lineWidth = 1;
-    c.strokeStyle = this.#colour(cell.mark === "cross" ? "danger" : cell.isUnknown ? "ink-2" : "line-strong");
+    c.strokeStyle = this.#colour(
+      cell.mark === "cross" ? "danger" : cell.isUnknown ? "ink-2" : "line-strong",
+    );
     if (radius === 0) c.strokeRect(x + 0.5, y + 0.5, w - 1, h - 1);
     else {
       box(0.5);
@@ -237,18 +247,33 @@ export class MapPainter {
   #drawWords(cell: Cell, x: number, y: number, w: number, h: number): void {
     const fill = cell.mark === "none" ? cell.fills[0] : undefined;
     const c = this.#context;
-    c.fillStyle = fill ? (isLight(this.#colour(fill)) ? "#0b121a" : "#ffffff") : this.#colour("ink-2");
+    c.fillStyle = fill
+      ? isLight(this.#colour(fill))
+        ? "#0b121a"
+        : "#ffffff"
+      : this.#colour("ink-2");
     c.textBaseline = "top";
     const hasTwoLines = h >= 42;
     const hasLabel = cell.label !== "" && w >= labelFrom;
     if (hasLabel) {
       c.font = labelFont;
-      c.fillText(this.#cut(cell.label, w - 10), x + 5, y + 5);
+      const text = this.#cut(cell.label, w - 10);
+      if (cell.mark === "hatch") this.#clearBehind(text, x, y);
+      c.fillText(text, x + 5, y + 5);
     }
     if (cell.figure && (hasTwoLines || !hasLabel) && cell.mark === "none") {
       c.font = figureFont;
       c.fillText(cell.figure, x + 5, y + (hasLabel ? 20 : 5));
     }
+  }
+
+  /** Words on hatching need a ground of their own. */
+  #clearBehind(text: string, x: number, y: number): void {
+    const c = this.#context;
+    const ink = c.fillStyle;
+    c.fillStyle = this.#colour("sunken");
+    c.fillRect(x + 3, y + 3, c.measureText(text).width + 4, 15);
+    c.fillStyle = ink;
   }
 
   #drawCross(x: number, y: number, w: number, h: number): void {
@@ -326,8 +351,10 @@ export function drawRings(
     const y = layout.at[2 * i + 1];
     if (x === undefined || y === undefined) return;
     c.strokeRect(
-      x + inset - out, y + inset - out,
-      layout.cellWidth + 2 * (out - inset), layout.cellHeight + 2 * (out - inset),
+      x + inset - out,
+      y + inset - out,
+      layout.cellWidth + 2 * (out - inset),
+      layout.cellHeight + 2 * (out - inset),
     );
   };
   const stroke = (cells: readonly number[], colour: string, width: number, dash: number[] = []) => {

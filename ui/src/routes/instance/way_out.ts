@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Takes a way out of having no place: changes the model, or leads to the one that would have to stop. */
+/*
+ * Takes a way out of having no place: changes the model, or leads to the one that would have to
+ * stop.
+ */
 import type { Schemas } from "../../lib/api/client.js";
 import { t, tOr } from "../../lib/i18n.svelte.js";
 import { live } from "../../lib/live.svelte.js";

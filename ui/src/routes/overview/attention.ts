@@ -9,7 +9,15 @@ import { devicePath, type Device } from "../../lib/devices.js";
 type Worker = Schemas["Worker"];
 type Instance = Schemas["ModelInstance"];
 
-export const kinds = ["unreachable", "error", "unhealthy", "disk", "pending", "lost", "idle"] as const;
+export const kinds = [
+  "unreachable",
+  "error",
+  "lost",
+  "unhealthy",
+  "disk",
+  "pending",
+  "idle",
+] as const;
 export type Kind = (typeof kinds)[number];
 
 export interface Attention {

@@ -6,7 +6,12 @@
 import { noParameters, requestOf, titleOf, type Message, type Parameters } from "../../lib/chat.js";
 import { Run } from "../../lib/chat_run.svelte.js";
 import {
-  fromFile, newConversation, newestFirst, newId, readParameters, type Conversation,
+  fromFile,
+  newConversation,
+  newestFirst,
+  newId,
+  readParameters,
+  type Conversation,
 } from "../../lib/conversations.js";
 import { ConversationStore } from "../../lib/conversations_store.js";
 import { toast } from "../../lib/toast.svelte.js";
@@ -154,7 +159,8 @@ export class Chat {
     const message = this.messages[at];
     if (!message) return;
     const before = this.messages.slice(0, at);
-    const kept = message.role === "user" ? [...before, { ...message, text: text ?? message.text }] : before;
+    const kept =
+      message.role === "user" ? [...before, { ...message, text: text ?? message.text }] : before;
     this.#save({ messages: kept });
     void this.answer();
   }

@@ -38,19 +38,17 @@ WORKERS, DEVICES, MODELS, REPLICAS = 200, 8, 50, 10
 LOG_BYTES = 5 << 30
 SECONDS = 90_000    # milliseconds that anything may take
 
-# Notes when a selector is there first and the frame with it has been made (`seen`), and when after
-# that the main thread has nothing to do (`idle`): then a key or a click is answered.
+# Milliseconds until a selector is there, its frame is made and the main thread has nothing to do:
+# then a key or a click is answered.
 WATCH = """(selector) => {
-  const times = (window.__times = {});
-  const look = () => {
-    if (times.seen || !document.querySelector(selector)) return;
-    requestAnimationFrame(() => setTimeout(() => {
-      times.seen ??= performance.now();
-      requestIdleCallback(() => (times.idle ??= performance.now()));
-    }));
-  };
-  new MutationObserver(look).observe(document, {childList: true, subtree: true});
-  look();
+  window.__idle = new Promise((resolve) => {
+    const observer = new MutationObserver(() => {
+      if (!document.querySelector(selector)) return;
+      observer.disconnect();
+      requestAnimationFrame(() => requestIdleCallback(() => resolve(performance.now())));
+    });
+    observer.observe(document, {childList: true, subtree: true});
+  });
 }"""
 
 # The same from a click on a link of the page, in milliseconds.
@@ -110,8 +108,7 @@ def time_of_visit(browser, url, selector, state=None):
     network.on("Network.loadingFinished", lambda event: loaded.append(event["encodedDataLength"]))
     page.add_init_script(f"({WATCH})({json.dumps(selector)})")
     page.goto(url)
-    page.wait_for_function("window.__times?.idle")
-    took = page.evaluate("window.__times.idle")
+    took = page.evaluate("window.__idle")
     page.context.close()
     return sum(loaded), took
 

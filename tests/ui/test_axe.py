@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 import harness
-from conftest import NODES, TOP, cards
+from conftest import NODES, TOP, cards, log_in
 
 AXE = (TOP / "ui/node_modules/axe-core/axe.min.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -67,7 +67,7 @@ def page_with(open_page, park, state, theme, language="en", **options):
     """A logged-in page in a theme and a language."""
     page = open_page(f"{park.url}/preferences", storage_state=state, color_scheme=theme,
                      locale=LANGUAGES[language], **options)
-    expect(page.get_by_role("navigation")).to_be_attached()
+    settled(page)
     return page
 
 
@@ -177,9 +177,7 @@ def test_empty_lists(open_page, park, shot):
     user = park.admin.post("/v2/users", {"username": "empty", "password": harness.STRONG})
     number = user.expect(200)["id"]
     page = open_page(park.url)
-    page.get_by_label("User name", exact=True).fill("empty")
-    page.get_by_label("Password", exact=True).fill(harness.STRONG)
-    page.get_by_role("button", name="Log in").click()
+    log_in(page, "empty", harness.STRONG)
     try:
         for path in ("keys", "usage", "playground", "nothing"):
             page.goto(f"{park.url}/{path}")

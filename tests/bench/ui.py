@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The web UI in headless Chromium: what a first visit fetches and how long it takes, lists of a large
-cluster, changes of page, frames of the map, and a log of 5 GB.
+"""The web UI in headless Chromium: what a first visit fetches and how long it takes, lists of a
+large cluster, changes of page, frames of the map, and a log of 5 GB.
 
 Needs Playwright, which .venv has (./check ui makes it), and /usr/bin/chromium. The cluster is a real
 server with load_workers.py's simulated workers; the log is a real engine's, made long by a hole.

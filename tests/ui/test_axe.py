@@ -15,7 +15,8 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 RUN = """async (rules) => {
   const found = await axe.run(document, {runOnly: rules, resultTypes: ["violations"]});
   return found.violations.map((one) => ({rule: one.id, what: one.help,
-    where: one.nodes.slice(0, 4).map((node) => node.target.join(" ") + ": " + node.failureSummary)}));
+    where: one.nodes.slice(0, 4).map(
+        (node) => node.target.join(" ") + ": " + node.failureSummary)}));
 }"""
 THEMES, LANGUAGES = ("light", "dark"), {"en": "en-US", "zh": "zh-CN"}
 PAGES = ["overview", "playground", "usage", "keys", "models", "deploy", "catalog", "model-files",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Logs: one click from a model, search, link to a line, follow, download, several together, runs."""
+"""Logs: one click from a model, search, link to a line, follow, download, several, runs."""
 
 import re
 

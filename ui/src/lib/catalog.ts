@@ -41,9 +41,7 @@ export function findSpec(
   if (!set) return null;
   const specs = sortedSpecs(set, fits);
   const wanted = source.precision.toLowerCase();
-  const spec = wanted
-    ? specs.find((one) => one.quantization.toLowerCase() === wanted)
-    : specs[0];
+  const spec = wanted ? specs.find((one) => one.quantization.toLowerCase() === wanted) : specs[0];
   return spec ? { set, spec } : null;
 }
 

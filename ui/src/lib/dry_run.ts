@@ -36,12 +36,10 @@ export function verdictOf(result: Evaluation): Verdict {
   const placed = result.replicas?.placed ?? 0;
   const wanted = result.replicas?.wanted ?? 1;
   const both = { placed, wanted };
-  if (result.error || result.compatibility_messages.length > 0)
-    return { code: "wrong", ...both };
+  if (result.error || result.compatibility_messages.length > 0) return { code: "wrong", ...both };
   if (result.known === "soon") return { code: "reading", ...both };
   if (!result.compatible) return { code: "no", ...both };
-  if (placed < Math.min(wanted, result.replicas?.tried ?? wanted))
-    return { code: "some", ...both };
+  if (placed < Math.min(wanted, result.replicas?.tried ?? wanted)) return { code: "some", ...both };
   if (result.placement?.mode === "partly_on_devices") return { code: "partly", ...both };
   if (result.placement?.mode === "on_processor") return { code: "processor", ...both };
   if (result.known === "no") return { code: "unknown", ...both };

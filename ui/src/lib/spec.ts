@@ -123,8 +123,7 @@ function sourceOf(body: Record<string, unknown>): Source {
     body["model_scope_model_id"],
   ].map(textOf);
   const kind =
-    textOf(body["source"]) ||
-    (path ? "local_path" : hf ? "huggingface" : ms ? "model_scope" : "");
+    textOf(body["source"]) || (path ? "local_path" : hf ? "huggingface" : ms ? "model_scope" : "");
   if (kind === "local_path" && path) return { kind, path };
   if (kind === "huggingface" && hf)
     return { kind, repo: hf, file: textOf(body["huggingface_filename"]) };
@@ -153,11 +152,7 @@ export function draftOf(body: Record<string, unknown>): Draft {
     worker_selector: mapOf(body["worker_selector"]),
     gpu_ids: listOf(selector["gpu_ids"]),
     gpus_per_replica: numberOf(selector["gpus_per_replica"], null),
-    placement_strategy: oneOf(
-      body["placement_strategy"],
-      ["auto", "spread", "binpack"],
-      "auto",
-    ),
+    placement_strategy: oneOf(body["placement_strategy"], ["auto", "spread", "binpack"], "auto"),
     priority: numberOf(body["priority"], 0),
     cpu_offloading: flag("cpu_offloading", true),
     distributed: flag("distributed_inference_across_workers", true),
@@ -169,11 +164,7 @@ export function draftOf(body: Record<string, unknown>): Draft {
     tokens_per_minute: numberOf(body["tokens_per_minute"], null) || null,
     concurrent_requests: numberOf(body["concurrent_requests"], null) || null,
     token_budget: numberOf(body["token_budget"], null) || null,
-    budget_period: oneOf(
-      body["budget_period"],
-      ["never", "hour", "day", "week", "month"],
-      "never",
-    ),
+    budget_period: oneOf(body["budget_period"], ["never", "hour", "day", "week", "month"], "never"),
     other: Object.fromEntries(
       others
         .filter((name) => body[name] != null && body[name] !== "authed")
@@ -309,8 +300,7 @@ export interface Difference {
 /** null, "", 0, {} and [] are all "nothing said". */
 function blank(value: unknown): unknown {
   if (value === "" || value === 0 || value === undefined) return null;
-  if (typeof value === "object" && value !== null && Object.keys(value).length === 0)
-    return null;
+  if (typeof value === "object" && value !== null && Object.keys(value).length === 0) return null;
   return value;
 }
 
@@ -394,8 +384,7 @@ export function commandOf(draft: Draft): Command | null {
   for (const [key, value] of Object.entries(draft.worker_selector))
     add("--worker-selector", `${key}=${value}`);
   for (const id of draft.gpu_ids) if (id.trim()) add("--gpu-ids", id);
-  if (draft.placement_strategy !== "auto")
-    add("--placement-strategy", draft.placement_strategy);
+  if (draft.placement_strategy !== "auto") add("--placement-strategy", draft.placement_strategy);
   if (draft.priority) add("--priority", String(draft.priority));
   if (!draft.restart_on_error) parts.push("--no-restart");
   const engine = words(draft.backend_parameters);
@@ -423,8 +412,7 @@ export function yamlOf(draft: Draft): string {
 export function faultsOf(message: string): Record<string, string> {
   const out: Record<string, string> = {};
   for (const part of message.replace(/^\d+ errors?: /, "").split(/;\s+/)) {
-    const [, field, text] =
-      /^([a-z][a-z0-9_]*)(?:[[.][^:]*)?:\s+(.+)$/s.exec(part.trim()) ?? [];
+    const [, field, text] = /^([a-z][a-z0-9_]*)(?:[[.][^:]*)?:\s+(.+)$/s.exec(part.trim()) ?? [];
     if (field && text) out[field] ??= text;
   }
   return out;

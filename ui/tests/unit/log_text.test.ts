@@ -176,10 +176,14 @@ describe("layout", () => {
 });
 
 describe("sources", () => {
-  const instance = (more: object) => ({ id: 3, name: "a", ...more }) as unknown as Parameters<typeof sourcesOf>[0];
+  const instance = (more: object) =>
+    ({ id: 3, name: "a", ...more }) as unknown as Parameters<typeof sourcesOf>[0];
   test("one, or one per rank", () => {
     expect(sourcesOf(instance({}))).toEqual([{ id: 3, name: "a" }]);
-    const gang = { main_worker: { worker_id: 1, worker_name: "x" }, subordinate_workers: [{ worker_id: 2, worker_name: "y" }] };
+    const gang = {
+      main_worker: { worker_id: 1, worker_name: "x" },
+      subordinate_workers: [{ worker_id: 2, worker_name: "y" }],
+    };
     expect(sourcesOf(instance({ distributed_servers: gang }))).toEqual([
       { id: 3, name: "a 0 x", rank: 0 },
       { id: 3, name: "a 1 y", rank: 1 },

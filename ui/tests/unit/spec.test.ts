@@ -72,10 +72,7 @@ describe("parameters", () => {
     expect(read(["--enable-x", "--max-model-len"], "vllm", "context")).toBe("");
   });
   test("are changed where they stand", () => {
-    expect(write(["-c", "1", "--x"], "llama.cpp", "context", "2")).toEqual([
-      "--ctx-size=2",
-      "--x",
-    ]);
+    expect(write(["-c", "1", "--x"], "llama.cpp", "context", "2")).toEqual(["--ctx-size=2", "--x"]);
     expect(write(["--x", "--ctx-size=1"], "llama.cpp", "context", "")).toEqual(["--x"]);
     expect(write([], "llama.cpp", "cacheType", "q8_0")).toEqual([
       "--cache-type-k=q8_0",
@@ -145,9 +142,9 @@ describe("memory", () => {
     expect(base.parts).toEqual({ weights: 800, cache: 200, compute: 60, overhead: 0 });
     expect(reckon(base, vllm()).parts).toEqual(base.parts);
     expect(reckon(base, vllm("--max-model-len=16384")).parts.cache).toBe(400);
-    expect(
-      reckon(base, vllm("--max-model-len 16384", "--kv-cache-dtype=fp8")).parts.cache,
-    ).toBe(200);
+    expect(reckon(base, vllm("--max-model-len 16384", "--kv-cache-dtype=fp8")).parts.cache).toBe(
+      200,
+    );
   });
   test("tensors are cut over devices", () => {
     const base = baseOf(placement("vllm", 8192, 2, 2), vllm())!;
@@ -202,17 +199,15 @@ describe("bodies", () => {
     expect(bodyOf(draftOf(body))).toEqual(body);
   });
   test("rubbish is left out", () => {
-    expect(draftOf({ name: 3, replicas: "x", env: 4, categories: "llm" })).toEqual(
-      emptyDraft(),
-    );
+    expect(draftOf({ name: 3, replicas: "x", env: 4, categories: "llm" })).toEqual(emptyDraft());
   });
 });
 
 describe("differences", () => {
   test("nothing said is nothing said", () => {
-    expect(
-      differences({ description: "", env: {}, gpu_selector: null }, { env: null }),
-    ).toEqual([]);
+    expect(differences({ description: "", env: {}, gpu_selector: null }, { env: null })).toEqual(
+      [],
+    );
     expect(differences({ env: { a: "1", b: "2" } }, { env: { b: "2", a: "1" } })).toEqual([]);
   });
   test("say what they cause", () => {

@@ -2,8 +2,9 @@
 """The web UI in headless Chromium: what a first visit fetches and how long it takes, lists of a
 large cluster, changes of page, frames of the map, and a log of 5 GB.
 
-Needs Playwright, which .venv has (./check ui makes it), and /usr/bin/chromium. The cluster is a real
-server with load_workers.py's simulated workers; the log is a real engine's, made long by a hole.
+Needs Playwright, which .venv has (./check ui makes it), and /usr/bin/chromium. The cluster is a
+real server with load_workers.py's simulated workers; the log is a real engine's, made long by a
+hole.
 GPUSTACK_BENCH_CHROMIUM is another browser. doc/benchmarks.md says more.
 """
 
@@ -248,8 +249,8 @@ def main():
             cluster.stop()
         measure_map(out, browser)
         measure_log(out, browser, folder)
-        print(f"({WORKERS} workers with {DEVICES} devices each, {MODELS * REPLICAS} instances; load "
-              f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores)")
+        print(f"({WORKERS} workers with {DEVICES} devices each, {MODELS * REPLICAS} instances; "
+              f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores)")
         browser.browser.close()
     return out.status()
 

@@ -40,7 +40,8 @@ function trouble(instance: Instance): number {
   if (instance.state === "error") return 4;
   if (instance.state === "unreachable") return 3;
   if (instance.state === "pending") return 2;
-  return instance.state === "running" ? 0 : 1;
+  if (instance.state !== "running") return 1;
+  return (instance.state_reason ?? "none") === "none" ? 0 : 0.5; // It serves, but its probe fails.
 }
 
 /** What stands in the row: of the instances that count, those that drain are on their way out. */

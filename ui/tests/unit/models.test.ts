@@ -38,6 +38,11 @@ describe("state of a model", () => {
     ]);
     expect(status).toMatchObject({ state: "running", ready: 1, worst: null });
   });
+  test("one that serves while its probe fails is named", () => {
+    const silent = instance({ state_reason: "probe_fails" });
+    const status = statusOf(model(), [instance({}), silent]);
+    expect(status).toMatchObject({ state: "running", ready: 2, worst: silent, alike: 1 });
+  });
   test("downloads are told together", () => {
     const status = statusOf(model(), [
       instance({ state: "downloading", download_progress: 20 }),

@@ -53,6 +53,9 @@ def processors(gpustack_binary, engine_dir, tmp_path_factory):
                               env=env)
     try:
         cluster.start()
+        name, = wait_for(lambda: [row["name"] for row in cluster.items("/v2/workers")],
+                         what="the worker has joined")
+        wait_for(lambda: cluster.worker_memory(name), what="it has reported its memory")
         yield cluster
     finally:
         cluster.stop()

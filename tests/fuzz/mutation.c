@@ -4,6 +4,8 @@
 #include "base/file.h"
 
 #include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 static size_t random_below(struct mutation *mutation, size_t n)
 {
@@ -52,16 +54,29 @@ static void change(struct mutation *mutation, struct buf *text)
     }
 }
 
+/* One that was left out silently would be missed by nobody. */
+static void read_seed(struct mutation *mutation, const char *folder, const char *name)
+{
+    auto_free char *path = mem_printf("%s/%s", folder, name);
+    struct buf *seed = &mutation->seeds[mutation->seed_count];
+    struct err err = {0};
+    if (mutation->seed_count == MUTATION_SEEDS_MAX)
+        err_set(&err, ERR_TOO_LARGE, "%s: more than %d seeds", path, MUTATION_SEEDS_MAX);
+    else if (file_read(path, MUTATION_INPUT_MAX, seed, &err) == 0)
+        mutation->seed_count++;
+    if (!err.code)
+        return;
+    fprintf(stderr, "%s\n", err.text);
+    exit(1);
+}
+
 void mutation_read_seeds(struct mutation *mutation, const char *folder)
 {
     struct dirent **entries = NULL;
     int found = scandir(folder, &entries, NULL, alphasort);
     for (int i = 0; i < found; i++) {
-        auto_free char *path = mem_printf("%s/%s", folder, entries[i]->d_name);
-        struct buf *seed = &mutation->seeds[mutation->seed_count];
-        if (mutation->seed_count < MUTATION_SEEDS_MAX && entries[i]->d_name[0] != '.' &&
-            file_read(path, MUTATION_INPUT_MAX, seed, NULL) == 0)
-            mutation->seed_count++;
+        if (entries[i]->d_name[0] != '.')
+            read_seed(mutation, folder, entries[i]->d_name);
         free(entries[i]);
     }
     free(entries);

@@ -16,8 +16,8 @@
 
 enum {
     MUTATION_SEEDS_MAX = 64,
-    MUTATION_INPUT_MAX = 4096, /* bytes */
-    MUTATION_STEPS_MAX = 4,    /* changes to a seed */
+    MUTATION_INPUT_MAX = 16384, /* bytes */
+    MUTATION_STEPS_MAX = 4,     /* changes to a seed */
 };
 
 struct mutation {
@@ -28,7 +28,7 @@ struct mutation {
     uint64_t random; /* state */
 };
 
-/* Reads the files of a folder, in the order of their names. */
+/* Reads the files of a folder, in the order of their names; one too large ends the test. */
 void mutation_read_seeds(struct mutation *mutation, const char *folder);
 
 /* Replaces `text` by the next input: a seed with some changes. There must be a seed. */

@@ -14,6 +14,7 @@ static const char *const model_fields[] = {
     "backend_version",
     "backend_parameters",
     "env",
+    "categories",
     "restart_on_error",
     "max_restarts",
 };

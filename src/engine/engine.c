@@ -27,17 +27,23 @@ static const struct desc_key rank_keys[] = {
     {KEY(engine_rank, takes_parameters), .kind = DESC_BOOL},
 };
 
-#define FIGURE(figure, text)                                                                       \
-    {.name = text, .kind = DESC_TEXTS, .offset = (figure) * sizeof(struct string_list)}
+#define LIST_KEY(place, text)                                                                      \
+    {.name = text, .kind = DESC_TEXTS, .offset = (place) * sizeof(struct string_list)}
 
 /* Of both sections, `placed` and `placed_unless`: into arrays of lists. */
 static const struct desc_key placed_keys[ENGINE_FIGURE_COUNT] = {
-    FIGURE(ENGINE_LAYERS, "layers"),
-    FIGURE(ENGINE_SPLIT, "split"),
-    FIGURE(ENGINE_CONTEXT, "context"),
-    FIGURE(ENGINE_MEMORY_FRACTION, "memory_fraction"),
-    FIGURE(ENGINE_TENSOR_PARALLEL, "tensor_parallel"),
-    FIGURE(ENGINE_PIPELINE_PARALLEL, "pipeline_parallel"),
+    LIST_KEY(ENGINE_LAYERS, "layers"),
+    LIST_KEY(ENGINE_SPLIT, "split"),
+    LIST_KEY(ENGINE_CONTEXT, "context"),
+    LIST_KEY(ENGINE_MEMORY_FRACTION, "memory_fraction"),
+    LIST_KEY(ENGINE_TENSOR_PARALLEL, "tensor_parallel"),
+    LIST_KEY(ENGINE_PIPELINE_PARALLEL, "pipeline_parallel"),
+};
+
+/* Of `tasks` and `tasks_unless`. */
+static const struct desc_key task_keys[ENGINE_TASK_COUNT] = {
+    LIST_KEY(ENGINE_EMBEDDING, "embedding"),
+    LIST_KEY(ENGINE_RERANKER, "reranker"),
 };
 
 static const struct desc_key engine_keys[] = {
@@ -57,6 +63,10 @@ static const struct desc_key engine_keys[] = {
      .section_count = ARRAY_LEN(placed_keys)},
     {KEY(engine, placed_unless), .kind = DESC_SECTION, .section = placed_keys,
      .section_count = ARRAY_LEN(placed_keys)},
+    {KEY(engine, tasks), .kind = DESC_SECTION, .section = task_keys,
+     .section_count = ARRAY_LEN(task_keys)},
+    {KEY(engine, tasks_unless), .kind = DESC_SECTION, .section = task_keys,
+     .section_count = ARRAY_LEN(task_keys)},
     {KEY(engine, ready_path), .kind = DESC_PATH, .is_required = true},
     {KEY(engine, ready_interval_ms), .kind = DESC_INT, .min = READY_INTERVAL_MIN_MS,
      .max = READY_INTERVAL_MAX_MS},
@@ -140,6 +150,10 @@ void engine_fini(struct engine *engine)
     for (int i = 0; i < ENGINE_FIGURE_COUNT; i++) {
         string_list_fini(&engine->placed[i]);
         string_list_fini(&engine->placed_unless[i]);
+    }
+    for (int i = 0; i < ENGINE_TASK_COUNT; i++) {
+        string_list_fini(&engine->tasks[i]);
+        string_list_fini(&engine->tasks_unless[i]);
     }
     string_list_fini(&engine->gang.args);
     string_map_fini(&engine->gang.env);

@@ -53,6 +53,12 @@ enum engine_figure {
 
 extern const char *const engine_figure_names[ENGINE_FIGURE_COUNT];
 
+/* What a model is for, where an engine must be told; keys of the section `tasks`, and the words of
+ * a model's categories. */
+enum engine_task { ENGINE_EMBEDDING, ENGINE_RERANKER, ENGINE_TASK_COUNT };
+
+extern const char *const engine_task_names[ENGINE_TASK_COUNT];
+
 struct engine {
     char *name;                  /* "llama.cpp": the model's `backend` */
     struct string_list aliases;  /* "llama-box" */
@@ -76,6 +82,9 @@ struct engine {
     /* Arguments that tell it a figure, and the model's flags and variables that forbid them. */
     struct string_list placed[ENGINE_FIGURE_COUNT];
     struct string_list placed_unless[ENGINE_FIGURE_COUNT];
+    /* The same for what a model is for. */
+    struct string_list tasks[ENGINE_TASK_COUNT];
+    struct string_list tasks_unless[ENGINE_TASK_COUNT];
 };
 
 struct engine_set;
@@ -128,12 +137,13 @@ struct engine_values {
     const char *ranks;            /* the same as JSON text */
     const struct engine_figures *figures; /* what was reckoned with; NULL: nothing */
     const struct string_map *env;         /* the model's own environment; NULL: none */
+    const char *category; /* the model's first; NULL: it has none */
 };
 
 /*
- * Full argv: command, args with placeholders filled, what was reckoned with unless the model says
- * it itself, then the model's own parameters. A parameter
- * that repeats a flag of the template replaces it there ("--ctx-size 4096"). "--key=value" and
+ * Full argv: command, args with placeholders filled, what was reckoned with and what the model is
+ * for, each unless the model says it itself, then the model's own parameters. A parameter that
+ * repeats a flag of the template replaces it there ("--ctx-size 4096"). "--key=value" and
  * "--key value" in one list item are both understood: each becomes two arguments; nothing is split
  * further and nothing unquoted. ERR_INVALID for an unknown placeholder or a reserved flag.
  */

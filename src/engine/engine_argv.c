@@ -110,7 +110,7 @@ static bool is_said(const struct engine_values *values, const struct string_list
     return false;
 }
 
-static int add_placed_args(const struct engine *engine, const struct engine_values *values,
+static int add_args(const struct engine *engine, const struct engine_values *values,
                            const struct string_list *args, struct groups *ret, struct err *err)
 {
     for (size_t i = 0; i < args->count; i++) {
@@ -132,7 +132,21 @@ static int add_placed(const struct engine *engine, const struct engine_values *v
         const struct string_list *args = &engine->placed[i];
         if (args->count && values->figures->texts[i] &&
             !is_said(values, args, &engine->placed_unless[i], ret, parameters))
-            rc = add_placed_args(engine, values, args, ret, err);
+            rc = add_args(engine, values, args, ret, err);
+    }
+    return rc;
+}
+
+/* What it is for, behind that. */
+static int add_task(const struct engine *engine, const struct engine_values *values,
+                    struct groups *parameters, struct groups *ret, struct err *err)
+{
+    int rc = 0;
+    for (int i = 0; rc == 0 && values->category && i < ENGINE_TASK_COUNT; i++) {
+        const struct string_list *args = &engine->tasks[i];
+        if (args->count && strcmp(values->category, engine_task_names[i]) == 0 &&
+            !is_said(values, args, &engine->tasks_unless[i], ret, parameters))
+            rc = add_args(engine, values, args, ret, err);
     }
     return rc;
 }
@@ -198,6 +212,8 @@ int engine_build_argv(const struct engine *engine, const struct engine_values *v
         rc = read_template(engine, values, &groups, err);
     if (rc == 0 && takes_parameters)
         rc = add_placed(engine, values, &extra, &groups, err);
+    if (rc == 0 && takes_parameters)
+        rc = add_task(engine, values, &extra, &groups, err);
     if (rc == 0)
         rc = merge(engine, &groups, &extra, err);
     if (rc == 0) {

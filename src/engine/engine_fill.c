@@ -238,6 +238,8 @@ int engine_check_placeholders(const struct engine *engine, struct err *err)
     struct engine_values values = {
         .model_path = "", .model_name = "", .host = "", .ports = &ports, .ranks = "[]"};
     int rc = engine_check_placed(engine, err);
+    if (rc == 0)
+        rc = engine_check_tasks(engine, err);
     if (rc < 0)
         return rc;
     rc = check_role(engine, &values,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What placement has reckoned with, as an engine's arguments say it: doc/engines.md, `placed`. */
+/* What placement has reckoned with and what a model is for, as an engine's arguments say it:
+ * doc/engines.md, `placed` and `tasks`. */
 #include "engine/engine_priv.h"
 
 const char *const engine_figure_names[ENGINE_FIGURE_COUNT] = {
@@ -9,6 +10,11 @@ const char *const engine_figure_names[ENGINE_FIGURE_COUNT] = {
     [ENGINE_MEMORY_FRACTION] = "memory_fraction",
     [ENGINE_TENSOR_PARALLEL] = "tensor_parallel",
     [ENGINE_PIPELINE_PARALLEL] = "pipeline_parallel",
+};
+
+const char *const engine_task_names[ENGINE_TASK_COUNT] = {
+    [ENGINE_EMBEDDING] = "embedding",
+    [ENGINE_RERANKER] = "reranker",
 };
 
 /* ---- figures ---- */
@@ -93,10 +99,9 @@ const char *engine_figure(const struct engine_figures *figures, struct str name)
 
 /* ---- checking a description ---- */
 
-static int check_figure(const struct engine *engine, const struct engine_values *values, int i,
-                        struct err *err)
+static int check_args(const struct engine *engine, const struct engine_values *values,
+                      const struct string_list *args, struct err *err)
 {
-    const struct string_list *args = &engine->placed[i];
     if (args->count && args->items[0][0] != '-')
         return err_set(err, ERR_INVALID, "must begin with a flag, not %.64s", args->items[0]);
     for (size_t n = 0; n < args->count; n++) {
@@ -117,9 +122,20 @@ int engine_check_placed(const struct engine *engine, struct err *err)
         const struct engine_values values = {.model_path = "",
                                              .model_name = "",
                                              .figures = &figures};
-        int rc = check_figure(engine, &values, i, err);
+        int rc = check_args(engine, &values, &engine->placed[i], err);
         if (rc < 0)
             return err_wrap(err, rc, "placed: %s", engine_figure_names[i]);
+    }
+    return 0;
+}
+
+int engine_check_tasks(const struct engine *engine, struct err *err)
+{
+    const struct engine_values values = {.model_path = "", .model_name = ""};
+    for (int i = 0; i < ENGINE_TASK_COUNT; i++) {
+        int rc = check_args(engine, &values, &engine->tasks[i], err);
+        if (rc < 0)
+            return err_wrap(err, rc, "tasks: %s", engine_task_names[i]);
     }
     return 0;
 }

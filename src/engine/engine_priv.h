@@ -47,5 +47,8 @@ const char *engine_figure(const struct engine_figures *figures, struct str name)
 /* Whether the section `placed` can be filled, each key from its own figure. ERR_INVALID. */
 int engine_check_placed(const struct engine *engine, struct err *err) must_check;
 
+/* The same of the section `tasks`. */
+int engine_check_tasks(const struct engine *engine, struct err *err) must_check;
+
 /* The PATH that the engine runs with. Borrows from `engine` or the process. */
 const char *engine_path(const struct engine *engine);

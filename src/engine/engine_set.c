@@ -119,6 +119,10 @@ static struct engine make_copy(const struct engine *builtin, const char *dir, co
         copy.placed[figure] = copy_list(&builtin->placed[figure]);
         copy.placed_unless[figure] = copy_list(&builtin->placed_unless[figure]);
     }
+    for (int task = 0; task < ENGINE_TASK_COUNT; task++) {
+        copy.tasks[task] = copy_list(&builtin->tasks[task]);
+        copy.tasks_unless[task] = copy_list(&builtin->tasks_unless[task]);
+    }
     return copy;
 }
 

@@ -16,6 +16,7 @@ static const struct field fields[] = {
     {FIELD_OF(struct desired_instance, backend_version), .kind = FIELD_STRING},
     {FIELD_OF(struct desired_instance, backend_parameters), .kind = FIELD_STRINGS},
     {FIELD_OF(struct desired_instance, env), .kind = FIELD_MAP},
+    {FIELD_OF(struct desired_instance, categories), .kind = FIELD_STRINGS},
     {FIELD_OF(struct desired_instance, gpu_indexes), .kind = FIELD_INTS},
     {FIELD_OF(struct desired_instance, claim), .kind = FIELD_JSON},
     {FIELD_OF(struct desired_instance, restart_on_error), .kind = FIELD_BOOL, .fallback = "true"},

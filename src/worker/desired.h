@@ -27,6 +27,7 @@ struct desired_instance {
     char *backend_version;    /* NULL: the newest */
     struct string_list backend_parameters;
     struct string_map env;
+    struct string_list categories; /* what it is for; the first one counts */
     struct int_list gpu_indexes;
     char *claim; /* JSON of domain/claim.h, checked: what it may take of this worker; NULL: nobody
                     has reckoned */

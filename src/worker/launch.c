@@ -179,7 +179,10 @@ static int launch_with(const struct launch *launch, const struct peers *peers,
                                    .peers = is_gang ? peers : NULL,
                                    .ranks = wanted->ranks,
                                    .figures = &figures,
-                                   .env = &wanted->env};
+                                   .env = &wanted->env,
+                                   .category = wanted->categories.count
+                                                   ? wanted->categories.items[0]
+                                                   : NULL};
     struct string_list argv = {0};
     struct string_map env = {0};
     struct err err = {0};

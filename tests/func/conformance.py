@@ -34,9 +34,9 @@ def offer(cluster, make_model, *names):
         "caller": (make_model("caller", CALL), {"backend_parameters": [
             f"--chat-template-file={DATA / 'templates/tools.jinja'}"]}),
         "endless": (make_model("endless", "round and back again to the start", "--endless"), {}),
-        "vectors": (hello, {"categories": ["embedding"], "backend_parameters": [
-            "--embeddings", "--pooling=mean"]}),
-        "ranker": (hello, {"categories": ["reranker"], "backend_parameters": ["--reranking"]}),
+        "vectors": (hello, {"categories": ["embedding"],
+                            "backend_parameters": ["--pooling=mean"]}),
+        "ranker": (hello, {"categories": ["reranker"]}),
     }
     for name in names or models:
         path, fields = models[name]

@@ -212,8 +212,8 @@ static void test_yaml_faults_are_named(void **state)
         {"name: x\n", ERR_INVALID, "x.yaml: key 'command' is missing"},
         {HEAD BODY "colour: red\n", ERR_INVALID,
          "x.yaml line 6: unknown key 'colour', allowed are name, aliases, formats, command, args, "
-         "reserved, env, ports, gang, rank, placed, placed_unless, ready_path, ready_interval_ms, "
-         "metrics_path, token_env, apis, device_types"},
+         "reserved, env, ports, gang, rank, placed, placed_unless, tasks, tasks_unless, "
+         "ready_path, ready_interval_ms, metrics_path, token_env, apis, device_types"},
         {HEAD BODY "[a]: red\n", ERR_INVALID, "x.yaml line 6: unknown key '?'"},
         {HEAD BODY "name: y\n", ERR_INVALID, "x.yaml line 6: name: must be there once"},
         {HEAD BODY "aliases: a\n", ERR_INVALID,

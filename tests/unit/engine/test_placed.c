@@ -127,6 +127,44 @@ static void test_arguments(void **state)
     engine_fini(&engine);
 }
 
+static const char tasked[] = HEAD "args: [--twice, '7']\n"
+                                  "tasks: {embedding: [--embed], reranker: ['--mode=rank']}\n"
+                                  "tasks_unless: {embedding: [-e, X_EMBED]}\n";
+
+static void test_tasks(void **state)
+{
+    static const struct {
+        const char *category, *parameters;
+        bool has_variable;
+        const char *argv;
+    } rows[] = {
+        {"embedding", "", false, "serve --twice 7 --embed"},
+        {"embedding", "--embed", false, "serve --twice 7 --embed"},
+        {"embedding", "-e", false, "serve --twice 7 -e"},
+        {"embedding", "", true, "serve --twice 7"},
+        {"reranker", "--more", true, "serve --twice 7 --mode rank --more"},
+        {"reranker", "--mode=score", false, "serve --twice 7 --mode score"},
+        {"llm", "", false, "serve --twice 7"},
+        {NULL, "", false, "serve --twice 7"},
+    };
+    struct engine engine = {0};
+    assert_int_equal(engine_read("t", str_of(tasked), &engine, NULL), 0);
+    struct string_map variables = {0}, none = {0};
+    string_map_set(&variables, "X_EMBED", "1");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct engine_values values = {.category = rows[i].category,
+                                             .env = rows[i].has_variable ? &variables : &none};
+        struct string_list parameters = list_of(rows[i].parameters), argv = {0};
+        assert_int_equal(engine_build_argv(&engine, &values, &parameters, &argv, NULL), 0);
+        auto_free char *text = join(&argv);
+        assert_string_equal(text, rows[i].argv);
+        string_list_fini(&argv);
+        string_list_fini(&parameters);
+    }
+    string_map_fini(&variables);
+    engine_fini(&engine);
+}
+
 static void test_only_what_is_known_is_said(void **state)
 {
     struct engine engine = {0};
@@ -152,6 +190,9 @@ static void test_bad_sections_are_refused(void **state)
         {HEAD "args: []\nplaced: {layers: [--a, '{split}']}\n", "placed: layers"},
         {HEAD "args: []\nplaced: {colour: [--a]}\n", "unknown key 'colour'"},
         {HEAD "args: [--a, '{layers}']\n", "{layers}"},
+        {HEAD "args: []\ntasks: {embedding: [embed]}\n", "tasks: embedding: must begin"},
+        {HEAD "args: []\ntasks: {reranker: [--a, '{layers}']}\n", "{layers}"},
+        {HEAD "args: []\ntasks: {image: [--a]}\n", "unknown key 'image'"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct engine engine = {0};
@@ -191,6 +232,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_figures_of_a_claim),
         cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_tasks),
         cmocka_unit_test(test_only_what_is_known_is_said),
         cmocka_unit_test(test_bad_sections_are_refused),
         cmocka_unit_test(test_llama_cpp),

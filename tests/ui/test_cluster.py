@@ -189,6 +189,16 @@ def test_the_page_of_a_worker(admin, park):
 # --- overview ------------------------------------------------------------------------------------
 
 
+def test_the_way_to_a_first_answer(admin, park):
+    """As long as nobody has asked anything; here the sums say so."""
+    admin.route("**/v2/usage?*", lambda route: route.fulfill(json={
+        "items": [], "pagination": {"page": 1, "perPage": 5, "total": 0, "totalPage": 0}}))
+    admin.goto(f"{park.url}/overview")
+    expect(admin.get_by_role("heading", name="hello is ready to answer")).to_be_visible()
+    admin.get_by_role("link", name="Talk to it").click()
+    expect(admin).to_have_url(re.compile("/playground.model=hello"))
+
+
 def test_counters_lead_to_their_lists(admin, park):
     counters = admin.get_by_role("list", name="What there is")
     for name, count, path in (("Workers", len(NODES) + 1, "workers"),

@@ -32,7 +32,7 @@ static int find_model(const struct prepare_request *request, struct prepared *re
     if (!*path)
         rc = err_set(&err, ERR_NOT_FOUND, "local_path must not be empty");
     else
-        rc = model_files_find(path, &ret->model_path, &ret->model_bytes, &err);
+        rc = local_files_find(path, &ret->model_path, &ret->model_bytes, &err);
     if (rc == 0)
         return 0;
     rc = refuse(request, rc == ERR_INVALID ? REASON_MODEL_FILE_INVALID : REASON_MODEL_PATH_MISSING,

@@ -38,5 +38,5 @@ void prepared_fini(struct prepared *prepared);
  * only .gguf file or the first part ("-00001-of-00003.gguf") of a split one; projectors
  * ("mmproj...") don't count. `ret_path` is owned.
  */
-int model_files_find(const char *path, char **ret_path, int64_t *ret_bytes,
+int local_files_find(const char *path, char **ret_path, int64_t *ret_bytes,
                      struct err *err) must_check;

@@ -54,7 +54,7 @@ static void check(const struct row *row)
     auto_free char *found = NULL;
     int64_t bytes = 0;
     struct err err = {0};
-    int rc = model_files_find(asked, &found, &bytes, &err);
+    int rc = local_files_find(asked, &found, &bytes, &err);
     if (row->found) {
         auto_free char *expected = path_in(dir, row->found);
         if (rc != 0)

@@ -112,7 +112,7 @@ static int find_in_folder(const char *path, char **ret_path, int64_t *ret_bytes,
     return rc;
 }
 
-int model_files_find(const char *path, char **ret_path, int64_t *ret_bytes, struct err *err)
+int local_files_find(const char *path, char **ret_path, int64_t *ret_bytes, struct err *err)
 {
     struct stat st;
     if (stat(path, &st) < 0)

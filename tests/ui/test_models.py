@@ -67,6 +67,24 @@ def test_the_form_says_what_is_missing(admin, park):
     expect(admin.get_by_role("combobox", name="Source")).to_have_value("")
 
 
+def test_a_menu_opens_by_touch_and_by_keyboard(open_page, park, admin_state):
+    page = open_page(f"{park.url}/models", has_touch=True, storage_state=admin_state)
+    button = page.get_by_role("button", name="Actions for hello", exact=True)
+    button.tap()
+    expect(page.get_by_role("menuitem", name="Clone")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("menu")).to_have_count(0)
+    page.reload()
+    button.focus()
+    expect(button).to_be_focused()
+    for key in ("Enter", "ArrowDown"):
+        page.keyboard.press(key)
+        expect(page.get_by_role("menuitem", name="Clone")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("menu")).to_have_count(0)
+        expect(button).to_be_focused()
+
+
 def test_why_a_model_waits_needs_no_click(admin, park, demo_model, tidy):
     park.deploy("waiting", demo_model, wait=False, gpu_selector={"gpus_per_replica": 64})
     reason = harness.wait_for(lambda: park.instances("waiting")[0]["state_message"],

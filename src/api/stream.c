@@ -18,6 +18,7 @@ static const struct topic {
 } topics[] = {
     {"api-keys", KIND_API_KEY, ACCESS_USER, api_keys_is_own},
     {"events", KIND_EVENT, ACCESS_ADMIN, NULL},
+    {"model-files", KIND_MODEL_FILE, ACCESS_ADMIN, NULL},
     {"model-instances", KIND_INSTANCE, ACCESS_ADMIN, NULL},
     {"model-routes", KIND_ROUTE, ACCESS_USER, NULL},
     {"models", KIND_MODEL, ACCESS_ADMIN, NULL},

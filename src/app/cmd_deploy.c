@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `gpustack deploy SOURCE`: makes a model of the catalog's, or from files on the workers. */
+/* `gpustack deploy SOURCE`: makes a model of the catalog's, of a hub or of files on workers. */
 #include "app/catalog_source.h"
 #include "app/cli.h"
 #include "app/command.h"
@@ -50,12 +50,16 @@ static int read_source(struct cli *cli, json_t **ret, char **ret_name, struct er
 {
     const bool is_of_catalog = catalog_source_is(cli->args[0]);
     int rc = is_of_catalog ? catalog_source_body(cli, cli->args[0], ret, err)
-                           : model_spec_source(cli->args[0], false, ret, err);
+                           : model_spec_source(cli->args[0], ret, err);
     if (rc < 0)
         return rc;
-    *ret_name = is_of_catalog
-                    ? mem_strdup(json_member_string(*ret, "name"))
-                    : model_spec_default_name(json_member_string(*ret, "local_path"));
+    static const char *const places[] = {"local_path", "huggingface_repo_id",
+                                         "model_scope_model_id"};
+    const char *place = NULL;
+    for (size_t i = 0; !place && i < ARRAY_LEN(places); i++)
+        place = json_member_string(*ret, places[i]);
+    *ret_name = is_of_catalog ? mem_strdup(json_member_string(*ret, "name"))
+                              : model_spec_default_name(place);
     return 0;
 }
 
@@ -127,8 +131,10 @@ int cmd_deploy(int argc, char **argv)
     const struct cli_spec spec = {
         .command = "deploy",
         .arguments = "SOURCE [-- ENGINE ARGUMENTS]",
-        .summary = "Serves a model from a file or folder that the workers can read, or one of\n"
-                   "`gpustack catalog` by its NAME or NAME:PRECISION.",
+        .summary = "Serves a model from a file or folder that the workers can read, from a hub\n"
+                   "(hf:OWNER/REPO[/FILE], ms:OWNER/REPO[/FILE]; FILE may be a pattern; the\n"
+                   "workers download it), or one of `gpustack catalog` by its NAME or\n"
+                   "NAME:PRECISION.",
         .options = options,
         .min_args = 1,
         .max_args = 1,

@@ -123,7 +123,7 @@ static int run(struct cli *cli, void *ctx, struct err *err)
 {
     struct plan *plan = ctx;
     auto_fini(json_release) json_t *spec = NULL, *answer = NULL;
-    int rc = model_spec_source(cli->args[0], true, &spec, err);
+    int rc = model_spec_source(cli->args[0], &spec, err);
     if (rc == 0)
         rc = model_spec_add(&plan->spec, spec, err);
     if (rc < 0)

@@ -44,6 +44,7 @@ int cmd_devices(int argc, char **argv);
 int cmd_estimate(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_events(int argc, char **argv);
+int cmd_files(int argc, char **argv);
 int cmd_keys(int argc, char **argv);
 int cmd_usage(int argc, char **argv);
 int cmd_users(int argc, char **argv);

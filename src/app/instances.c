@@ -39,6 +39,17 @@ struct progress {
     char *fault;     /* what the first instance in error says; owned, NULL when none is */
 };
 
+/* Whether that goes away when somebody changes something, and not before. */
+static bool is_final(const char *reason)
+{
+    static const char *const words[] = {"model_missing", "bad_parameters", "file_missing",
+                                        "hub_refused"};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (strcmp(reason, words[i]) == 0)
+            return true;
+    return false;
+}
+
 static int look(struct cli *cli, int64_t model_id, struct string_map *seen, struct progress *ret,
                 struct err *err)
 {
@@ -58,8 +69,7 @@ static int look(struct cli *cli, int64_t model_id, struct string_map *seen, stru
         tell(seen, instance);
         ret->running += strcmp(state, "running") == 0;
         const char *reason = json_member_string(instance, "state_reason");
-        bool is_missing = reason && (strcmp(reason, "model_missing") == 0 ||
-                                     strcmp(reason, "bad_parameters") == 0);
+        bool is_missing = reason && is_final(reason);
         bool gives_up = is_missing || !json_is_true(json_object_get(model, "restart_on_error")) ||
                         json_member_int(instance, "restart_count", 0) >= FAILURES_MAX;
         if (strcmp(state, "error") != 0 && !is_missing)

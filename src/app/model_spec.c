@@ -32,12 +32,12 @@ char *model_spec_default_name(const char *source)
 
 static int from_path(const char *source, json_t **ret, struct err *err)
 {
-    static const char *const hubs[] = {"hf.co/", "huggingface:", "modelscope:", "ollama:", "http",
-                                       "hf:",    "ms:"};
+    static const char *const hubs[] = {"hf.co/", "huggingface:", "modelscope:", "ollama:", "http"};
     for (size_t i = 0; i < ARRAY_LEN(hubs); i++)
         if (strncmp(source, hubs[i], strlen(hubs[i])) == 0)
             return cli_usage(
-                err, "this version deploys from a path on the workers, not from \"%s\"", source);
+                err, "the source must be a path, hf:OWNER/REPO[/FILE] or ms:OWNER/REPO[/FILE], not "
+                     "\"%s\"", source);
     char real[PATH_MAX];
     /* The path need not be there on this machine, but a relative one means this folder. */
     const char *path = source[0] == '/' ? source : realpath(source, real);
@@ -66,11 +66,11 @@ static int from_hub(const char *source, bool is_modelscope, json_t **ret, struct
     return 0;
 }
 
-int model_spec_source(const char *source, bool may_be_hub, json_t **ret, struct err *err)
+int model_spec_source(const char *source, json_t **ret, struct err *err)
 {
-    if (may_be_hub && strncmp(source, "hf:", 3) == 0)
+    if (strncmp(source, "hf:", 3) == 0)
         return from_hub(source, false, ret, err);
-    if (may_be_hub && strncmp(source, "ms:", 3) == 0)
+    if (strncmp(source, "ms:", 3) == 0)
         return from_hub(source, true, ret, err);
     return from_path(source, ret, err);
 }

@@ -20,11 +20,10 @@ char *model_spec_default_name(const char *source);
 
 /*
  * The members that say where the files are: a path from / on the workers, or a file or folder here,
- * which means the same path there; with `may_be_hub` also "hf:OWNER/REPO[/FILE]" and "ms:...".
+ * which means the same path there; or "hf:OWNER/REPO[/FILE]" and "ms:...", FILE a name or pattern.
  * Owned. ERR_INVALID says what is allowed.
  */
-int model_spec_source(const char *source, bool may_be_hub, json_t **ret,
-                      struct err *err) must_check;
+int model_spec_source(const char *source, json_t **ret, struct err *err) must_check;
 
 /* Adds the options to the body. ERR_INVALID names the option. */
 int model_spec_add(const struct model_spec *spec, json_t *body, struct err *err) must_check;

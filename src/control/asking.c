@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What one decision asks for: a model's wishes, needs and files. */
+#include "control/model_files.h"
 #include "control/placing.h"
 
 enum {
@@ -47,13 +48,22 @@ static bool are_same_files(const struct model *a, const struct model *b)
 /* How near a model's files are to a worker. */
 enum nearness { FAR, ON_DISK, IN_MEMORY };
 
+/* Whether they needn't be fetched first. */
+static bool has_files(const struct cluster *cluster, const struct model *model, int64_t worker_id)
+{
+    const struct worker *worker = cluster_find(cluster, KIND_WORKER, worker_id);
+    return model->source == MODEL_LOCAL_PATH ||
+           (worker && model_files_can_fetch(worker) && model_files_are_on(cluster, model, worker));
+}
+
 static enum nearness nearness_on(const struct cluster *cluster, const struct model *model,
                                  int64_t worker_id)
 {
-    enum nearness nearest = model->source == MODEL_LOCAL_PATH ? ON_DISK : FAR;
+    enum nearness nearest = has_files(cluster, model, worker_id) ? ON_DISK : FAR;
     CLUSTER_FOR_KEY(&cluster->instances_on_worker, worker_id, struct model_instance, one) {
         const struct model *other = cluster_find(cluster, KIND_MODEL, one->model_id);
-        if (!other || one->state < INSTANCE_STARTING || !are_same_files(model, other))
+        if (!other || one->is_held || one->state < INSTANCE_STARTING ||
+            !are_same_files(model, other))
             continue;
         enum nearness here = one->state == INSTANCE_RUNNING ? IN_MEMORY : ON_DISK;
         nearest = here > nearest ? here : nearest;

@@ -15,6 +15,7 @@ static const struct record_type *const types[] = {
     [KIND_MODEL] = &model_type,     [KIND_INSTANCE] = &model_instance_type,
     [KIND_EVENT] = &event_type,     [KIND_REVISION] = &model_revision_type,
     [KIND_ROUTE] = &model_route_type, [KIND_MODEL_METADATA] = &model_metadata_type,
+    [KIND_MODEL_FILE] = &model_file_type,
 };
 
 static_assert(ARRAY_LEN(types) == KIND_COUNT, "every kind has a type");
@@ -29,6 +30,7 @@ static const size_t name_offsets[KIND_COUNT] = {
     [KIND_INSTANCE] = offsetof(struct model_instance, name),
     [KIND_ROUTE] = offsetof(struct model_route, name),
     [KIND_MODEL_METADATA] = offsetof(struct model_metadata, key),
+    [KIND_MODEL_FILE] = offsetof(struct model_file, key),
 };
 
 const struct record_type *kind_type(enum kind kind)
@@ -274,6 +276,11 @@ struct model_route *cluster_route_by_name(const struct cluster *cluster, const c
 struct model_metadata *cluster_metadata_by_key(const struct cluster *cluster, const char *key)
 {
     return text_index_find(&cluster->names[KIND_MODEL_METADATA], key);
+}
+
+struct model_file *cluster_file_by_key(const struct cluster *cluster, const char *key)
+{
+    return text_index_find(&cluster->names[KIND_MODEL_FILE], key);
 }
 
 struct api_key *cluster_key_by_access(const struct cluster *cluster, const char *access_key)

@@ -17,6 +17,7 @@
 #include "control/table.h"
 #include "domain/event.h"
 #include "domain/instance.h"
+#include "domain/model_file.h"
 #include "domain/model_metadata.h"
 #include "domain/model_route.h"
 #include "domain/revision.h"
@@ -34,6 +35,7 @@ enum kind {
     KIND_REVISION,
     KIND_ROUTE,
     KIND_MODEL_METADATA,
+    KIND_MODEL_FILE,
     KIND_COUNT
 };
 
@@ -87,6 +89,7 @@ struct worker *cluster_worker_by_name(const struct cluster *cluster, const char 
 struct model_instance *cluster_instance_by_name(const struct cluster *cluster, const char *name);
 struct model_route *cluster_route_by_name(const struct cluster *cluster, const char *name);
 struct model_metadata *cluster_metadata_by_key(const struct cluster *cluster, const char *key);
+struct model_file *cluster_file_by_key(const struct cluster *cluster, const char *key);
 struct api_key *cluster_key_by_access(const struct cluster *cluster, const char *access_key);
 struct session *cluster_session_by_digest(const struct cluster *cluster, const char *digest);
 

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/desired.h"
 
+#include "control/model_files.h"
 #include "domain/gang.h"
 
 /* Fields of the model that an instance runs with, as they stand in its record. */
 static const char *const model_fields[] = {
-    "source",
-    "local_path",
     "huggingface_repo_id",
     "huggingface_filename",
     "model_scope_model_id",
@@ -19,12 +18,28 @@ static const char *const model_fields[] = {
     "max_restarts",
 };
 
+static void write_field(const struct model *model, const char *name, struct json_writer *w)
+{
+    json_add_key(w, name);
+    record_write_field(record_field(&model_type, name), model, w);
+}
+
+/* What was fetched for it is a local path to its worker. `path` NULL: as the model says. */
+static void write_source(const struct model *model, const char *path, struct json_writer *w)
+{
+    if (!path) {
+        write_field(model, "source", w);
+        write_field(model, "local_path", w);
+        return;
+    }
+    json_put_string(w, "source", "local_path");
+    json_put_string(w, "local_path", path);
+}
+
 static void write_model_fields(const struct model *model, struct json_writer *w)
 {
-    for (size_t i = 0; i < ARRAY_LEN(model_fields); i++) {
-        json_add_key(w, model_fields[i]);
-        record_write_field(record_field(&model_type, model_fields[i]), model, w);
-    }
+    for (size_t i = 0; i < ARRAY_LEN(model_fields); i++)
+        write_field(model, model_fields[i], w);
 }
 
 static void write_ints(struct json_writer *w, const char *key, const struct int_list *list)
@@ -103,6 +118,8 @@ static void write_instance(const struct cluster *cluster, const struct model_ins
     /* What the model says, or else what it was placed for: only control knows the devices. */
     json_put_string(w, "backend",
                     model->backend && *model->backend ? model->backend : instance->backend);
+    auto_free char *path = model_files_path_on(cluster, instance, worker_id);
+    write_source(model, path, w);
     write_model_fields(model, w);
     write_rank(instance, worker_id, w);
     write_claim(instance, worker_id, w);
@@ -114,7 +131,9 @@ void desired_write(const struct cluster *cluster, int64_t worker_id, struct buf 
 {
     struct json_writer w = json_writer_into(out);
     json_begin_array(&w);
-    CLUSTER_FOR_KEY(&cluster->instances_on_worker, worker_id, struct model_instance, instance)
-        write_instance(cluster, instance, worker_id, &w);
+    CLUSTER_FOR_KEY(&cluster->instances_on_worker, worker_id, struct model_instance, instance) {
+        if (!model_files_hold(cluster, instance))
+            write_instance(cluster, instance, worker_id, &w);
+    }
     json_end_array(&w);
 }

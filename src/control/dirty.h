@@ -13,6 +13,7 @@ struct dirty {
     struct id_set models;  /* to be looked at */
     struct id_set waiting; /* would take a step if there were room somewhere */
     bool has_room_news;    /* a place may have come free: look at those that wait, too */
+    bool has_file_news;    /* what instances need of model files may have changed */
     bool has_unplaced;     /* instances wait for a worker; set by the pass */
 };
 

@@ -203,6 +203,7 @@ static void add_put_line(struct feed_hub *feed, enum kind kind, const void *reco
     case KIND_EVENT:
     case KIND_REVISION:
     case KIND_MODEL_METADATA:
+    case KIND_MODEL_FILE:
     case KIND_COUNT:
         break;
     }

@@ -4,9 +4,11 @@
 #include "base/random.h"
 #include "control/desired.h"
 #include "control/events.h"
+#include "control/file_reports.h"
 #include "control/gangs.h"
 #include "control/liveness.h"
 #include "control/lost.h"
+#include "control/model_files.h"
 #include "control/registration.h"
 #include "control/report.h"
 #include "control/shapes.h"
@@ -225,6 +227,10 @@ static void write_members(struct fleet *fleet, int64_t worker_id, struct buf *ou
     const struct worker *worker = cluster_find(cluster, KIND_WORKER, worker_id);
     buf_add_cstr(out, "\"instances\":");
     desired_write(cluster, worker_id, out);
+    if (worker->downloads) {
+        buf_add_cstr(out, ",\"model_files\":");
+        model_files_write_wishes(cluster, worker_id, out);
+    }
     if (!worker->inspects)
         return;
     buf_add_cstr(out, ",\"inspect\":");
@@ -299,12 +305,24 @@ static void mark_workers_of(struct fleet *fleet, const struct model_instance *in
         mark_dirty(fleet, instance->subordinate_worker_ids.items[i]);
 }
 
+/* All that see the storage: who had the lease before must hear of it, too. */
+static void mark_workers_of_storage(struct fleet *fleet, const struct model_file *file)
+{
+    mark_dirty(fleet, file->worker_id);
+    CLUSTER_FOR_EACH(control_cluster(fleet->control), KIND_WORKER, struct worker, worker) {
+        if (worker->storage_id && strcmp(worker->storage_id, file->storage_id) == 0)
+            mark_dirty(fleet, worker->id);
+    }
+}
+
 void fleet_note_change(struct fleet *fleet, enum kind kind, const void *record)
 {
     if (kind == KIND_WORKER) {
         mark_dirty(fleet, record_id(record));
     } else if (kind == KIND_INSTANCE) {
         mark_workers_of(fleet, record);
+    } else if (kind == KIND_MODEL_FILE) {
+        mark_workers_of_storage(fleet, record);
     } else if (kind == KIND_MODEL) {
         CLUSTER_FOR_KEY(&control_cluster(fleet->control)->instances_of_model, record_id(record),
                         struct model_instance, instance)
@@ -413,6 +431,7 @@ int fleet_report(struct fleet *fleet, int64_t worker_id, const json_t *body, str
     const struct worker *worker = cluster_find(cluster, KIND_WORKER, worker_id);
     shapes_take_report(control_shapes(fleet->control), worker_id,
                        json_object_get(body, "inspections"));
+    file_reports_take(cluster, worker_id, json_object_get(body, "model_files"), env.now_ms);
     note_contact(fleet, worker);
     /* Only now: before its report nobody knows what it has room for. */
     bool was_silent = worker->state == WORKER_NOT_READY;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/reconcile.h"
 
+#include "control/file_pass.h"
 #include "control/replicas.h"
 
 /* Models whose turn it is in this pass: what changes during it makes work for the next. */
@@ -126,6 +127,10 @@ void reconcile(struct cluster *cluster, const struct reconcile_env *env, struct 
             replicas_step(&pass, model);
     }
     place_unplaced(&pass, &models, has_room_news || dirty->has_room_news);
+    if (dirty->has_file_news) {
+        dirty->has_file_news = false;
+        file_pass(cluster, env->now_ms);
+    }
     id_set_fini(&models);
     placing_fini(&pass.placing);
 }

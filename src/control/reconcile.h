@@ -13,6 +13,7 @@
  *                                     there is room, else the old one drains and restarts
  *     worker lost, or to be drained   its instances are replaced, one at a time
  *     instance failed twice in a row  moves to another worker if one has room
+ *     its files are missing           they are fetched first: control/file_pass.h
  */
 #pragma once
 

@@ -18,6 +18,10 @@ static int read_registration(const json_t *body, struct worker *fresh, struct er
     if (inspects && !json_is_boolean(inspects))
         return err_set(err, ERR_INVALID, "inspects: must be true or false");
     fresh->inspects = json_is_true(inspects);
+    const json_t *downloads = json_object_get(body, "downloads");
+    if (downloads && !json_is_boolean(downloads))
+        return err_set(err, ERR_INVALID, "downloads: must be true or false");
+    fresh->downloads = json_is_true(downloads);
     if (fresh->port < 1 || fresh->port > 65535)
         return err_set(err, ERR_INVALID, "port: must be 1-65535, not %lld", (long long)fresh->port);
     return 0;
@@ -100,6 +104,10 @@ static void keep_reported(struct worker *fresh, const struct worker *known)
     fresh->engines = copy.engines;
     fresh->engine_count = copy.engine_count;
     fresh->knows_engines = copy.knows_engines;
+    mem_replace(&fresh->storage_id, copy.storage_id);
+    mem_replace(&fresh->cache_dir, copy.cache_dir);
+    mem_replace(&fresh->cache, copy.cache);
+    mem_replace(&fresh->cache_error, copy.cache_error);
     copy.device_indexes = (struct int_list){0};
     copy.device_types = (struct string_list){0};
     copy.devices = NULL;

@@ -3,6 +3,7 @@
 
 #include "control/events.h"
 #include "control/gangs.h"
+#include "control/model_files.h"
 #include "control/refusals.h"
 #include "control/states.h"
 
@@ -349,7 +350,9 @@ static bool move_without_room(struct pass *pass, const struct model *model,
     id_set_add(&pass->dirty->waiting, model->id);
     if (one->state != INSTANCE_RUNNING)
         return false; /* out of sight it may well serve: it waits for its worker */
-    if (leaving == LEAVING_OUTDATED && may_be_missed(pass, model, one))
+    /* It serves on until what it shall run next is there, see control/file_pass.h. */
+    if (leaving == LEAVING_OUTDATED && may_be_missed(pass, model, one) &&
+        model_files_are_ready(pass->cluster, one))
         drain(pass, one, REASON_NEW_SETTINGS, "drains to take the model's new settings");
     else if (leaving == LEAVING_MAINTENANCE)
         drain(pass, one, REASON_MAINTENANCE, "its worker is in maintenance and is drained");

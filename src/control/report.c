@@ -88,7 +88,7 @@ static int read_entry(const struct cluster *cluster, int64_t worker_id, const js
     if (id <= 0)
         return err_set(err, ERR_INVALID, "instances: an entry has no id");
     const struct model_instance *instance = cluster_find(cluster, KIND_INSTANCE, id);
-    if (!instance || !runs_on(instance, worker_id))
+    if (!instance || instance->is_held || !runs_on(instance, worker_id))
         return 0;
     /* What still runs with older settings isn't the instance that is wanted. */
     if (json_member_int(entry, "model_generation", instance->model_generation) !=
@@ -209,7 +209,9 @@ static void reset_unlisted(struct cluster *cluster, int64_t worker_id, const jso
 {
     const struct gang_env gang = gang_env(env);
     CLUSTER_FOR_KEY(&cluster->instances_on_worker, worker_id, struct model_instance, instance) {
-        if (instance->state == INSTANCE_SCHEDULED || is_listed(entries, instance->id))
+        bool is_kept_back = instance->is_held && !instance->is_draining;
+        if (instance->state == INSTANCE_SCHEDULED || is_kept_back ||
+            is_listed(entries, instance->id))
             continue;
         struct model_instance copy = {0};
         record_copy(&model_instance_type, &copy, instance);
@@ -285,6 +287,28 @@ static void take_engines(struct worker *copy, const json_t *engines)
     copy->knows_engines = engines && record_read_field(field, copy, engines, NULL) == 0;
 }
 
+/*
+ * Where it keeps model files. A storage that can't be used at the moment, say a mount that is away,
+ * stays the worker's: its files are on it when it is back.
+ */
+static void take_cache(struct worker *copy, const json_t *cache)
+{
+    const char *storage_id = json_member_string(cache, "storage_id");
+    const char *dir = json_member_string(cache, "dir"), *error = json_member_string(cache, "error");
+    struct buf text = {0};
+    struct json_writer w = json_writer_into(&text);
+    if (json_is_object(cache))
+        json_add_tree(&w, cache);
+    free(copy->cache);
+    copy->cache = text.len && text.len <= REPORT_CACHE_MAX ? buf_take(&text) : NULL;
+    buf_fini(&text);
+    mem_replace(&copy->cache_error, error);
+    if (dir && *dir == '/' && strlen(dir) < RECORD_STRING_MAX)
+        mem_replace(&copy->cache_dir, dir);
+    if (storage_id && *storage_id && strlen(storage_id) <= REPORT_STORAGE_ID_MAX)
+        mem_replace(&copy->storage_id, storage_id);
+}
+
 static void take_status(struct worker *copy, const json_t *status)
 {
     struct buf text = {0};
@@ -299,6 +323,7 @@ static void take_status(struct worker *copy, const json_t *status)
     copy->cpu_utilization = measured(json_object_get(status, "cpu"), "utilization_rate");
     take_devices(copy, json_object_get(status, "gpu_devices"));
     take_engines(copy, json_object_get(status, "engines"));
+    take_cache(copy, json_object_get(status, "cache"));
 }
 
 /* ---- news of room ---- */
@@ -364,11 +389,12 @@ int report_apply(struct cluster *cluster, int64_t worker_id, const json_t *body,
     const json_t *entries = json_object_get(body, "instances");
     const json_t *status = json_object_get(body, "status");
     const json_t *inspections = json_object_get(body, "inspections"); /* of control/shapes.h */
+    const json_t *files = json_object_get(body, "model_files"); /* of control/file_reports.h */
     if (!json_is_array(entries) || (status && !json_is_object(status)) ||
-        (inspections && !json_is_array(inspections)))
+        (inspections && !json_is_array(inspections)) || (files && !json_is_array(files)))
         return err_set(err, ERR_INVALID,
-                       "a report has arrays \"instances\" and \"inspections\" and an object "
-                       "\"status\"");
+                       "a report has arrays \"instances\", \"inspections\" and \"model_files\" "
+                       "and an object \"status\"");
     auto_free struct taken *taken = mem_alloc_array(json_array_size(entries) + 1, sizeof *taken);
     size_t count;
     int rc = read_entries(cluster, worker_id, entries, taken, &count, err);

@@ -6,6 +6,8 @@
 
 enum {
     REPORT_DEVICES_MAX = 1024,
+    REPORT_CACHE_MAX = 8192, /* bytes of what a status says of its cache folder */
+    REPORT_STORAGE_ID_MAX = 64,
     REPORT_ROOM_BYTES = 64 << 20, /* less doesn't make room for anything */
 };
 

@@ -19,6 +19,7 @@ const struct limits *subject_limits(enum kind kind, const void *record,
     case KIND_INSTANCE:
     case KIND_ROUTE:
     case KIND_MODEL_METADATA:
+    case KIND_MODEL_FILE:
     case KIND_EVENT:
     case KIND_REVISION:
     case KIND_COUNT:

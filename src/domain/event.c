@@ -25,6 +25,10 @@ static const char *const code_names[] = {
     [EVENT_REPLACED] = "replaced",
     [EVENT_MOVED] = "moved",
     [EVENT_GANG_STOPPED] = "gang_stopped",
+    [EVENT_DOWNLOAD_BEGUN] = "download_begun",
+    [EVENT_DOWNLOAD_READY] = "download_ready",
+    [EVENT_DOWNLOAD_FAILED] = "download_failed",
+    [EVENT_DOWNLOAD_MOVED] = "download_moved",
 };
 
 static_assert(ARRAY_LEN(code_names) == EVENT_CODE_COUNT, "every code has a name");
@@ -69,7 +73,8 @@ enum event_type event_code_type(enum event_code code)
 {
     static const enum event_code warnings[] = {
         EVENT_LOST,   EVENT_ADDRESS_CHANGED, EVENT_UUID_REFUSED, EVENT_HELD_BACK,   EVENT_UNPLACED,
-        EVENT_FAILED, EVENT_UNREACHABLE,     EVENT_MOVED,        EVENT_GANG_STOPPED};
+        EVENT_FAILED, EVENT_UNREACHABLE,     EVENT_MOVED,        EVENT_GANG_STOPPED,
+        EVENT_DOWNLOAD_FAILED};
     for (size_t i = 0; i < ARRAY_LEN(warnings); i++)
         if (warnings[i] == code)
             return EVENT_WARNING;

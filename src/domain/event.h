@@ -21,7 +21,7 @@ enum event_code {
     EVENT_SETTINGS_CHANGED, /* model: {"generation":N}; route */
     EVENT_SCALED,           /* model: {"from":N,"to":N} */
     EVENT_ROLLED_BACK,      /* model: {"to":GENERATION,"generation":N} */
-    EVENT_DELETED,          /* model, instance, worker, route */
+    EVENT_DELETED,          /* model, instance, worker, route, model file */
     EVENT_PLACED,           /* instance: {"worker":NAME} */
     EVENT_UNPLACED,         /* instance: {"reason":CODE}: no worker takes it */
     EVENT_SERVES,           /* instance: {"worker":NAME} */
@@ -31,6 +31,10 @@ enum event_code {
     EVENT_REPLACED,         /* instance: {"by":NAME,"reason":CODE} */
     EVENT_MOVED,            /* instance: {"from":WORKER,"failures":N}: failed there */
     EVENT_GANG_STOPPED,     /* instance: {"rank":N,"worker":NAME}: all its ranks start anew */
+    EVENT_DOWNLOAD_BEGUN,   /* model file: {"worker":NAME} */
+    EVENT_DOWNLOAD_READY,   /* model file: {"worker":NAME,"bytes":N} */
+    EVENT_DOWNLOAD_FAILED,  /* model file: {"worker":NAME,"reason":CODE} */
+    EVENT_DOWNLOAD_MOVED,   /* model file: {"from":WORKER,"to":WORKER}: another one fetches it */
     EVENT_CODE_COUNT
 };
 

@@ -54,12 +54,13 @@ struct model_instance {
     struct int_list ports; /* all reserved ports */
     char *served_name;     /* the model's name when its engine was started, by which the engine
                               knows it; NULL: none runs, or its worker is too old to tell */
-    double download_progress; /* percent */
+    double download_progress; /* percent; transient */
     char *resolved_path;   /* file or folder given to the engine */
     char *measured_claim;  /* JSON, see domain/claim.h: what it was seen to use; NULL: not known */
     int64_t restart_count;
     int64_t last_restart_time; /* wall ms */
     int64_t failures;      /* in a row, by its worker's count; of a gang by control's */
+    bool is_held;          /* its files aren't there yet: control keeps it from its workers */
     bool is_drained;       /* its worker says that no engine is left; transient */
     int64_t gang_retry_ms; /* of a gang: monotonic time of the next try; transient */
     int64_t gang_serving_ms; /* of a gang: monotonic time since which it serves; transient */

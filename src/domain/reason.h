@@ -19,6 +19,8 @@ enum reason {
     REASON_READING_MODEL,  /* what it is made of is being found out */
     REASON_MODEL_UNREACHABLE, /* its files' hub can't be reached, so its need isn't known */
     REASON_MODEL_MISSING,  /* they aren't there */
+    /* downloading */
+    REASON_DOWNLOAD_PAUSED, /* {"model_file_id":N}: by a client */
     /* scheduled */
     REASON_NEW_SETTINGS,      /* {"generation":N}: restarts with the model's new settings */
     REASON_UNKNOWN_TO_WORKER, /* {"worker":NAME}: it lost what it knew, say with its disk */
@@ -34,6 +36,8 @@ enum reason {
     REASON_SOURCE_UNSUPPORTED, /* {"source":WORD} */
     REASON_MODEL_PATH_MISSING, /* {"path":PATH,"worker":NAME} */
     REASON_MODEL_FILE_INVALID, /* {"path":PATH,"worker":NAME} */
+    REASON_HUB_REFUSED,        /* {"worker":NAME}: of the files' hub, by the worker's token */
+    REASON_FILE_MISSING,       /* {"worker":NAME}: nothing at the hub has that name */
     REASON_ENGINE_MISSING,     /* {"backend":NAME,"version":TEXT,"worker":NAME} */
     REASON_NOT_DISTRIBUTABLE,  /* {"backend":NAME}: its description has no section `rank` */
     REASON_BAD_PARAMETERS,     /* {"detail":TEXT} */
@@ -41,6 +45,10 @@ enum reason {
     REASON_NO_FREE_PORT, /* {"first":N,"last":N} */
     REASON_PORT_TAKEN,   /* {"port":N}: by a program that isn't ours */
     REASON_SPAWN_FAILED, /* {"errno":N}: the start, or the record that must come before it */
+    REASON_HUB_UNREACHABLE,  /* {"worker":NAME}: from the worker that downloads */
+    REASON_DISK_FULL,        /* {"needs":B,"free":B}: of the storage for model files */
+    REASON_STORAGE_UNUSABLE, /* {"path":PATH}: the worker can't keep model files there */
+    REASON_CHECKSUM_MISMATCH, /* {"file":NAME}: what was fetched isn't what the hub lists */
     REASON_DEVICE_MEMORY_TAKEN, /* {"gpu_index":N,"needs":B,"free":B}: by others; not started */
     REASON_HOST_MEMORY_TAKEN,   /* {"needs":B,"free":B}: the same of main memory */
     /* error: device */

@@ -66,6 +66,12 @@ struct worker {
     size_t engine_count;
     bool knows_engines; /* false: a worker of an earlier version, or none has reported yet */
     bool inspects;   /* it tells which model files it has, see control/shapes.h */
+    bool downloads;  /* it fetches model files of hubs, see control/model_files.h */
+    char *storage_id; /* uuid of the storage that its cache folder is; NULL: not told yet */
+    char *cache_dir; /* the folder, absolute */
+    char *cache; /* JSON object of the folder: dir, storage_id, total, available, is_shared, error,
+                    out of `status`; NULL: not told; transient */
+    char *cache_error; /* why it can't keep files there, or NULL; transient */
     int64_t version; /* grows with every change by a client */
     int64_t created_at, updated_at;
 };

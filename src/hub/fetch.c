@@ -24,6 +24,7 @@ struct exchange {
     uint64_t position;      /* in the file, of the next byte of the body */
     uint64_t total;
     struct buf *out;        /* borrowed */
+    const struct fetch_stream_params *stream; /* borrowed; NULL: it goes into `out` */
     unsigned status;
     char *location;         /* owned; of a redirect */
     char *next;             /* owned */
@@ -35,7 +36,7 @@ struct exchange {
 struct fetcher {
     struct loop *loop;
     struct http_pool *pool;
-    struct timer deadline;
+    struct timer deadline; /* of a stream: of the next look whether it is to end */
     int64_t timeout_ms; /* for all requests together; 0: none */
     int64_t end_ms;     /* loop time at which that is over */
     struct exchange exchange;
@@ -136,7 +137,12 @@ static void take_partial(struct exchange *exchange, const struct http_response_h
         fail(exchange, ERR_PROTOCOL, "sent a part of what was asked for");
         return;
     }
-    if (!content_range_parse(http_headers_get(&head->headers, "content-range"), &range) ||
+    const struct str told = http_headers_get(&head->headers, "content-range");
+    if (exchange->stream && content_range_parse(told, &range) && range.total != exchange->end) {
+        fail(exchange, ERR_CONFLICT, "has another size than its hub says");
+        return;
+    }
+    if (!content_range_parse(told, &range) ||
         !is_wanted(exchange, &range) ||
         (head->body == HTTP_BODY_LENGTH &&
          head->content_length != range.last - range.first + 1)) {
@@ -153,6 +159,10 @@ static void take_full(struct exchange *exchange, const struct http_response_head
 {
     exchange->position = 0;
     exchange->total = head->content_length;
+    if (exchange->stream && head->body == HTTP_BODY_LENGTH && exchange->total != exchange->end) {
+        fail(exchange, ERR_CONFLICT, "has another size than its hub says");
+        return;
+    }
     if (exchange->is_whole && head->body == HTTP_BODY_LENGTH &&
         head->content_length > exchange->end)
         fail(exchange, ERR_TOO_LARGE, "is larger than is read of such a file");
@@ -192,6 +202,13 @@ static void on_head(struct http_call *call, const struct http_response_head *hea
 
 /* ---- bodies ---- */
 
+static void give_to_sink(struct exchange *exchange, struct str piece)
+{
+    int rc = piece.len ? exchange->stream->sink(piece, exchange->stream->ctx) : 0;
+    if (rc < 0)
+        finish_early(exchange, err_set(&exchange->err, rc, "it isn't wanted any more"));
+}
+
 static void on_body(struct http_call *call, struct str data, void *ctx)
 {
     struct exchange *exchange = ctx;
@@ -204,6 +221,10 @@ static void on_body(struct http_call *call, struct str data, void *ctx)
         fail(exchange, exchange->is_whole ? ERR_TOO_LARGE : ERR_PROTOCOL,
              exchange->is_whole ? "is larger than is read of such a file"
                                 : "sent more than was asked for");
+        return;
+    }
+    if (exchange->stream) {
+        give_to_sink(exchange, str_skip(data, (size_t)unwanted));
         return;
     }
     buf_add_str(exchange->out, str_skip(data, (size_t)unwanted));
@@ -220,7 +241,8 @@ static void on_end(struct http_call *call, void *ctx)
     exchange->call = NULL;
     if (exchange->is_done)
         return;
-    if (exchange->status == 206 && exchange->position != exchange->end)
+    const bool has_end = exchange->status == 206 || exchange->stream;
+    if (has_end && exchange->position != exchange->end)
         fail(exchange, ERR_PROTOCOL, "sent less than it announced");
     else
         finish(exchange, 0);
@@ -245,11 +267,26 @@ static bool is_limited(const struct fetcher *fetcher)
            fetcher->end_ms - loop_now_ms(fetcher->loop) < FETCH_TOTAL_MS;
 }
 
+static void look_at_stop(struct fetcher *fetcher)
+{
+    struct exchange *exchange = &fetcher->exchange;
+    if (exchange->is_done)
+        return;
+    if (exchange->stream->stop && atomic_load(exchange->stream->stop))
+        finish_early(exchange, err_set(&exchange->err, -ECANCELED, "stopped"));
+    else
+        timer_start(&fetcher->deadline, FETCH_STOP_MS);
+}
+
 static void on_deadline(struct timer *timer, void *ctx)
 {
     (void)timer;
     struct fetcher *fetcher = ctx;
     struct err what;
+    if (fetcher->exchange.stream) {
+        look_at_stop(fetcher);
+        return;
+    }
     const int64_t limit_ms = is_limited(fetcher) ? fetcher->timeout_ms : FETCH_TOTAL_MS;
     err_set(&what, ERR_TIMEOUT, "didn't finish within %lld s", (long long)limit_ms / 1000);
     if (!fetcher->exchange.is_done)
@@ -266,7 +303,7 @@ static int64_t time_left_ms(const struct fetcher *fetcher)
 static int wait_for(struct fetcher *fetcher, struct err *err)
 {
     struct exchange *exchange = &fetcher->exchange;
-    timer_start(&fetcher->deadline, time_left_ms(fetcher));
+    timer_start(&fetcher->deadline, exchange->stream ? FETCH_STOP_MS : time_left_ms(fetcher));
     while (!exchange->is_done)
         loop_run(fetcher->loop);
     timer_stop(&fetcher->deadline);
@@ -469,6 +506,20 @@ int fetch_all(struct fetcher *fetcher, const struct fetch_request *request, size
 {
     const struct wanted wanted = {.is_whole = true, .end = max, .out = out};
     return fetch(fetcher, request, &wanted, ret, err);
+}
+
+int fetch_stream(struct fetcher *fetcher, const struct fetch_request *request,
+                 const struct fetch_stream_params *params, struct err *err)
+{
+    struct exchange *exchange = &fetcher->exchange;
+    assert(params->offset < params->total);
+    exchange_clear(fetcher);
+    exchange->offset = params->offset;
+    exchange->end = params->total;
+    exchange->stream = params;
+    const int rc = begin(fetcher, request, err);
+    exchange_clear(fetcher);
+    return rc;
 }
 
 /* ---- the fetcher ---- */

@@ -14,12 +14,14 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 enum {
     FETCH_REDIRECTS_MAX = 5,
     FETCH_SILENCE_MS = 15000, /* to the head of the response, and between two pieces */
     FETCH_TOTAL_MS = 120000,  /* for all of one request */
+    FETCH_STOP_MS = 200,      /* between two looks whether a stream is to end */
 };
 
 /* No file that is larger is asked for. */
@@ -66,6 +68,25 @@ void fetch_reply_fini(struct fetch_reply *reply);
  */
 int fetch_range(struct fetcher *fetcher, const struct fetch_request *request, uint64_t offset,
                 size_t n, struct buf *out, struct fetch_reply *ret, struct err *err) must_check;
+
+/* Takes what comes, in order; negative: no more is wanted, and fetch_stream() returns that. */
+typedef int (*fetch_sink)(struct str piece, void *ctx);
+
+struct fetch_stream_params {
+    uint64_t offset, total; /* of the file; offset < total */
+    fetch_sink sink;
+    void *ctx;
+    const atomic_bool *stop; /* set by another thread: it ends with -ECANCELED; NULL: nobody does */
+};
+
+/*
+ * All of a file from `offset` on, piece by piece, for as long as it takes: only silence has a
+ * limit. Nothing is tried again: what was taken can't be given back.
+ * Codes as of fetch_range(), and of the sink; ERR_CONFLICT when the file is another size than
+ * `total`.
+ */
+int fetch_stream(struct fetcher *fetcher, const struct fetch_request *request,
+                 const struct fetch_stream_params *params, struct err *err) must_check;
 
 /* Appends a whole small file; ERR_TOO_LARGE above `max` bytes. */
 int fetch_all(struct fetcher *fetcher, const struct fetch_request *request, size_t max,

@@ -2,6 +2,7 @@
 #include "worker/desired.h"
 
 #include "engine/peers.h"
+#include "hub/listing.h"
 
 static const struct field fields[] = {
     {FIELD_OF(struct desired_instance, id), .kind = FIELD_INT, .flags = FIELD_REQUIRED, .min = 1,
@@ -76,6 +77,13 @@ static int check_claim(const struct desired_instance *instance, struct err *err)
     return rc < 0 ? err_wrap(err, rc, "claim") : 0;
 }
 
+static void model_file_fini(struct desired_model_file *file)
+{
+    free(file->source);
+    free(file->repo_id);
+    free(file->file);
+}
+
 void desired_state_fini(struct desired_state *state)
 {
     for (size_t i = 0; i < state->count; i++)
@@ -84,6 +92,9 @@ void desired_state_fini(struct desired_state *state)
     for (size_t i = 0; i < state->inspection_count; i++)
         free(state->inspections[i].path);
     free(state->inspections);
+    for (size_t i = 0; i < state->model_file_count; i++)
+        model_file_fini(&state->model_files[i]);
+    free(state->model_files);
     *state = (struct desired_state){0};
 }
 
@@ -167,6 +178,73 @@ static int read_inspections(const json_t *array, struct desired_state *state, st
     return rc < 0 ? err_wrap(err, rc, "inspect") : 0;
 }
 
+static int read_action(const json_t *item, enum model_file_action *ret, struct err *err)
+{
+    static const char *const names[] = {[MODEL_FILE_DOWNLOAD] = "download",
+                                        [MODEL_FILE_PAUSE] = "pause",
+                                        [MODEL_FILE_DELETE] = "delete"};
+    const char *word = json_member_string(item, "action");
+    for (size_t i = 0; word && i < ARRAY_LEN(names); i++) {
+        if (strcmp(word, names[i]) == 0) {
+            *ret = (enum model_file_action)i;
+            return 0;
+        }
+    }
+    return err_set(err, ERR_INVALID, "action must be download, pause or delete, not %.32s",
+                   word ? word : "missing");
+}
+
+/* OWNER/REPO: it becomes part of paths and URLs. */
+static bool is_repo(const char *text)
+{
+    const char *slash = text ? strchr(text, '/') : NULL;
+    return slash && slash != text && slash[1] && !strchr(slash + 1, '/') &&
+           strlen(text) <= DESIRED_REPO_MAX && listing_is_file_name(str_of(text));
+}
+
+static int read_model_file(const json_t *item, struct desired_model_file *ret, struct err *err)
+{
+    const char *source = json_member_string(item, "source");
+    const char *repo = json_member_string(item, "repo_id");
+    const char *pattern = json_member_string(item, "file");
+    *ret = (struct desired_model_file){.id = json_member_int(item, "id", 0),
+                                       .lease = json_member_int(item, "lease", 0)};
+    if (ret->id < 1 || ret->lease < 1)
+        return err_set(err, ERR_INVALID, "id and lease must be numbers above 0");
+    if (!source || (strcmp(source, "huggingface") != 0 && strcmp(source, "model_scope") != 0))
+        return err_set(err, ERR_INVALID, "source must be huggingface or model_scope, not %.32s",
+                       source ? source : "missing");
+    if (!is_repo(repo))
+        return err_set(err, ERR_INVALID, "repo_id must be OWNER/REPO, not %.64s",
+                       repo ? repo : "missing");
+    if (pattern && strlen(pattern) > DESIRED_REPO_MAX)
+        return err_set(err, ERR_INVALID, "file must have at most %d bytes", DESIRED_REPO_MAX);
+    const int rc = read_action(item, &ret->action, err);
+    if (rc < 0)
+        return rc;
+    ret->source = mem_strdup(source);
+    ret->repo_id = mem_strdup(repo);
+    ret->file = mem_strdup(pattern);
+    return 0;
+}
+
+/* Control of an earlier version wants none. */
+static int read_model_files(const json_t *array, struct desired_state *state, struct err *err)
+{
+    const size_t count = json_array_size(array);
+    if (count > DESIRED_MODEL_FILES_MAX)
+        return err_set(err, ERR_TOO_LARGE, "model_files: %zu are more than %d", count,
+                       DESIRED_MODEL_FILES_MAX);
+    state->model_files = mem_alloc_array(count + 1, sizeof *state->model_files);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        rc = read_model_file(json_array_get(array, i), &state->model_files[i], err);
+        if (rc == 0)
+            state->model_file_count++;
+    }
+    return rc < 0 ? err_wrap(err, rc, "model_files") : 0;
+}
+
 int desired_state_read(struct str line, struct desired_state *ret, struct err *err)
 {
     auto_fini(json_release) json_t *root = NULL;
@@ -184,6 +262,8 @@ int desired_state_read(struct str line, struct desired_state *ret, struct err *e
     rc = read_instances(instances, &state, err);
     if (rc == 0)
         rc = read_inspections(json_object_get(root, "inspect"), &state, err);
+    if (rc == 0)
+        rc = read_model_files(json_object_get(root, "model_files"), &state, err);
     if (rc < 0)
         desired_state_fini(&state);
     else

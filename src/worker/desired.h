@@ -12,6 +12,8 @@
 enum {
     DESIRED_INSTANCES_MAX = 1024,
     DESIRED_INSPECTIONS_MAX = 256,
+    DESIRED_MODEL_FILES_MAX = 1024,
+    DESIRED_REPO_MAX = 512,  /* bytes of a repository's name, and of a pattern */
     DESIRED_PATH_MAX = 4096, /* bytes of a path that is to be looked at */
 };
 
@@ -48,6 +50,17 @@ struct desired_inspection {
     bool shape; /* and to know what its files are made of */
 };
 
+enum model_file_action { MODEL_FILE_DOWNLOAD, MODEL_FILE_PAUSE, MODEL_FILE_DELETE };
+
+/* What is to be fetched from a hub, see worker/downloads.h. */
+struct desired_model_file {
+    int64_t id, lease; /* control's; the lease grows each time that a worker gets it */
+    char *source;      /* "huggingface", "model_scope" */
+    char *repo_id;     /* "OWNER/REPO" */
+    char *file;        /* pattern; NULL: all files */
+    enum model_file_action action;
+};
+
 struct desired_state {
     bool known;                     /* false until control has said something */
     int64_t generation;             /* control's number of this state */
@@ -55,6 +68,8 @@ struct desired_state {
     size_t count;
     struct desired_inspection *inspections; /* owned */
     size_t inspection_count;
+    struct desired_model_file *model_files; /* owned */
+    size_t model_file_count;
 };
 
 /*

@@ -62,6 +62,7 @@ static void write_request(const struct join *join, struct buf *out)
     json_put_string(&w, "netns_id", node->netns_id);
     json_put_string(&w, "worker_version", GPUSTACK_VERSION);
     json_put_bool(&w, "inspects", true);
+    json_put_bool(&w, "downloads", true);
     json_add_key(&w, "labels");
     write_labels(node, &w);
     json_end_object(&w);

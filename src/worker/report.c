@@ -18,11 +18,15 @@ static void write_report(struct report *report, struct buf *out)
         json_add_key(&w, "engines");
         json_add_raw(&w, str_of(report->engines->text));
     }
+    json_add_key(&w, "cache");
+    downloads_write_cache(report->downloads, &w);
     json_end_object(&w);
     json_add_key(&w, "instances");
     runner_set_write_report(report->runners, &w);
     json_add_key(&w, "inspections");
     inspections_write_report(report->inspections, &w);
+    json_add_key(&w, "model_files");
+    downloads_write_report(report->downloads, &w);
     json_end_object(&w);
 }
 

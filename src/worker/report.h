@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "worker/downloads.h"
 #include "worker/engines_seen.h"
 #include "worker/fault_log.h"
 #include "worker/inspections.h"
@@ -27,6 +28,7 @@ struct report {
     const struct prober *prober;
     const struct engines_seen *engines;
     const struct inspections *inspections;
+    const struct downloads *downloads;
     /* The server doesn't know us (404) or our token (401). The report is stopped already. */
     void (*on_unknown)(struct report *report, void *ctx);
     void *ctx;

@@ -47,6 +47,7 @@ static void on_line(struct line_stream *stream, struct str line, void *ctx)
               desired.count);
     join_reset_delay(&session->join);
     inspections_want(session->params.inspections, desired.inspections, desired.inspection_count);
+    downloads_want(session->params.downloads, desired.model_files, desired.model_file_count);
     runner_set_desire(session->params.runners, &desired);
 }
 
@@ -112,6 +113,7 @@ int session_new(const struct session_params *params, struct session **ret, struc
     session->report.runners = params->runners;
     session->report.prober = params->prober;
     session->report.inspections = params->inspections;
+    session->report.downloads = params->downloads;
     session->report.on_unknown = on_unknown;
     session->report.ctx = session;
     session->stream_faults =

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "worker/downloads.h"
 #include "worker/inspections.h"
 #include "worker/node.h"
 #include "worker/prober.h"
@@ -25,6 +26,7 @@ struct session_params {
     struct node *node; /* name, ip and cluster_id are set by the session */
     struct runner_set *runners;
     struct inspections *inspections;
+    struct downloads *downloads;
     const struct prober *prober;
 };
 

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "worker/downloads.h"
 #include "worker/inspections.h"
 #include "worker/node.h"
 #include "worker/prober.h"
@@ -21,6 +22,7 @@ struct worker_role {
     struct http_pool *pool;
     struct runner_set *runners;
     struct inspections *inspections;
+    struct downloads *downloads;
     struct relay *relay;
     struct prober *prober;
     struct session *session;
@@ -142,7 +144,12 @@ int worker_role_new(struct loop *loop, const struct config *config, const char *
     if (rc == 0) {
         const struct inspections_params inspections = {
             .loop = loop, .on_change = on_change, .ctx = role};
+        const struct downloads_params downloads = {.loop = loop,
+                                                   .cache_dir = config->cache_dir,
+                                                   .on_change = on_change,
+                                                   .ctx = role};
         role->inspections = inspections_new(&inspections);
+        role->downloads = downloads_new(&downloads);
         role->prober = prober_new(loop, prober_argv, on_devices, role);
         struct session_params params = {.loop = loop,
                                         .pool = role->pool,
@@ -150,6 +157,7 @@ int worker_role_new(struct loop *loop, const struct config *config, const char *
                                         .node = &role->node,
                                         .runners = role->runners,
                                         .inspections = role->inspections,
+                                        .downloads = role->downloads,
                                         .prober = role->prober};
         rc = session_new(&params, &role->session, err);
     }
@@ -166,6 +174,7 @@ void worker_role_free(struct worker_role *role)
         return;
     session_free(role->session);
     inspections_free(role->inspections);
+    downloads_free(role->downloads);
     prober_free(role->prober);
     relay_free(role->relay);
     runner_set_free(role->runners);

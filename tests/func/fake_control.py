@@ -101,8 +101,8 @@ class FakeControl:
     def token(self):
         return "cluster"
 
-    def add_worker(self, name, *args):
-        worker = harness.Worker(self, name, args)
+    def add_worker(self, name, *args, env=None):
+        worker = harness.Worker(self, name, args, env)
         self.workers.append(worker)
         worker.start()
         worker.number = wait_for(lambda: self.number_of(worker), 20, f"{name} has registered")
@@ -111,11 +111,12 @@ class FakeControl:
     def number_of(self, worker):
         return self.numbers[(worker.data_dir / "worker_uuid").read_text().strip()]
 
-    def desire(self, *instances, worker=None):
-        """All that `worker` (each when it is None) shall run."""
+    def desire(self, *instances, worker=None, model_files=()):
+        """All that `worker` (each when it is None) shall run and have in its cache."""
         with self.news:
             self.generation += 1
-            line = json.dumps({"generation": self.generation, "instances": instances})
+            line = json.dumps({"generation": self.generation, "instances": instances,
+                               "model_files": model_files})
             for number in [worker.number] if worker else list(self.numbers.values()):
                 self.lines[number] = line
             self.news.notify_all()
@@ -127,6 +128,18 @@ class FakeControl:
             if instance["id"] == instance_id:
                 return instance
         return None
+
+    def wait_file(self, file_id, condition, worker=None, timeout=30):
+        """Until a report tells so of a model file; returns what it tells."""
+        number = (worker or self.workers[0]).number
+
+        def is_so():
+            files = self.reports.get(number, {}).get("model_files", [])
+            seen = next((file for file in files if file["id"] == file_id), None)
+            if not seen or not condition(seen):
+                raise ValueError(seen)
+            return seen
+        return wait_for(is_so, timeout, f"model file {file_id}")
 
     def wait(self, instance_id, condition, worker=None, timeout=30):
         """Until a report tells so of the instance; returns what it tells."""

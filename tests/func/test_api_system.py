@@ -106,14 +106,19 @@ def test_model_files_are_what_workers_found(serving, api, demo_model):
         assert "/nonexistent/lost.gguf" in lost["state_message"]
     finally:
         api.delete(f"/v2/models/{missing['id']}").expect(200)
-    assert api.get("/v2/model-files?watch=true").status == 422
+    assert api.get(f"/v2/model-files/{row['id']}").expect(200)["local_path"] == str(demo_model)
+    refusal = api.delete(f"/v2/model-files/{row['id']}?cleanup=true")
+    assert refusal.status == 409 and "never" in refusal.json()["message"]
+    assert demo_model.exists()
     assert api.get("/v2/model-files?worker_id=999").expect(200)["items"] == []
 
 
 @pytest.mark.parametrize("method, path", [
     ("GET", "/v2/dashboard"), ("GET", "/v2/config"), ("PUT", "/v2/config"), ("GET", "/v2/debug"),
     ("GET", "/debug/log_level"), ("PUT", "/debug/log_level"), ("GET", "/v2/inference-backends"),
-    ("GET", "/v2/model-files")])
+    ("GET", "/v2/model-files"), ("POST", "/v2/model-files"), ("GET", "/v2/model-files/1"),
+    ("DELETE", "/v2/model-files/1"), ("POST", "/v2/model-files/1/pause"),
+    ("POST", "/v2/model-files/1/resume"), ("POST", "/v2/model-files/1/reset")])
 def test_all_this_is_for_administrators(serving, make_user, method, path):
     make_user("onlooker")
     user = serving.http(basic_auth("onlooker", STRONG))

@@ -35,6 +35,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         use(&state, &state.items[i]);
     for (size_t i = 0; i < state.inspection_count; i++)
         assert(state.inspections[i].path[0] == '/');
+    for (size_t i = 0; i < state.model_file_count; i++) {
+        const struct desired_model_file *file = &state.model_files[i];
+        assert(file->id > 0 && file->lease > 0 && file->source);
+        assert(strlen(file->repo_id) <= DESIRED_REPO_MAX);
+    }
     desired_state_fini(&state);
     return 0;
 }

@@ -438,7 +438,7 @@ def test_model_files_are_listed_by_worker(admin, park, demo_model):
     table = admin.get_by_role("region", name="Model files")
     there = table.get_by_role("row").filter(has_text=str(demo_model)).filter(has_text="atlas-1")
     expect(there).to_contain_text("There")
-    expect(there.get_by_role("link", name="hello")).to_be_visible()
+    expect(there.get_by_role("link", name="hello", exact=True)).to_be_visible()
     admin.get_by_label("State", exact=True).select_option(label="Missing")
     expect(admin).to_have_url(re.compile("state=missing"))
     expect(there).to_have_count(0)

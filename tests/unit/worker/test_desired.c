@@ -198,6 +198,37 @@ static void test_refuses_too_many(void **state)
     buf_fini(&line);
 }
 
+#define FILES(items) "{\"generation\":1,\"instances\":[],\"model_files\":[" items "]}"
+#define FILE_OF(repo, action)                                                                      \
+    "{\"id\":7,\"lease\":3,\"source\":\"huggingface\",\"repo_id\":\"" repo                         \
+    "\",\"action\":\"" action "\"}"
+
+static void test_model_files(void **state)
+{
+    static const struct {
+        const char *line, *words; /* NULL: it is fine */
+    } rows[] = {
+        {FILES(FILE_OF("a/b", "pause")), NULL},
+        {FILES(FILE_OF("a..b/c", "delete")), NULL},
+        {FILES(FILE_OF("a/b", "burn")), "action must be download, pause or delete, not burn"},
+        {FILES(FILE_OF("a", "pause")), "OWNER/REPO, not a"},
+        {FILES(FILE_OF("../b", "pause")), "OWNER/REPO, not ../b"},
+        {FILES(FILE_OF("a/b/c", "pause")), "OWNER/REPO, not a/b/c"},
+        {FILES("{\"id\":7,\"source\":\"huggingface\"}"), "id and lease must be numbers above 0"},
+        {FILES("{\"id\":7,\"lease\":1,\"source\":\"ollama\"}"), "not ollama"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct desired_state desired = {0};
+        struct err err = {0};
+        const int rc = desired_state_read(str_of(rows[i].line), &desired, &err);
+        if (rows[i].words ? rc == 0 || !strstr(err.text, rows[i].words) : rc < 0)
+            fail_msg("%s: %s", rows[i].line, err.text);
+        if (rc == 0)
+            assert_string_equal(desired.model_files[0].source, "huggingface");
+        desired_state_fini(&desired);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +241,7 @@ int main(void)
         cmocka_unit_test(test_reads_what_is_to_be_looked_at),
         cmocka_unit_test(test_refuses_too_many_paths),
         cmocka_unit_test(test_refuses_too_many),
+        cmocka_unit_test(test_model_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -115,6 +115,7 @@ static struct fixture *fixture_new(unsigned join_status)
     int port = http_server_listen_tcp(control->server, "127.0.0.1", 0, false, NULL);
     assert_true(port > 0);
     fixture->config = (struct config){.data_dir = fixture->dir,
+                                      .cache_dir = fixture->dir,
                                       .log_dir = mem_printf("%s/log", fixture->dir),
                                       .bin_dir = mem_printf("%s/bin", fixture->dir),
                                       .server_url = mem_printf("http://127.0.0.1:%d", port),

@@ -9,7 +9,14 @@
 import { readEvents, type ServerEvent } from "./sse.js";
 
 export type Topic =
-  "api-keys" | "events" | "model-instances" | "model-routes" | "models" | "users" | "workers";
+  | "api-keys"
+  | "events"
+  | "model-files"
+  | "model-instances"
+  | "model-routes"
+  | "models"
+  | "users"
+  | "workers";
 export interface Row {
   id: number;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What the page of model files says beside its rows. Pure. */
-import type { Schemas } from "./api/client.js";
+import { isDownload, type ModelFile } from "./downloads.js";
 
-export type ModelFile = Schemas["ModelFile"];
+export type { ModelFile };
 
 /**
  * Ids of files that differ from what most workers have under the same path: a copy that broke off,
@@ -12,9 +12,10 @@ export function differing(files: readonly ModelFile[]): Set<number> {
   const byPath = new Map<string, ModelFile[]>();
   for (const file of files)
     if (file.state === "present" && file.identity) {
-      const same = byPath.get(file.local_path);
+      const path = file.local_path ?? "";
+      const same = byPath.get(path);
       if (same) same.push(file);
-      else byPath.set(file.local_path, [file]);
+      else byPath.set(path, [file]);
     }
   const out = new Set<number>();
   for (const same of byPath.values()) {
@@ -67,4 +68,51 @@ export function storagesOf(files: readonly ModelFile[]): Storage[] {
       });
   }
   return [...byName.values()].sort((a, b) => a.name.localeCompare(b.name));
+}
+
+export interface FileRow {
+  /** Downloads and paths have ids of their own kind. */
+  key: string;
+  file: ModelFile;
+  isDownload: boolean;
+}
+
+/** Downloads and paths in one list. */
+export function rowsOf(fetched: readonly ModelFile[], paths: readonly ModelFile[]): FileRow[] {
+  return [
+    ...fetched.filter(isDownload).map((file) => ({ key: `d${file.id}`, file, isDownload: true })),
+    ...paths
+      .filter((file) => !isDownload(file))
+      .map((file) => ({ key: `p${file.id}`, file, isDownload: false })),
+  ];
+}
+
+/** What stands below a row that is opened, one line each. */
+export type Line =
+  | { key: string; kind: "reason"; code: string; message: string }
+  | { key: string; kind: "file"; name: string; size: number; downloaded: number }
+  | { key: string; kind: "path"; path: string }
+  | { key: string; kind: "more"; count: number };
+
+export function linesOf({ file, isDownload }: FileRow): Line[] {
+  const out: Line[] = [];
+  const code = file.state_reason ?? "none";
+  if (code !== "none")
+    out.push({ key: "reason", kind: "reason", code, message: file.state_message ?? "" });
+  const files = isDownload ? (file.files ?? []) : [];
+  for (const { name, size, downloaded } of files)
+    out.push({
+      key: `f/${name}`,
+      kind: "file",
+      name,
+      size: size ?? 0,
+      // What is complete may be told without how much of it has come.
+      downloaded: file.state === "ready" ? (size ?? 0) : (downloaded ?? 0),
+    });
+  const rest = (file.file_count ?? 0) - files.length;
+  if (files.length > 0 && rest > 0) out.push({ key: "more", kind: "more", count: rest });
+  if (!isDownload || file.state === "ready")
+    for (const path of file.resolved_paths ?? [])
+      out.push({ key: `p/${path}`, kind: "path", path });
+  return out;
 }

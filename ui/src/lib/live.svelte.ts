@@ -9,6 +9,7 @@
  *     live.status.state            "connecting" | "live" | "reconnecting" | "refused"
  */
 import type { Schemas } from "./api/client.js";
+import type { ModelFile } from "./downloads.js";
 import { Feed, type Message, type Row, type Status } from "./feed.js";
 import type { Ask } from "./feed.worker.js";
 
@@ -20,6 +21,7 @@ interface Tables {
   keys: Schemas["ApiKey"][];
   routes: Schemas["ModelRoute"][];
   events: Schemas["Event"][];
+  files: ModelFile[];
 }
 type Name = keyof Tables;
 type RowOf<N extends Name> = Tables[N][number];
@@ -32,6 +34,7 @@ const names: Record<string, Name> = {
   "api-keys": "keys",
   "model-routes": "routes",
   events: "events",
+  "model-files": "files",
 };
 
 class Table<N extends Name> {
@@ -47,6 +50,7 @@ const tables = {
   keys: new Table<"keys">(),
   routes: new Table<"routes">(),
   events: new Table<"events">(),
+  files: new Table<"files">(),
 };
 
 let status = $state.raw<Status>({ state: "connecting" });
@@ -75,6 +79,10 @@ export const live = {
   get events() {
     return tables.events.rows;
   },
+  /** What workers download; paths that they only look at aren't told here. */
+  get files() {
+    return tables.files.rows;
+  },
   get byId() {
     return {
       models: tables.models.byId,
@@ -84,6 +92,7 @@ export const live = {
       keys: tables.keys.byId,
       routes: tables.routes.byId,
       events: tables.events.byId,
+      files: tables.files.byId,
     };
   },
   get status(): Status {

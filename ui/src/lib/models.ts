@@ -44,6 +44,11 @@ function trouble(instance: Instance): number {
   return (instance.state_reason ?? "none") === "none" ? 0 : 0.5; // It serves, but its probe fails.
 }
 
+/** Those whose files are being downloaded. */
+export function loadingOf(instances: readonly Instance[]): Instance[] {
+  return instances.filter((one) => one.state === "downloading" && !one.is_draining);
+}
+
 /** What stands in the row: of the instances that count, those that drain are on their way out. */
 export function statusOf(model: Model, instances: readonly Instance[]): ModelStatus {
   const wanted = model.replicas ?? 0;
@@ -65,7 +70,7 @@ export function statusOf(model: Model, instances: readonly Instance[]): ModelSta
   if (ready > 0) return { ...base, state: "partly" };
   if (most === 4) return { ...base, state: "error" };
   if (most === 3) return { ...base, state: "unreachable" };
-  const loading = counted.filter((one) => one.state === "downloading");
+  const loading = loadingOf(counted);
   if (loading.length > 0) {
     const sum = loading.reduce((all, one) => all + (one.download_progress ?? 0), 0);
     return { ...base, state: "downloading", progress: sum / loading.length };

@@ -51,6 +51,7 @@ export function factsOf(args: Args, figures: Figures): Told[] {
   const seconds = count(args, "seconds");
   if (seconds !== null) tell("seconds", { time: figures.duration(seconds * 1000) });
   say("path", "path", "path");
+  say("file", "file", "file");
   const engine = [text(args, "backend"), text(args, "version")].filter(Boolean).join(" ");
   if (engine) tell("engine", { engine });
   say("source", "source", "source");

@@ -368,10 +368,13 @@ const unsaid = [
   "token_budget",
 ] as const;
 
-/** `gpustack deploy ...`; null where the files are on a hub, which the command can't name. */
+/** `gpustack deploy ...`; null without a source. */
 export function commandOf(draft: Draft): Command | null {
   const source = readSource(draft.source);
-  const place = draft.catalog || (source.kind === "local_path" ? source.path : "");
+  const named = writeSource(source);
+  const place =
+    draft.catalog ||
+    (source.kind === "huggingface" ? `hf:${named}` : source.kind === "catalog" ? "" : named);
   if (!place) return null;
   const base = emptyDraft();
   const parts = [`gpustack deploy ${quote(place)}`];

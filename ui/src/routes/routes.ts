@@ -99,7 +99,7 @@ export const pages: Page[] = [
   {
     pattern: "/model-files",
     load: page(() => import("./files/Files.svelte")),
-    areas: ["files"],
+    areas: ["files", "reasons"],
     title: "common.page.files",
     isAdmin: true,
     group: "serve",

@@ -3,6 +3,7 @@
 import { describe, expect, test } from "vitest";
 import type { Schemas } from "../../src/lib/api/client.js";
 import { differing, storagesOf, type ModelFile } from "../../src/lib/files.js";
+import { modelFile } from "./model_file.js";
 import { joinCommand, quoted } from "../../src/lib/join.js";
 import { bars, parameters, readQuestion } from "../../src/lib/usage.js";
 import { deviceMemory, deviceWords, share, stateOf } from "../../src/lib/workers.js";
@@ -13,22 +14,18 @@ function file(
   size: number,
   more: Partial<ModelFile> = {},
 ): ModelFile {
-  return {
+  return modelFile({
     id,
     worker_id,
     size,
     worker_name: `w${worker_id}`,
-    source: "local_path",
+    worker_ids: [worker_id],
     local_path: "/m.gguf",
     download_progress: 100,
-    resolved_paths: [],
     state: "present",
-    state_message: null,
     identity: `${size}-${worker_id}`,
-    models: [],
-    storage: null,
     ...more,
-  };
+  });
 }
 
 describe("model files", () => {

@@ -257,9 +257,13 @@ describe("the same as a command", () => {
     );
     expect(command?.missing).toEqual(["description"]);
   });
-  test("a hub's repository has none, an entry of the catalog has", () => {
+  test("a hub's repository and an entry of the catalog", () => {
     const draft = { ...emptyDraft(), source: "a/b", name: "x" };
-    expect(commandOf(draft)).toBeNull();
+    expect(commandOf(draft)?.text).toContain("gpustack deploy hf:a/b");
+    expect(commandOf({ ...draft, source: "ms:a/b/*Q8_0*" })?.text).toContain(
+      "gpustack deploy 'ms:a/b/*Q8_0*'",
+    );
+    expect(commandOf({ ...draft, source: "some-name" })).toBeNull();
     expect(commandOf({ ...draft, catalog: "qwen3-8b:BF16" })?.text).toContain(
       "deploy qwen3-8b:BF16",
     );

@@ -25,5 +25,9 @@ export default defineConfig({
   server: {
     proxy: Object.fromEntries(passed.map((path) => [path, { target: server }])),
   },
-  test: { include: ["tests/unit/**/*.test.ts"], environment: "node" },
+  test: {
+    include: ["tests/unit/**/*.test.ts"],
+    environment: "node",
+    setupFiles: ["tests/unit/setup.ts"],
+  },
 } as Parameters<typeof defineConfig>[0]);

@@ -6,8 +6,10 @@
 
 bool catalog_source_is(const char *source)
 {
-    return !strchr(source, '/') && access(source, F_OK) < 0 &&
-           !str_has_suffix(str_of(source), STR(".gguf"));
+    const struct str text = str_of(source);
+    const bool is_of_hub = str_has_prefix(text, STR("hf:")) || str_has_prefix(text, STR("ms:"));
+    return !is_of_hub && !strchr(source, '/') && access(source, F_OK) < 0 &&
+           !str_has_suffix(text, STR(".gguf"));
 }
 
 /* ---- sets with the fit of their specs ---- */

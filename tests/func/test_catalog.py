@@ -151,6 +151,8 @@ def test_deploying_what_no_hub_tells_of(park):
     for source, words in (("nothing-like-it", "gpustack catalog"), ("qwen3-32b:Q1", "no Q1")):
         told = cli(park, "deploy", source)
         assert told.returncode == 5 and words in told.stderr
+    told = cli(park, "deploy", "hf:nothing")  # is meant to be a hub's
+    assert told.returncode == 2 and "OWNER/REPO" in told.stderr
 
 
 def keep_out(cluster, workers, enabled):

@@ -113,6 +113,13 @@ class Objects:
         body = {"name": f"r{self.count}", "targets": targets}
         return self.admin.post("/v2/model-routes", body).expect(200)["id"]
 
+    def make_model_file(self):
+        """A download that never gets anywhere, for no hub is reached."""
+        worker = self.cluster.wait_running(self.served)[0]["worker_id"]
+        body = {"source": "huggingface", "huggingface_repo_id": f"nobody/m{self.count}",
+                "worker_id": worker}
+        return self.admin.post("/v2/model-files", body).expect(200)["id"]
+
     def running_instance(self):
         return self.cluster.wait_running(self.served)[0]["id"]
 
@@ -136,7 +143,8 @@ class Objects:
         if collection == "/v2/workers":
             return self.register()["id"]
         make = {"/v2/users": self.make_user, "/v2/api-keys": self.make_key,
-                "/v2/models": self.make_model, "/v2/model-routes": self.make_route}[collection]
+                "/v2/models": self.make_model, "/v2/model-routes": self.make_route,
+                "/v2/model-files": self.make_model_file}[collection]
         self.made[collection] = make()
         return self.made[collection]
 

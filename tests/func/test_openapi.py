@@ -33,7 +33,8 @@ REFUSED = ["current_password is wrong", "too big integer", "too big negative int
            "start must be before end", "group_by must be by one of", "seq: must be above",
            "allowed_principals is not enforced", "name a start before end",
            "id must be", "metrics of a", "must be a multiple of 10 s", "at most 10000 points",
-           "points multiplied must be"]
+           "points multiplied must be", "there is no worker with id", "must be OWNER/NAME",
+           "are not fetched", "must be a name or pattern below"]
 FIRST_MODEL = 1                 # id of the one that the cluster serves
 ALL = operations()
 FINITE = [one for one in ALL if not one.is_stream]
@@ -102,7 +103,8 @@ def clean_up(cluster, operation, response):
     """Removes what a random request has made."""
     collections = {"users_create": "/v2/users", "models_create": "/v2/models",
                    "model_routes_create": "/v2/model-routes",
-                   "api_keys_create": "/v2/api-keys", "workers_register": "/v2/workers"}
+                   "api_keys_create": "/v2/api-keys", "workers_register": "/v2/workers",
+                   "model_files_create": "/v2/model-files"}
     if operation.id in collections and response.status_code == 200:
         number = response.json()["id"]
         cluster.admin.delete(f"{collections[operation.id]}/{number}").expect(200)
@@ -143,7 +145,7 @@ def test_answers_are_as_the_file_says(cluster, objects, schema, operation):
 STREAMS = [one for one in ALL
            if one.is_stream or {"watch", "follow"} & set(one.names_of("query"))]
 # Lists that refuse to be watched, as their descriptions say.
-UNWATCHED = {"gpu_devices_list", "backends_list", "model_files_list"}
+UNWATCHED = {"gpu_devices_list", "backends_list"}
 
 
 @pytest.mark.parametrize("operation", STREAMS, ids=by_id)

@@ -124,7 +124,14 @@ class Objects:
         return self.cluster.wait_running(self.served)[0]["id"]
 
     def id_for(self, path):
-        """What stands at {id} or {text} of a path for an object that is there."""
+        """What stands at {id} or {text} of a path for an object that is there, and can be asked
+        for that."""
+        number = self._id_for(path)
+        if path == "/v2/model-files/{id}/resume":
+            self.admin.post(f"/v2/model-files/{number}/pause")  # unless it is paused already
+        return number
+
+    def _id_for(self, path):
         if path == "/v2/workers/{id}/desired":
             return self.paper_worker()["id"]
         if path.startswith("/v2/gpu-devices"):

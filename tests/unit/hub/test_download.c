@@ -350,7 +350,7 @@ static void test_manifests(void **state)
         HEAD "\"files\":[{\"name\":\"x\"}]}",
         HEAD "\"entry\":\"y\",\"files\":[{\"name\":\"x\",\"size\":1}]}",
         "{\"version\":2,\"place\":\"hf:a/b\",\"folder\":\"a\",\"files\":[]}",
-        "{\"version\":1,\"place\":\"hf:a/b\",\"folder\":\"/\",\"files\":[{\"name\":\"x\",\"size\":1}]}",
+        "{\"version\":1,\"place\":\"p\",\"folder\":\"/\",\"files\":[{\"name\":\"x\",\"size\":1}]}",
     };
     struct manifest manifest = {0};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)

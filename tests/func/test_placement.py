@@ -333,7 +333,7 @@ def test_wrong_inputs(park):
     (["plan", "/m", "--selector", "rack"], 2, "must be KEY=VALUE"),
     (["plan", "/m", "--placement-strategy", "tight"], 1, "tight"),
     (["plan"], 2, "PATH"),
-    (["deploy", "hf:acme/m"], 2, "deploys from a path on the workers"),
+    (["deploy", "hf:acme"], 2, "must be followed by OWNER/REPO"),
     (["defrag"], 2, "--dry-run"),
 ])
 def test_wrong_commands(park, arguments, status, words):

@@ -65,8 +65,8 @@ def test_a_killed_worker_goes_on(control, hub):
     worker = control.add_worker("w1", env=hub.env)
     control.desire(model_files=[wish()])
     control.wait_file(7, lambda seen: seen["downloaded"] > 1 << 20)
-    hub.rate = 0
     worker.kill("worker") # its supervisor starts another
+    hub.rate = 0 # not before: what is left would come in a moment
     seen = control.wait_file(7, state("ready"))
     assert path_of(worker, seen).read_bytes() == MODEL
     last = [range_ for path, range_, _ in hub.requests if "/resolve/" in path][-1]

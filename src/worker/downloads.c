@@ -300,9 +300,10 @@ static char *place_of(const struct desired_model_file *wanted)
 
 static bool is_of(const struct item *item, const struct desired_model_file *wanted)
 {
+    if (item->id != wanted->id || item->lease != wanted->lease)
+        return false; /* nearly all: each is compared with each */
     auto_free char *place = place_of(wanted);
-    return item->id == wanted->id && item->lease == wanted->lease &&
-           is_same_text(item->place, place) && is_same_text(item->pattern, wanted->file);
+    return is_same_text(item->place, place) && is_same_text(item->pattern, wanted->file);
 }
 
 static const struct desired_model_file *find_wish(const struct item *item,
@@ -426,7 +427,6 @@ static void on_looked(void *arg)
     SWAP(downloads->storage_error, look->error);
     SWAP(downloads->room, look->room);
     downloads->look = NULL;
-    downloads->look_thread = NULL;
     look_free(look);
     timer_start(&downloads->storage_timer, DOWNLOADS_STORAGE_MS);
     if (is_news)
@@ -442,12 +442,10 @@ static void on_storage_due(struct timer *timer, void *ctx)
     struct storage_look *look = mem_alloc(sizeof *look);
     *look = (struct storage_look){.owner = downloads,
                                   .cache_dir = mem_strdup(downloads->cache_dir)};
-    if (detached_job_start(downloads->params.loop, &ops, look, &downloads->look_thread, NULL) < 0) {
+    if (detached_job_start(downloads->params.loop, &ops, look, &downloads->look, NULL) < 0) {
         look_free(look);
         timer_start(timer, DOWNLOADS_STORAGE_MS);
-        return;
     }
-    downloads->look = look;
 }
 
 /* ---- life ---- */
@@ -484,7 +482,7 @@ void downloads_free(struct downloads *downloads)
     }
     timer_stop(&downloads->timer);
     timer_stop(&downloads->storage_timer);
-    detached_job_abandon(downloads->look_thread);
+    detached_job_abandon(downloads->look);
     free(downloads->cache_dir);
     free(downloads->storage_id);
     free(downloads->storage_error);

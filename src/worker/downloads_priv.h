@@ -54,7 +54,7 @@ struct item {
 };
 
 struct storage_look {
-    struct downloads *owner; /* NULL: it went away */
+    struct downloads *owner;
     char *cache_dir;
     char *id, *error; /* owned, or NULL */
     char *room;       /* owned; JSON of worker/storage.h, or NULL */
@@ -67,8 +67,7 @@ struct downloads {
     struct list_node items; /* struct item, by id */
     struct timer timer;
     struct timer storage_timer;
-    struct storage_look *look;
-    struct detached_job *look_thread;
+    struct detached_job *look; /* at the storage; NULL: none is under way */
     char *storage_id, *storage_error, *room; /* owned */
     bool is_storage_known;
 };

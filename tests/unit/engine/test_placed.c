@@ -90,6 +90,17 @@ static const char sample[] = HEAD "args: [--twice, '7']\n"
                                   "  context: [--twice, '{context}']\n"
                                   "placed_unless: {layers: [-l, X_LAYERS]}\n";
 
+static void assert_argv(const struct engine *engine, const struct engine_values *values,
+                        const char *parameters, const char *expected)
+{
+    struct string_list given = list_of(parameters), argv = {0};
+    assert_int_equal(engine_build_argv(engine, values, &given, &argv, NULL), 0);
+    auto_free char *text = join(&argv);
+    assert_string_equal(text, expected);
+    string_list_fini(&argv);
+    string_list_fini(&given);
+}
+
 static void test_arguments(void **state)
 {
     static const struct {
@@ -116,12 +127,7 @@ static void test_arguments(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         const struct engine_values values = {.figures = &figures,
                                              .env = rows[i].has_variable ? &variables : &none};
-        struct string_list parameters = list_of(rows[i].parameters), argv = {0};
-        assert_int_equal(engine_build_argv(&engine, &values, &parameters, &argv, NULL), 0);
-        auto_free char *text = join(&argv);
-        assert_string_equal(text, rows[i].argv);
-        string_list_fini(&argv);
-        string_list_fini(&parameters);
+        assert_argv(&engine, &values, rows[i].parameters, rows[i].argv);
     }
     string_map_fini(&variables);
     engine_fini(&engine);
@@ -154,12 +160,7 @@ static void test_tasks(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         const struct engine_values values = {.category = rows[i].category,
                                              .env = rows[i].has_variable ? &variables : &none};
-        struct string_list parameters = list_of(rows[i].parameters), argv = {0};
-        assert_int_equal(engine_build_argv(&engine, &values, &parameters, &argv, NULL), 0);
-        auto_free char *text = join(&argv);
-        assert_string_equal(text, rows[i].argv);
-        string_list_fini(&argv);
-        string_list_fini(&parameters);
+        assert_argv(&engine, &values, rows[i].parameters, rows[i].argv);
     }
     string_map_fini(&variables);
     engine_fini(&engine);

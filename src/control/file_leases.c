@@ -25,13 +25,17 @@ static bool can_work(const struct worker *worker, const struct model_file *file)
            worker->state != WORKER_NOT_READY;
 }
 
+/* Its holder has said that it can't use the storage. */
+static bool is_unable(const struct model_file *file)
+{
+    return file->state == MODEL_FILE_ERROR && file->state_reason == REASON_STORAGE_UNUSABLE;
+}
+
 static bool may_keep(const struct worker *holder, const struct model_file *file)
 {
     if (file->state == MODEL_FILE_READY) /* there is nothing to do but to tell */
         return holder && sees(holder, file);
-    bool is_unable = file->state == MODEL_FILE_ERROR &&
-                     file->state_reason == REASON_STORAGE_UNUSABLE;
-    return holder && can_work(holder, file) && !is_unable;
+    return holder && can_work(holder, file) && !is_unable(file);
 }
 
 /* Whether an instance on that worker uses it. */
@@ -48,9 +52,7 @@ static bool needs(const struct cluster *cluster, const struct worker *worker,
 /* Whether it is this one's turn: a storage that fails everywhere goes around once. */
 static bool is_next(const struct worker *worker, const struct model_file *file)
 {
-    bool is_unable = file->state == MODEL_FILE_ERROR &&
-                     file->state_reason == REASON_STORAGE_UNUSABLE;
-    return is_unable ? worker->id > file->worker_id : worker->id != file->worker_id;
+    return is_unable(file) ? worker->id > file->worker_id : worker->id != file->worker_id;
 }
 
 int64_t file_leases_holder(const struct cluster *cluster, const struct model_file *file)

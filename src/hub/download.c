@@ -186,7 +186,7 @@ static const char *top_of(const char *folder)
 
 static bool is_same_text(const char *a, const char *b)
 {
-    return str_eq(str_of(a ? a : ""), str_of(b ? b : ""));
+    return str_eq(str_of(a), str_of(b));
 }
 
 static int read_manifest(const struct cache *cache, const char *path, struct manifest *ret)

@@ -15,7 +15,7 @@ static void tell(struct downloads *downloads)
 
 static bool is_same_text(const char *a, const char *b)
 {
-    return str_eq(str_of(a ? a : ""), str_of(b ? b : ""));
+    return str_eq(str_of(a), str_of(b));
 }
 
 /* ---- on the thread ---- */
